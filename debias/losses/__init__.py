@@ -1,1 +1,1 @@
-"""Mathematical quantities: per-sample in, per-sample or scalar out. They know no models."""
+"""Losses and other formulas on tensors: per-sample input, per-sample or scalar output."""

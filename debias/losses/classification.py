@@ -1,4 +1,4 @@
-"""Per-sample classification loss for every kind of target a batch can carry."""
+"""Per-sample classification loss for classes, class probabilities and several labels."""
 
 import torch
 from torch import Tensor
@@ -6,17 +6,17 @@ from torch.nn import functional as F
 
 
 def classification_losses(logits: Tensor, target: Tensor) -> Tensor:
-    r"""Cross-entropy of each sample: over classes, or the mean over several labels.
+    r"""Cross-entropy of each sample: over its classes, or the mean over several 0/1 labels.
 
     .. math:: \ell_i = -\sum_c t_{ic} \log \mathrm{softmax}(z_i)_c
               \quad\text{or}\quad \ell_i = \tfrac1L \sum_l \mathrm{BCE}(\sigma(z_{il}), t_{il})
 
-    Computed in float32 at least, whatever the logits' precision.
+    Computed in float32 at least, also for logits of lower precision.
 
     Args:
         logits: ``(N, C)`` or ``(N, L)`` float.
         target: ``(N,)`` int64 class index in [0, C); ``(N, C)`` float class probabilities; or
-            ``(N, L)`` int64 0/1 labels. Rank and dtype distinguish the two kinds.
+            ``(N, L)`` int64 0/1 labels. Rank and dtype distinguish the three kinds.
 
     Returns:
         ``(N,)`` float.

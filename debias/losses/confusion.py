@@ -1,4 +1,4 @@
-"""Uniform confusion: how far predictions are from saying nothing."""
+"""Uniform confusion: how far predictions are from the uniform distribution."""
 
 import torch
 from torch import Tensor
@@ -6,20 +6,20 @@ from torch.nn import functional as F
 
 
 def confusion_losses(logits: Tensor, *, multi_label: bool = False) -> Tensor:
-    r"""Cross-entropy of each sample to the uniform distribution; least where its logits are equal.
+    r"""Cross-entropy of each sample to the uniform distribution; minimal for a uniform prediction.
 
     .. math:: \ell_i = -\frac1D \sum_d \log \mathrm{softmax}(z_i)_d
               \quad\text{or}\quad \ell_i = \tfrac1L \sum_l \mathrm{BCE}(\sigma(z_{il}), \tfrac12)
 
-    Unlike a reversed cross-entropy it is bounded below, and asks for no label. Computed in float32
-    at least.
+    Unlike a cross-entropy with reversed gradient, it has a lower bound and needs no label. Computed
+    in float32 at least.
 
     Source: Tzeng et al., "Simultaneous Deep Transfer Across Domains and Tasks", ICCV 2015.
 
     Args:
-        logits: ``(N, D)`` float.
-        multi_label: the logits are of D labels, each of which may be present; the least value is
-            then log 2.
+        logits: ``(N, D)`` float of D classes, or ``(N, L)`` of L labels.
+        multi_label: use the second form, for labels. Its minimum is log 2; that of the first form
+            is log D.
 
     Returns:
         ``(N,)`` float.

@@ -1,4 +1,4 @@
-"""How the class is read from outputs for every class and every value of the bias."""
+"""Class scores from a model that has one logit for every pair of class and bias value."""
 
 import math
 
@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 
 def head_average(logits: Tensor) -> Tensor:
-    r"""Mean over the heads of their logits: decides as the sum does.
+    r"""Class scores as the mean logits of the heads, where each bias value has one head.
 
     .. math:: s_y = \frac{1}{B} \sum_b f_{yb}
 
@@ -19,32 +19,34 @@ def head_average(logits: Tensor) -> Tensor:
         logits: ``(N, K, B)`` float, the logits of B heads for K classes or labels.
 
     Returns:
-        ``(N, K)`` float32 at least. Their softmax is the geometric mean of the heads'
-        probabilities, normalised.
+        ``(N, K)`` float32 at least. Their softmax is the normalised geometric mean of the heads'
+        probabilities.
 
-    Differs from the reference: the mean for the sum, of the same decisions. Softmax or sigmoid of a
-    sum is surer than any head is.
+    Differs from the reference: it uses the sum, which predicts the same class. But the softmax or
+    sigmoid of a sum can be more confident than every head.
     """
     return _precise(logits).mean(dim=2)
 
 
 def head_probability(logits: Tensor, *, multi_label: bool = False) -> Tensor:
-    r"""The logits of the mean over the heads of their probabilities.
+    r"""Class scores as the log of the heads' mean probability (log odds for labels).
 
     .. math:: s_y = \log \bar p_y, \quad
               \bar p_y = \frac{1}{B} \sum_b \mathrm{softmax}(f_{\cdot b})_y
-              \qquad\text{or, of labels,}\qquad
+              \qquad\text{or, for labels,}\qquad
               s_l = \log \frac{\bar p_l}{1 - \bar p_l}, \quad
               \bar p_l = \frac{1}{B} \sum_b \sigma(f_{lb})
+
+    where :math:`f_{\cdot b}` are the logits of the head of bias value b.
 
     Source: Wang et al., CVPR 2020, as :func:`head_average`.
 
     Args:
         logits: ``(N, K, B)`` float, the logits of B heads for K classes or labels.
-        multi_label: whether heads tell labels, each by itself, and not one class of K.
+        multi_label: whether the K outputs are independent 0/1 labels, not K classes.
 
     Returns:
-        ``(N, K)`` float32 at least, whose softmax or sigmoid is the mean probability.
+        ``(N, K)`` float32 at least. Their softmax (sigmoid for labels) is the mean probability.
 
     Example:
         >>> heads = torch.tensor([[[0.9, 0.5], [0.1, 0.5]]]).log()
@@ -60,22 +62,22 @@ def head_probability(logits: Tensor, *, multi_label: bool = False) -> Tensor:
 def joint_score(
     logits: Tensor, *, log_prior: Tensor | None = None, greatest: bool = False
 ) -> Tensor:
-    r"""Scores of the classes from one softmax over all groups, by leaving out the bias.
+    r"""Class scores from one softmax over all groups: sum or maximum over the bias values.
 
     .. math:: s_y = \log \sum_b \frac{p(y, b \mid x)}{\pi_{yb}} \qquad\text{or}\qquad
               s_y = \log \max_b \frac{p(y, b \mid x)}{\pi_{yb}}
 
-    With :math:`\pi` the shares of the groups in training, this is the posterior where all groups
-    are equally likely; with :math:`\pi = 1`, where they are as in training.
+    If :math:`\pi` holds the training shares of the groups, the scores assume equally frequent
+    groups. If :math:`\pi = 1`, they assume the group frequencies of training.
 
     Source: Wang et al., CVPR 2020, as :func:`head_average`; the correction is that of Saerens et
     al., "Adjusting the Outputs of a Classifier to New a Priori Probabilities", Neural Computation
     2002.
 
     Args:
-        logits: ``(N, K, B)`` float, of every class y and every value b of the bias.
+        logits: ``(N, K, B)`` float, one per class y and bias value b.
         log_prior: ``(K, B)`` float :math:`\log \pi`, or ``None`` for :math:`\pi = 1`.
-        greatest: the maximum over the bias, and not the sum.
+        greatest: use the maximum over the bias values, not the sum.
 
     Returns:
         ``(N, K)`` float32 at least.

@@ -7,14 +7,14 @@ from debias.processes import joined_rows
 
 
 def elastic_norm(features: Tensor, *, nuclear: float = 1e-3, frobenius: float = 1e-4) -> Tensor:
-    r"""Weighted nuclear norm and squared Frobenius norm of the features, per sample.
+    r"""Weighted sum of nuclear norm and squared Frobenius norm of the features, divided by N.
 
     .. math:: L = \frac1N \left( \theta_1 \lVert Z \rVert_* + \theta_2 \lVert Z \rVert_F^2 \right)
               = \frac1N \sum_k \left( \theta_1 \sigma_k + \theta_2 \sigma_k^2 \right)
 
-    with :math:`\sigma_k` the singular values of the N x D features Z of a batch. The first term
-    drives small singular values to 0, the second shrinks large ones. Where a singular value is 0,
-    the gradient of the nuclear norm is one of its subgradients: no singular value of it exceeds 1.
+    where :math:`\sigma_k` are the singular values of the N x D features Z of a batch. The first
+    term drives small singular values to 0, and the second shrinks large ones. At a singular value
+    of 0, the gradient of the nuclear norm is a subgradient whose singular values are at most 1.
 
     Source: Wen et al., "Elastic Representation: Mitigating Spurious Correlations for Group
     Robustness", AISTATS 2025; reference code TaoWen0309/ElRep.
@@ -25,10 +25,10 @@ def elastic_norm(features: Tensor, *, nuclear: float = 1e-3, frobenius: float = 
         frobenius: :math:`\theta_2 \ge 0`.
 
     Returns:
-        Scalar, at least float32; gradients are scaled as by :func:`debias.processes.joined_rows`.
+        Scalar, at least float32; gradients are scaled as in :func:`debias.processes.joined_rows`.
 
-    Differs from the reference: Z is the joined batch of all processes, and is computed in float32
-    also under autocast.
+    Differs from the reference: Z is the joined batch of all processes. The norms are computed in
+    float32 also under autocast.
 
     Example:
         >>> features = torch.tensor([[3.0, 0.0], [0.0, 4.0]])

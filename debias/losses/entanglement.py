@@ -1,4 +1,4 @@
-"""EnD's terms: pull apart what shares the bias, pull together what shares the class."""
+"""The two loss terms of EnD: disentangle bias values, and entangle the samples of a class."""
 
 import torch
 from torch import Tensor
@@ -10,7 +10,7 @@ from debias.losses.supervised_contrastive import across_biases, itself
 def disentangling_loss(
     similarities: Tensor, bias: Tensor, *, biases: int, cancelling: bool = True
 ) -> Tensor:
-    r"""How similar the samples of one value of the bias are to each other.
+    r"""Average similarity of samples with the same bias value; EnD minimises it.
 
     .. math:: \frac{\sum_b \left| \sum_{i \ne j,\, b_i = b_j = b} G_{ij} \right|}
               {\sum_b n_b (n_b - 1)}
@@ -22,16 +22,16 @@ def disentangling_loss(
     correction", CVPR 2021; reference code EIDOSLAB/entangling-disentangling-bias.
 
     Args:
-        similarities: ``(m, m)`` float G, as from
+        similarities: ``(m, m)`` float G of cosines, such as those of
             :func:`debias.losses.supervised_contrastive.cosine_similarities`.
         bias: ``(m,)`` int64 in [0, biases); -1 leaves the sample out.
-        biases: how many values of the bias there are.
-        cancelling: the first form, of the code, in which similar and opposite pairs of one value
-            cancel each other; the second wants every pair orthogonal. They agree where features are
-            not negative, as after a ReLU.
+        biases: number of bias values.
+        cancelling: use the first form, that of the code. In it, similar and opposite pairs of one
+            bias value cancel. The second form is 0 only if every pair is orthogonal. Both agree
+            for features that are not negative, as after a ReLU.
 
     Returns:
-        Scalar in [0, 1]; 0 where no two samples share a bias.
+        Scalar in [0, 1]; 0 if no two samples have the same bias value.
 
     Example:
         >>> similarities = torch.tensor([[1.0, 0.5, -0.5], [0.5, 1.0, -0.3], [-0.5, -0.3, 1.0]])
@@ -42,7 +42,7 @@ def disentangling_loss(
         >>> round(disentangling_loss(similarities, bias, biases=1, cancelling=False).item(), 4)
         0.4333
     """
-    # unknown biases have a column of their own, which is cut off
+    # unknown bias values go to an extra column, which is dropped
     has = F.one_hot(bias.remainder(biases + 1), biases + 1)[:, :biases].to(similarities.dtype)
     pairs = similarities.masked_fill(itself(similarities), 0.0)
     with torch.autocast(pairs.device.type, enabled=False):
@@ -52,7 +52,7 @@ def disentangling_loss(
 
 
 def entangling_loss(similarities: Tensor, target: Tensor, bias: Tensor) -> Tensor:
-    r"""How dissimilar the samples of one class are that differ in the bias.
+    r"""Average dissimilarity of same-class samples with different bias values; EnD minimises it.
 
     .. math:: 1 - \frac{1}{|P|} \sum_{(i, j) \in P} \frac{1 + G_{ij}}{2}, \qquad
               P = \{(i, j) : y_i = y_j,\; b_i \ne b_j\}
@@ -60,17 +60,17 @@ def entangling_loss(similarities: Tensor, target: Tensor, bias: Tensor) -> Tenso
     Source: Tartaglione et al., CVPR 2021, as :func:`disentangling_loss`.
 
     Args:
-        similarities: ``(m, m)`` float G, as from
+        similarities: ``(m, m)`` float G of cosines, such as those of
             :func:`debias.losses.supervised_contrastive.cosine_similarities`.
         target: ``(m,)`` int64 class.
         bias: ``(m,)`` int64; -1 leaves the sample out.
 
     Returns:
-        Scalar in [0, 1]; 0 where there is no such pair.
+        Scalar in [0, 1]; 0 if P is empty.
 
-    Differs from the reference: the mean is over all such pairs. There the mask of an ordered pair
-    of biases is cut to the lower triangle, which drops about half of them, by their places in the
-    batch.
+    Differs from the reference: the mean is over all pairs in P. The reference cuts the mask of each
+    ordered pair of bias values to the lower triangle. This drops about half of the pairs, depending
+    on their positions in the batch.
 
     Example:
         >>> similarities = torch.tensor([[1.0, 0.5, -0.5], [0.5, 1.0, -0.3], [-0.5, -0.3, 1.0]])

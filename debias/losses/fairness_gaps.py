@@ -1,4 +1,4 @@
-"""Differentiable fairness: how far rates of the values of a bias lie apart, by probabilities."""
+"""Differentiable fairness gaps: differences of mean probabilities between bias values."""
 
 import torch
 from torch import Tensor
@@ -7,20 +7,22 @@ from debias.losses.group_means import group_means
 
 
 def demographic_parity_gap(probability: Tensor, bias: Tensor, *, biases: int) -> Tensor:
-    r"""Gap in how often each outcome is chosen, :math:`\max_b \bar p_{b} - \min_b \bar p_{b}`.
+    r"""Gap between bias values in the mean probability of each outcome.
 
-    With decisions of 0 and 1 for probabilities, it is the demographic parity difference.
+    .. math:: \max_b \bar p_{b} - \min_b \bar p_{b}
+
+    For probabilities of 0 and 1, this is the demographic parity difference.
 
     Source: Dwork et al., "Fairness Through Awareness", ITCS 2012.
 
     Args:
         probability: ``(N, C)`` float in [0, 1], of each outcome.
         bias: ``(N,)`` int64 in [0, biases); -1 leaves the sample out.
-        biases: how many values of the bias there are.
+        biases: number of bias values.
 
     Returns:
-        ``(C,)`` in [0, 1], over the joined batch of all processes. A value of the bias that is
-        absent takes part in no comparison; the gap is 0 where there are not two to compare.
+        ``(C,)`` in [0, 1], over the joined batch of all processes. Absent bias values are ignored;
+        the gap is 0 if fewer than two are present.
 
     Example:
         >>> probability = torch.tensor([[0.9], [0.7], [0.2]])
@@ -33,7 +35,9 @@ def demographic_parity_gap(probability: Tensor, bias: Tensor, *, biases: int) ->
 def equal_opportunity_gap(
     probability: Tensor, present: Tensor, bias: Tensor, *, biases: int
 ) -> Tensor:
-    r"""Gap in the true positive rate: :func:`demographic_parity_gap` over samples with the outcome.
+    r"""Gap between bias values in the true positive rate of each outcome.
+
+    This is :func:`demographic_parity_gap` over the samples that have the outcome.
 
     Source: Hardt et al., "Equality of Opportunity in Supervised Learning", NeurIPS 2016.
 
@@ -41,7 +45,7 @@ def equal_opportunity_gap(
         probability: ``(N, C)`` float in [0, 1], of each outcome.
         present: ``(N, C)`` 0/1 or bool, whether the sample has the outcome.
         bias: ``(N,)`` int64 in [0, biases); -1 leaves the sample out.
-        biases: how many values of the bias there are.
+        biases: number of bias values.
 
     Returns:
         ``(C,)`` in [0, 1], over the joined batch of all processes.
@@ -52,10 +56,10 @@ def equal_opportunity_gap(
 def equalized_odds_gap(
     probability: Tensor, present: Tensor, bias: Tensor, *, biases: int
 ) -> Tensor:
-    r"""Mean of the gaps in the true and in the false positive rate.
+    r"""Mean of two gaps between bias values: in the true and in the false positive rate.
 
-    The greater of the two, which evaluation reports as well, would leave the lesser without
-    gradient.
+    Evaluation also reports the larger of the two gaps. As a loss, that would leave the smaller gap
+    without gradient.
 
     Source: Hardt et al., NeurIPS 2016.
 
@@ -63,7 +67,7 @@ def equalized_odds_gap(
         probability: ``(N, C)`` float in [0, 1], of each outcome.
         present: ``(N, C)`` 0/1 or bool, whether the sample has the outcome.
         bias: ``(N,)`` int64 in [0, biases); -1 leaves the sample out.
-        biases: how many values of the bias there are.
+        biases: number of bias values.
 
     Returns:
         ``(C,)`` in [0, 1], over the joined batch of all processes.
@@ -81,5 +85,5 @@ def _gap(probability: Tensor, counted: Tensor, bias: Tensor, biases: int) -> Ten
     means, counts = group_means(probability.flatten(), cell.flatten(), outcomes * biases)
     rates, absent = means.view(outcomes, biases), counts.view(outcomes, biases) == 0
     gaps = rates.masked_fill(absent, 0.0).amax(dim=1) - rates.masked_fill(absent, 1.0).amin(dim=1)
-    # below 0 where no value of the bias is there at all
+    # below 0 if no bias value is present
     return gaps.clamp(min=0)

@@ -1,4 +1,4 @@
-"""Distances between the features of environments: correlation alignment and MMD."""
+"""Distances between the features of different environments: CORAL and MMD."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -10,27 +10,29 @@ from debias.errors import InputError, check_one_of, check_positive
 from debias.losses.hsic import linear_kernel, squared_distances
 from debias.processes import joined_rows
 
-#: The forms of CORAL.
+#: Valid forms of :class:`CORALLoss`.
 FORMS = ("domainbed", "paper")
 #: The seven bandwidths of DomainBed's kernel.
 GAMMAS = (1e-3, 1e-2, 1e-1, 1.0, 1e1, 1e2, 1e3)
-#: Fewest samples with which an environment is compared: one sample has no covariance.
+#: Fewest samples of an environment that is compared: one sample has no covariance.
 LEAST = 2
 
 
 class CORALLoss(nn.Module):
-    r"""Mean over pairs of environments of the distance between their means and their covariances.
+    r"""CORAL: average distance between feature means and covariances of pairs of environments.
 
     .. math:: \text{domainbed:}\ \tfrac{1}{D} \lVert \mu_e - \mu_{e'} \rVert^2
               + \tfrac{1}{D^2} \lVert C_e - C_{e'} \rVert_F^2, \qquad
               \text{paper:}\ \tfrac{1}{4 D^2} \lVert C_e - C_{e'} \rVert_F^2
 
-    with covariances C of denominator n - 1. No covariance is formed:
-    :math:`\langle C_e, C_{e'} \rangle` is a sum of squared inner products of centred features,
-    which costs :math:`N^2 D` instead of :math:`N D^2`.
+    where :math:`\mu_e` and :math:`C_e` are the mean and the covariance (denominator n - 1) of the
+    features of environment e. No covariance matrix is formed: :math:`\langle C_e, C_{e'} \rangle`
+    is a sum of squared inner products of centred features. This costs :math:`N^2 D` instead of
+    :math:`N D^2`.
 
-    On 1280 features of an EfficientNet the gradient of the domainbed form is about 0.06 of the
-    cross-entropy's, that of the paper's form about 0.0002: it needs a strength in the hundreds.
+    On the 1280 features of an EfficientNet, the gradient of the domainbed form is about 0.06 times
+    that of the cross-entropy. For the paper form the factor is about 0.0002, so it needs a strength
+    in the hundreds.
 
     Source: Sun & Saenko, "Deep CORAL: Correlation Alignment for Deep Domain Adaptation", ECCV 2016
     workshops; the form with means is that of the code of Gulrajani & Lopez-Paz, "In Search of Lost
@@ -40,10 +42,10 @@ class CORALLoss(nn.Module):
         form: "domainbed" or "paper".
 
     Raises:
-        ValueError: an unknown form.
+        ValueError: ``form`` is not "domainbed" or "paper".
 
-    Differs from the reference: environments of less than two samples are left out (there the loss
-    is NaN), and the joined batch of all processes is one batch.
+    Differs from the reference: environments with fewer than two samples are left out (there the
+    loss is NaN). The batch is the joined batch of all processes.
 
     Example:
         >>> features = torch.tensor([[0.0], [2.0], [3.0], [3.0]])
@@ -58,16 +60,16 @@ class CORALLoss(nn.Module):
         self.form = form
 
     def forward(self, features: Tensor, environment: Tensor, compared: Tensor) -> Tensor:
-        """Mean distance over pairs of environments.
+        """Average the distance over the compared pairs of environments.
 
         Args:
             features: ``(N, ...)`` float, flattened from the second axis on.
             environment: ``(N,)`` int64 in [0, E); -1 leaves the sample out.
-            compared: ``(E, E)`` bool, which pairs are compared; only what lies above the diagonal
-                is read.
+            compared: ``(E, E)`` bool: which pairs to compare; only entries above the diagonal are
+                read.
 
         Returns:
-            Scalar, float32 at least; 0 where no pair has two samples in each environment.
+            Scalar, float32 at least; 0 if no pair has two samples in each environment.
         """
         rows, indicator, counts = members_of(features, environment, len(compared))
         with torch.autocast(rows.device.type, enabled=False):
@@ -83,18 +85,18 @@ class CORALLoss(nn.Module):
 
 
 class MMDLoss(nn.Module):
-    r"""Mean over pairs of environments of the squared MMD of features, by Gaussian kernels.
+    r"""Squared maximum mean discrepancy (MMD) of features, averaged over pairs of environments.
 
     .. math:: \bar k_{ee} + \bar k_{e'e'} - 2 \bar k_{ee'}, \qquad
               k(x, x') = \sum_\gamma \exp(-\gamma \lVert x - x' \rVert^2)
 
-    where :math:`\bar k_{ee'}` is the mean of the kernel over all pairs of samples. Within an
-    environment a sample and itself are a pair as well (biased, never negative), or are not
-    (unbiased).
+    where :math:`\bar k_{ee'}` is the mean of the Gaussian kernels over all pairs of a sample of e
+    and a sample of e'. For e = e', the biased estimate includes the pairs of a sample with itself
+    and is never negative. The unbiased estimate leaves these pairs out.
 
-    The default :math:`\gamma` tell apart distances from 0.03 to 60, which hold those of features of
-    EfficientNet, ResNet-50 and ViT. Where features lie 150 or more apart, all kernels are zero: add
-    a smaller :math:`\gamma`.
+    The default :math:`\gamma` distinguish distances from 0.03 to 60. The features of EfficientNet,
+    ResNet-50 and ViT have distances in this range. If features are 150 or more apart, all kernels
+    are zero: add a smaller :math:`\gamma`.
 
     Source: Gretton et al., "A Kernel Two-Sample Test", JMLR 2012, for the two estimators; Li et
     al., "Domain Generalization with Adversarial Feature Learning", CVPR 2018, for several
@@ -102,14 +104,14 @@ class MMDLoss(nn.Module):
     Generalization", ICLR 2021, facebookresearch/DomainBed.
 
     Args:
-        gammas: the :math:`\gamma`, positive, at least one.
+        gammas: values of :math:`\gamma`, positive, at least one.
         unbiased: leave out the pairs of a sample with itself.
 
     Raises:
-        ValueError: no ``gammas``, or one that is not positive.
+        ValueError: ``gammas`` is empty, or one of them is not positive.
 
-    Differs from the reference: environments of one sample are left out, and the joined batch of all
-    processes is one batch.
+    Differs from the reference: environments with one sample are left out. The batch is the joined
+    batch of all processes.
 
     Example:
         >>> features = torch.tensor([[0.0], [0.0], [1.0], [1.0]])
@@ -127,16 +129,16 @@ class MMDLoss(nn.Module):
         self.gammas, self.unbiased = tuple(gammas), unbiased
 
     def forward(self, features: Tensor, environment: Tensor, compared: Tensor) -> Tensor:
-        """Mean squared MMD over pairs of environments.
+        """Average the squared MMD over the compared pairs of environments.
 
         Args:
             features: ``(N, ...)`` float, flattened from the second axis on.
             environment: ``(N,)`` int64 in [0, E); -1 leaves the sample out.
-            compared: ``(E, E)`` bool, which pairs are compared; only what lies above the diagonal
-                is read.
+            compared: ``(E, E)`` bool: which pairs to compare; only entries above the diagonal are
+                read.
 
         Returns:
-            Scalar, float32 at least; 0 where no pair has two samples in each environment.
+            Scalar, float32 at least; 0 if no pair has two samples in each environment.
         """
         rows, indicator, counts = members_of(features, environment, len(compared))
         squares = squared_distances(rows)
@@ -153,12 +155,12 @@ class MMDLoss(nn.Module):
 
 
 class Members(NamedTuple):
-    """The joined batch by environment.
+    """The features of the joined batch of all processes, and the environment of each sample.
 
     Attributes:
-        features: ``(N, D)`` float32 at least, zero where the environment is unknown.
-        indicator: ``(N, E)`` of the same dtype, 1 where the sample is from the environment.
-        counts: ``(E,)`` of the same dtype.
+        features: ``(N, D)`` float32 at least; zero for samples of unknown environment.
+        indicator: ``(N, E)`` of the same dtype; 1 if the sample belongs to the environment.
+        counts: ``(E,)`` samples of each environment, of the same dtype.
     """
 
     features: Tensor
@@ -167,12 +169,12 @@ class Members(NamedTuple):
 
 
 def members_of(features: Tensor, environment: Tensor, environments: int) -> Members:
-    """The rows of all processes, and which environment each is from.
+    """Join the features of all processes, and mark the environment of each sample.
 
     Args:
         features: ``(N, ...)`` float, flattened from the second axis on.
         environment: ``(N,)`` int64 in [0, environments); -1 leaves the sample out.
-        environments: how many environments there are, absent ones included.
+        environments: number of environments E, including absent ones.
     """
     rows = features.flatten(1)
     rows = joined_rows(rows.to(torch.promote_types(rows.dtype, torch.float32)))
@@ -184,18 +186,18 @@ def members_of(features: Tensor, environment: Tensor, environments: int) -> Memb
 
 
 def distances_from_inner(inner: Tensor) -> Tensor:
-    """``(E, E)`` squared distances of points from their ``(E, E)`` inner products."""
+    """``(E, E)`` squared distances between E points, from their ``(E, E)`` inner products."""
     squares = inner.diagonal()
     return squares[:, None] + squares - 2 * inner
 
 
 def mean_over_pairs(distances: Tensor, counts: Tensor, compared: Tensor) -> Tensor:
-    """Mean over the compared pairs of environments with two samples each; 0 where there is none.
+    """Mean over compared pairs whose environments have two samples each; 0 without such a pair.
 
     Args:
         distances: ``(E, E)`` float, symmetric.
         counts: ``(E,)`` samples of each environment.
-        compared: ``(E, E)`` bool; only what lies above the diagonal is read.
+        compared: ``(E, E)`` bool; only entries above the diagonal are read.
     """
     enough = counts >= LEAST
     pairs = compared.triu(1) & enough[:, None] & enough

@@ -1,4 +1,4 @@
-"""FLAC: features are as alike as bias features are not, on pairs that break the shortcut."""
+"""FLAC: pairs of samples get similar features if their bias features differ, and vice versa."""
 
 import torch
 from torch import Tensor
@@ -11,54 +11,54 @@ from debias.processes import joined_rows
 def flac_loss(
     features: Tensor, bias_features: Tensor, target: Tensor, *, exponent: float = 0.5
 ) -> Tensor:
-    r"""Jeffreys divergence of two distributions over each sample's pairs; 0 without such a pair.
+    r"""FLAC loss: low if pairs with different bias features have similar features, and vice versa.
 
-    With :math:`s_{ij} = 1 / (1 + d_{ij}^a)` of Euclidean distances
-    :math:`d_{ij} = \sqrt{\lVert z_i - z_j \rVert^2 + 10^{-6}}` between features, :math:`s^B`
-    likewise between bias features, and :math:`\tau` half-way between the greatest and the least
-    :math:`s^B` of the batch, the pairs are
+    Features have the similarity :math:`s_{ij} = 1 / (1 + d_{ij}^a)`, with the distance
+    :math:`d_{ij} = \sqrt{\lVert z_i - z_j \rVert^2 + 10^{-6}}`. Bias features have the similarity
+    :math:`s^B`, defined in the same way. With :math:`\tau` half-way between the largest and the
+    smallest :math:`s^B` of the batch, the loss uses the pairs that contradict the shortcut:
 
     .. math:: M = \{(i, j): y_i = y_j, s^B_{ij} < \tau\}
               \cup \{(i, j): y_i \ne y_j, s^B_{ij} > \tau\}
 
-    and with :math:`P_{ij} \propto 1 - s^B_{ij}` and :math:`Q_{ij} \propto s_{ij}`, each of sum 1
-    over the pairs of a sample i,
+    The loss is a Jeffreys divergence of :math:`P_{ij} \propto 1 - s^B_{ij}` and
+    :math:`Q_{ij} \propto s_{ij}`, which both sum to 1 over the pairs of a sample i:
 
     .. math:: L = \frac{1}{|M|} \sum_{(i, j) \in M} (P_{ij} - Q_{ij}) (\log P_{ij} - \log Q_{ij})
 
-    In a process group the batch is that of all processes, in value and in averaged gradient.
-    Computed in float32 at least, with autocast off where it matters.
+    In a process group the batch is the joined batch of all processes, for the value and the
+    averaged gradient. Computed in float32 at least, and distances without autocast.
 
     Source: Sarridis et al., "FLAC: Fairness-Aware Representation Learning by Suppressing
     Attribute-Class Associations", 2023; reference code gsarridis/FLAC.
 
     Args:
-        features: ``(N, D)`` float, of the model; the reference's are of length 1, as its networks
-            normalise them, and its weights of the loss belong to these.
-        bias_features: ``(N, E)`` float, likewise of length 1, of a network that knows the bias;
-            they receive no gradient. One-hot bias labels will do as well.
+        features: ``(N, D)`` float features of the model. The networks of the reference normalise
+            them to length 1, and its loss weights assume this.
+        bias_features: ``(N, E)`` float features, also of length 1, of a network that recognises the
+            bias. They get no gradient. One-hot bias labels work too.
         target: ``(N,)`` int64 class.
         exponent: a > 0.
 
     Returns:
-        Scalar.
+        Scalar; 0 if M is empty.
 
     Raises:
-        ValueError: an exponent that is not positive.
+        ValueError: ``exponent`` is not positive.
     """
     check_positive({"exponent": exponent}, of="FLAC")
     same = joined_rows(target)[:, None] == joined_rows(target)
-    of_bias = _similarities(bias_features.detach(), exponent)
-    threshold = (of_bias.max() + of_bias.min()) / 2
-    pairs = torch.where(same, of_bias < threshold, of_bias > threshold)
-    wanted = _shares(1 - of_bias, pairs)
-    found = _shares(_similarities(features, exponent), pairs)
-    divergences = (wanted - found) * (wanted.log() - found.log())
+    bias_similarities = _similarities(bias_features.detach(), exponent)
+    threshold = (bias_similarities.max() + bias_similarities.min()) / 2
+    pairs = torch.where(same, bias_similarities < threshold, bias_similarities > threshold)
+    bias_shares = _shares(1 - bias_similarities, pairs)
+    feature_shares = _shares(_similarities(features, exponent), pairs)
+    divergences = (bias_shares - feature_shares) * (bias_shares.log() - feature_shares.log())
     return divergences.masked_fill(~pairs, 0).sum() / pairs.sum().clamp(min=1)
 
 
 def _similarities(features: Tensor, exponent: float) -> Tensor:
-    # the root has no gradient at 0, where a sample meets itself
+    # the square root has no gradient at 0, the distance of a sample to itself
     distances = (squared_distances(joined_rows(features)) + 1e-6).sqrt()
     return 1 / (1 + distances**exponent)
 

@@ -1,4 +1,4 @@
-"""Focal loss: samples that are classified well count less."""
+"""Focal loss: well-classified samples get less weight."""
 
 import torch
 from torch import Tensor
@@ -8,27 +8,27 @@ from debias.losses.classification import classification_losses
 
 
 def focal_losses(logits: Tensor, target: Tensor, *, gamma: float = 1.0) -> Tensor:
-    r"""Cross-entropy of each sample, times how far its prediction is from certain.
+    r"""Cross-entropy of each sample, reduced for samples that are already predicted confidently.
 
     .. math:: \ell_i = (1 - p_i)^\gamma (-\log p_i), \qquad p_i = \mathrm{softmax}(z_i)_{t_i}
 
-    For labels, :math:`p` is the sigmoid probability of each label's state, and :math:`\ell_i` the
-    mean over the labels. :math:`\gamma = 0` is cross-entropy. The factor carries gradient. Computed
-    in float32 at least.
+    For several labels, :math:`p` is the sigmoid probability of a label's true state, and
+    :math:`\ell_i` is the mean over the labels. :math:`\gamma = 0` is cross-entropy. The gradient
+    also flows through the factor. Computed in float32 at least.
 
     Source: Lin et al., "Focal Loss for Dense Object Detection", ICCV 2017.
 
     Args:
         logits: ``(N, C)`` or ``(N, L)`` float.
-        target: as for :func:`debias.losses.classification.classification_losses`; with class
-            probabilities p is exp(-cross-entropy).
-        gamma: :math:`\gamma \ge 0`; fractions are allowed. Lin et al. detect objects with 2.
+        target: as for :func:`debias.losses.classification.classification_losses`. For class
+            probabilities, p is exp(-cross-entropy).
+        gamma: :math:`\gamma \ge 0`, also fractional. Lin et al. use 2 for object detection.
 
     Returns:
         ``(N,)`` float.
 
-    Differs from the reference: no class weight :math:`\alpha`; the gradient is finite where the
-    probability rounds to 1 and :math:`\gamma < 1`.
+    Differs from the reference: there is no class weight :math:`\alpha`. The gradient is finite even
+    if the probability rounds to 1 and :math:`\gamma < 1`.
 
     Example:
         >>> round(focal_losses(torch.zeros(1, 2), torch.tensor([1])).item(), 4)  # 1/2 log 2
@@ -42,8 +42,7 @@ def focal_losses(logits: Tensor, target: Tensor, *, gamma: float = 1.0) -> Tenso
         )
     else:
         losses = classification_losses(logits, target)
-    # a loss of exactly 0 would give the power of a fraction an infinite slope, and 0 times that is
-    # NaN
-    missing = -torch.expm1(-losses.clamp(min=torch.finfo(losses.dtype).tiny))
-    focused = missing**gamma * losses
+    # at a loss of exactly 0, a power below 1 has an infinite slope, and 0 times infinity is NaN
+    error_probability = -torch.expm1(-losses.clamp(min=torch.finfo(losses.dtype).tiny))
+    focused = error_probability**gamma * losses
     return focused.mean(dim=1) if labels else focused

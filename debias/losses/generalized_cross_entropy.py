@@ -1,4 +1,4 @@
-"""Generalized cross-entropy: it learns most from what is right, and so amplifies a shortcut."""
+"""Generalized cross-entropy: easy samples get more weight, which amplifies a shortcut."""
 
 import torch
 from torch import Tensor
@@ -10,15 +10,15 @@ from debias.errors import check_between
 def generalized_cross_entropy(
     logits: Tensor, target: Tensor, *, q: float = 0.7, scaled: bool = False
 ) -> Tensor:
-    r"""Generalized cross-entropy; its gradient is that of cross-entropy times :math:`p_y^q`.
+    r"""Generalized cross-entropy; its gradient is :math:`p_y^q` times that of cross-entropy.
 
     .. math:: \ell_i = \frac{1 - p_{y}^q}{q}
               \quad\text{or, scaled,}\quad \ell_i = q\, \mathrm{sg}[p_{y}^q]\, (-\log p_{y}),
               \qquad p = \mathrm{softmax}(z_i)
 
-    Cross-entropy as q goes to 0, and :math:`1 - p_y` at 1. The scaled form has q times the gradient
-    of the other; its value is not the same function. Computed in float32 at least, from
-    :math:`\log p_y`.
+    where sg stops the gradient. The first form is cross-entropy in the limit of q to 0, and
+    :math:`1 - p_y` at q = 1. The scaled form has q times its gradient, but a different value.
+    Computed in float32 at least, from :math:`\log p_y`.
 
     Source: Zhang & Sabuncu, "Generalized Cross Entropy Loss for Training Deep Neural Networks with
     Noisy Labels", NeurIPS 2018; the scaled form is that of the reference code alinlab/LfF.
@@ -27,13 +27,13 @@ def generalized_cross_entropy(
         logits: ``(N, C)`` float.
         target: ``(N,)`` int64 class in [0, C).
         q: in (0, 1].
-        scaled: the form that learning rates published for LfF and its successors belong to.
+        scaled: use the scaled form. Published learning rates of LfF and its successors assume it.
 
     Returns:
         ``(N,)`` float.
 
     Raises:
-        ValueError: q out of range.
+        ValueError: ``q`` is outside (0, 1].
 
     Example:
         >>> losses = generalized_cross_entropy(torch.zeros(1, 2), torch.tensor([0]), q=1.0)

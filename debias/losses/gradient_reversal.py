@@ -1,4 +1,4 @@
-"""Gradient reversal: what lowers an adversary's loss above it raises the same loss below it."""
+"""Gradient reversal: an adversary minimises its loss, and the layers below it maximise it."""
 
 from typing import Any
 
@@ -11,36 +11,36 @@ class _Reversal(torch.autograd.Function):
 
     @staticmethod
     def forward(activation: Tensor, strength: float) -> Tensor:
-        """The activation, as a tensor of its own."""
+        """Return a view of the activation, so that autograd calls ``backward`` for it."""
         return activation.view_as(activation)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor, float], output: Tensor) -> None:
-        """Remember the strength."""
+        """Save the strength for the backward pass."""
         ctx.strength = inputs[1]
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
-        """The gradient times ``-strength``."""
+        """The gradient of the activation: the incoming one times ``-strength``."""
         return gradient * -ctx.strength, None
 
 
 def reverse_gradient(activation: Tensor, *, strength: float = 1.0) -> Tensor:
-    r"""The activation as it is; going back, its gradient times ``-strength``.
+    r"""Return the activation unchanged; in the backward pass, scale its gradient by ``-strength``.
 
     .. math:: R(h) = h, \qquad \frac{\partial R}{\partial h} := -\lambda I
 
-    In :math:`L = L_\text{task} + \mathrm{CE}(A(R(h)), b)` the adversary A descends on its
-    cross-entropy with weight 1 whatever the strength; only what computes h climbs it, with weight
-    :math:`\lambda`. The second derivative through it is that of a network whose backward pass is
-    the above: each pass through R contributes :math:`-\lambda`.
+    In :math:`L = L_\text{task} + \mathrm{CE}(A(R(h)), b)` the adversary A minimises its
+    cross-entropy with weight 1, for any strength. Only the layers that compute h maximise it, with
+    weight :math:`\lambda`. In a second derivative, each backward pass through R contributes a
+    factor :math:`-\lambda`.
 
     Source: Ganin & Lempitsky, "Unsupervised Domain Adaptation by Backpropagation", ICML 2015.
 
     Args:
         activation: any shape, float.
-        strength: :math:`\lambda`; 0 cuts the gradient to zero, a negative value helps the
-            adversary. A schedule is the caller's.
+        strength: :math:`\lambda`. 0 makes the gradient zero, and a negative value helps the
+            adversary. The caller may schedule it.
 
     Returns:
         A view of ``activation``.

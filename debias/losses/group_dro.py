@@ -1,4 +1,4 @@
-"""Group DRO: minimise the worst group's loss by exponentiated weights."""
+"""Group DRO: minimise the loss of the worst group, with exponentiated group weights."""
 
 import torch
 from torch import Tensor, nn
@@ -14,8 +14,9 @@ class GroupDROLoss(nn.Module):
               {\sum_h q_h \exp(\eta\,(m_h + C/\sqrt{n_h}))}, \qquad
               L = \sum_g q_g\, m_g
 
-    where :math:`m_g` is the mean loss of group g in the batch. The weights move first, then weigh
-    the same batch; they move in training mode only, and carry no gradient.
+    where :math:`m_g` is the mean loss of group g in the batch, and :math:`n_g` its number of
+    training samples. The weights are updated first and then used for the same batch. They are
+    updated in training mode only, and carry no gradient.
 
     Source: Sagawa et al., "Distributionally Robust Neural Networks for Group Shifts", ICLR 2020;
     reference code kohpangwei/group_DRO.
@@ -27,13 +28,14 @@ class GroupDROLoss(nn.Module):
         counts: ``(G,)`` training samples of each group.
 
     Raises:
-        ValueError: a bound above is broken, or ``adjustment`` is given without positive ``counts``.
+        ValueError: ``step_size`` is not positive, ``adjustment`` is negative, or ``adjustment`` is
+            positive without a positive count for each group.
 
     Differs from the reference: a group absent from the batch keeps its weight up to normalisation
-    (there it is raised by ``exp(eta * C / sqrt(n))``); C is added for every group as soon as it is
-    positive (there only if the adjustment of all groups is positive) and never into the returned
-    loss, whose gradient does not depend on it; means are those of all processes. Six public
-    versions disagree on these points, and on whether q moves before (here) or after it is used.
+    (there it is multiplied by ``exp(eta * C / sqrt(n))``). A positive C is added for every group
+    (there only if the adjustment of all groups is positive). It is never added to the returned
+    loss, whose gradient does not depend on it. Means are those of all processes. Six public
+    versions disagree on these points, and on whether q is updated before (here) or after its use.
 
     Example:
         >>> robust = GroupDROLoss(groups=2, step_size=1.0)
@@ -57,9 +59,9 @@ class GroupDROLoss(nn.Module):
             counts is None or len(counts) != groups or bool((counts <= 0).any())
         ):
             raise InputError(
-                f"adjustment={adjustment} divides by the training count of each of the {groups} "
-                "groups: pass counts, all positive; got "
-                f"{counts if counts is None else counts.tolist()}"
+                f"counts must hold a positive number for each of {groups} groups if adjustment="
+                f"{adjustment}; got {counts if counts is None else counts.tolist()}: pass counts "
+                "of the training split, or adjustment=0"
             )
         self.step_size = step_size
         margin = (
@@ -74,11 +76,11 @@ class GroupDROLoss(nn.Module):
 
     @property
     def weights(self) -> Tensor:
-        """``(G,)`` weights q, of sum one; kept as logarithms, so that none is lost to underflow."""
+        """``(G,)`` group weights q, which sum to 1; stored as logarithms to prevent underflow."""
         return self.log_weights.exp()
 
     def forward(self, losses: Tensor, group: Tensor) -> Tensor:
-        """Robust loss of one batch; in training mode the group weights move first.
+        """Robust loss of one batch; in training mode, update the group weights first.
 
         Args:
             losses: ``(N,)`` float loss per sample.
@@ -89,9 +91,9 @@ class GroupDROLoss(nn.Module):
         """
         means, counts = group_means(losses, group, len(self.log_weights))
         if self.training:
-            self.log_weights = self._moved(means.detach(), counts)
+            self.log_weights = self._updated(means.detach(), counts)
         return torch.dot(self.weights.to(means.dtype), means)
 
-    def _moved(self, means: Tensor, counts: Tensor) -> Tensor:
+    def _updated(self, means: Tensor, counts: Tensor) -> Tensor:
         step = self.step_size * (means + self.margin) * (counts > 0)
         return torch.log_softmax(self.log_weights + step, dim=0).to(self.log_weights.dtype)

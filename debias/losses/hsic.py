@@ -1,4 +1,4 @@
-"""The Hilbert-Schmidt independence criterion: how much two features depend on each other."""
+"""The Hilbert-Schmidt independence criterion (HSIC): how much two features are dependent."""
 
 from collections.abc import Callable
 
@@ -8,18 +8,18 @@ from torch import Tensor, nn
 from debias.errors import check_at_least, check_one_of
 from debias.processes import joined_rows
 
-#: The smallest bandwidth that a median may give, so that equal features give a kernel of ones and
-#: not of NaN.
+#: Lower bound of :func:`median_distance`, so that equal features give a kernel of ones, not of NaN.
 SMALLEST_SIGMA = 1e-6
 
 
 class HSIC(nn.Module):
-    r"""HSIC of two features, from a kernel matrix of each; 0 in expectation if independent.
+    r"""Dependence of two features, estimated from a kernel matrix of each.
 
-    In a process group it is the HSIC of the joined batch of all processes, on each of them, with
-    gradients scaled so that the average which DistributedDataParallel takes is the gradient of the
-    joined batch. Kernels are computed in float32 at least, also under autocast: in bfloat16 they
-    are several per cent off, in float16 infinite.
+    The unbiased estimate is 0 in expectation for independent features. In a process group, every
+    process returns the HSIC of the joined batch of all processes. Gradients are scaled so that the
+    average that DistributedDataParallel takes is the gradient of the joined batch. Kernels are
+    computed in float32 at least, also under autocast: in bfloat16 they are several per cent off,
+    and in float16 infinite.
 
     Source: Gretton et al., "Measuring Statistical Dependence with Hilbert-Schmidt Norms", ALT 2005
     (biased); Song et al., "Feature Selection via Dependence Maximization", JMLR 2012 (unbiased);
@@ -31,7 +31,7 @@ class HSIC(nn.Module):
         estimator: "unbiased", which may be negative, or "biased".
 
     Raises:
-        ValueError: an unknown kernel or estimator.
+        ValueError: ``kernel`` or ``estimator`` is not one of these names.
 
     Differs from the reference: see :func:`hsic_unbiased`; a linear kernel is added.
 
@@ -51,19 +51,19 @@ class HSIC(nn.Module):
     def forward(
         self, x: Tensor, y: Tensor, *, sigma_x: float | Tensor = 1.0, sigma_y: float | Tensor = 1.0
     ) -> Tensor:
-        """HSIC of the joined batch.
+        """Estimate the HSIC of two features over the joined batch of all processes.
 
         Args:
             x: ``(N, ...)`` features, flattened from the second axis on.
             y: ``(N, ...)`` other features of the same samples.
             sigma_x: bandwidth of the RBF kernel of ``x``, positive; a scalar.
-            sigma_y: that of ``y``.
+            sigma_y: bandwidth of the RBF kernel of ``y``.
 
         Returns:
             Scalar, at least float32.
 
         Raises:
-            ValueError: fewer samples in the joined batch than the estimator can do with.
+            ValueError: the joined batch has fewer than 4 samples (unbiased) or 2 (biased).
         """
         return ESTIMATORS[self.estimator](self._matrix(x, sigma_x), self._matrix(y, sigma_y))
 
@@ -79,12 +79,12 @@ def hsic_unbiased(kernel_x: Tensor, kernel_y: Tensor) -> Tensor:
               + \frac{(1^\top \tilde K 1)(1^\top \tilde L 1)}{(m-1)(m-2)}
               - \frac{2}{m-2} 1^\top \tilde K \tilde L 1 \right]
 
-    where the tilde sets the diagonal to zero.
+    where K and L are the kernel matrices, and the tilde sets their diagonals to zero.
 
     Source: Song et al., "Feature Selection via Dependence Maximization", JMLR 2012. It is computed
     as :math:`\sum_{i \ne j} A_{ij} B_{ij} / (m(m-3))`, with A and B the U-centred K and L of
-    Székely and Rizzo, "Partial Distance Correlation with Methods for Dissimilarities", 2014: the
-    same number, without differences of large sums.
+    Székely and Rizzo, "Partial Distance Correlation with Methods for Dissimilarities", 2014. This
+    is the same number, computed without differences of large sums.
 
     Args:
         kernel_x: ``(m, m)`` symmetric float, m at least 4.
@@ -96,16 +96,17 @@ def hsic_unbiased(kernel_x: Tensor, kernel_y: Tensor) -> Tensor:
     Raises:
         ValueError: m is less than 4.
 
-    Differs from the reference: there the vector of diagonal entries is subtracted from every row,
-    which is right for kernels of constant diagonal (RBF) alone; here the diagonal is set to zero.
+    Differs from the reference: the diagonal is set to zero. The reference subtracts the vector of
+    diagonal entries from every row, which is right only for kernels of constant diagonal (RBF).
     """
     size = _enough(kernel_x, 4)
     return (_u_centred(kernel_x) * _u_centred(kernel_y)).sum() / (size * (size - 3))
 
 
 def hsic_biased(kernel_x: Tensor, kernel_y: Tensor) -> Tensor:
-    r"""Biased estimate of HSIC, :math:`\mathrm{tr}(KHLH) / (m-1)^2` with
-    :math:`H = I - 11^\top / m`; never negative.
+    r"""Biased estimate of HSIC from two kernel matrices; it is never negative.
+
+    .. math:: \frac{\mathrm{tr}(KHLH)}{(m-1)^2}, \qquad H = I - 11^\top / m
 
     Source: Gretton et al., "Measuring Statistical Dependence with Hilbert-Schmidt Norms", ALT 2005.
 
@@ -131,7 +132,7 @@ ESTIMATORS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 
 
 def linear_kernel(features: Tensor) -> Tensor:
-    r"""``(m, m)`` products :math:`x_i^\top x_j` of ``(m, ...)`` features; float32 at least."""
+    r"""``(m, m)`` dot products :math:`x_i^\top x_j` of ``(m, ...)`` features; float32 at least."""
     rows = features.flatten(1)
     rows = rows.to(torch.promote_types(rows.dtype, torch.float32))
     with torch.autocast(rows.device.type, enabled=False):
@@ -139,20 +140,22 @@ def linear_kernel(features: Tensor) -> Tensor:
 
 
 def rbf_kernel(features: Tensor, *, sigma: float | Tensor = 1.0) -> Tensor:
-    r"""``(m, m)`` kernel :math:`\exp(-\lVert x_i - x_j \rVert^2 / (2 \sigma^2))` of features.
+    r"""``(m, m)`` RBF kernel :math:`\exp(-\lVert x_i - x_j \rVert^2 / (2 \sigma^2))` of features.
 
     Args:
-        features: float; flattened from the second axis on.
+        features: ``(m, ...)`` float, flattened from the second axis on.
         sigma: bandwidth, positive; a scalar.
     """
     return torch.exp(-squared_distances(features) / (2 * sigma**2))
 
 
 def median_distance(features: Tensor) -> Tensor:
-    r"""Bandwidth: root of the median squared distance over all pairs of the joined batch.
+    r"""Bandwidth for an RBF kernel: root of the median squared distance between two samples.
 
-    Source: Bahng et al., ICML 2020, reference code clovaai/rebias: a sample and itself are a pair
-    as well.
+    The median is over all pairs of the joined batch of all processes, including the pairs of a
+    sample with itself.
+
+    Source: Bahng et al., ICML 2020, reference code clovaai/rebias.
 
     Args:
         features: ``(N, ...)`` float.
@@ -169,8 +172,8 @@ def squared_distances(features: Tensor) -> Tensor:
     r"""``(m, m)`` squared distances :math:`\lVert x_i - x_j \rVert^2` of rows; float32 at least."""
     rows = features.flatten(1)
     rows = rows.to(torch.promote_types(rows.dtype, torch.float32))
-    # distances do not change with the origin, but far from it they would be small differences of
-    # large squares
+    # centring keeps distances; without it, features far from the origin would give small
+    # differences of large squares
     inner = linear_kernel(rows - rows.mean(dim=0).detach())
     squares = inner.diagonal()
     return (squares[:, None] + squares - 2 * inner).clamp(min=0)

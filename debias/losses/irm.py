@@ -1,27 +1,27 @@
-"""Invariant risk minimisation: how far a scale on the logits is from each environment's best."""
+"""Invariant risk minimisation: the penalty of IRMv1, and the derivatives that it is made of."""
 
 import torch
 from torch import Tensor
 
 from debias.processes import joined_rows
 
-#: Fewest samples of an environment from which the product of two halves is taken: two in each.
+#: Fewest samples of an environment in the unbiased penalty: two in each half.
 LEAST = 4
 
 
 def scale_gradients(logits: Tensor, target: Tensor) -> Tensor:
-    r"""Derivative of each sample's classification loss by a scale on its logits, at scale one.
+    r"""Derivative of each sample's classification loss by a scale s on its logits, at s = 1.
 
     .. math:: d_i = \left.\frac{\partial \ell_i(s z_i)}{\partial s}\right|_{s=1}
               = \sum_c (\mathrm{softmax}(z_i)_c - t_{ic})\, z_{ic}
               \quad\text{or}\quad \tfrac1L \sum_l (\sigma(z_{il}) - t_{il})\, z_{il}
 
-    Computed in float32 at least, and differentiable: no gradient of a gradient is needed.
+    Computed in float32 at least, by this differentiable formula. No second backward pass is needed.
 
     Args:
         logits: ``(N, C)`` or ``(N, L)`` float.
-        target: any kind that :func:`debias.losses.classification.classification_losses` takes;
-            probabilities sum to one.
+        target: any kind of :func:`debias.losses.classification.classification_losses`. Class
+            probabilities must sum to one.
 
     Returns:
         ``(N,)`` float.
@@ -43,34 +43,33 @@ def scale_gradients(logits: Tensor, target: Tensor) -> Tensor:
 def irm_penalty(
     logits: Tensor, target: Tensor, environment: Tensor, environments: int, *, unbiased: bool = True
 ) -> Tensor:
-    r"""Penalty of IRMv1: mean over the environments of the squared derivative of their risk by a
-    scale on the logits.
+    r"""Penalty of IRMv1: squared derivative of the risk by a logit scale, mean over environments.
 
     .. math:: \frac{1}{|E|} \sum_e D_e^2, \qquad D_e = \frac{1}{n_e} \sum_{i: e_i = e} d_i
 
-    with d of :func:`scale_gradients`. The square of a noisy mean is too large on average; unbiased
-    is the product of the means of two halves, the environment's samples 1, 3, 5, ... and 2, 4, 6,
-    ... in the order of the batch, which may be negative. Batches must come in random order: where
-    classes take turns, each half is a class. In a process group the environments are those of the
-    joined batch, in order of rank.
+    where :math:`d_i` is that of :func:`scale_gradients`. The square of a noisy mean is too large on
+    average. The unbiased penalty is instead the product of the means of two halves, and may be
+    negative. The halves are the environment's samples 1, 3, 5, ... and 2, 4, 6, ... in the order of
+    the batch. This order must be random: if two classes alternate, each half holds one class. In a
+    process group the batch is the joined batch, in order of rank.
 
     Source: Arjovsky et al., "Invariant Risk Minimization", 2019; reference code
     facebookresearch/InvariantRiskMinimization; the halves as in facebookresearch/DomainBed.
 
     Args:
         logits: ``(N, C)`` or ``(N, L)`` float.
-        target: any kind that :func:`debias.losses.classification.classification_losses` takes.
+        target: any kind of :func:`debias.losses.classification.classification_losses`.
         environment: ``(N,)`` int64 in [0, environments); -1 leaves the sample out.
-        environments: how many environments there are, absent ones included.
-        unbiased: product of two halves, which leaves out environments of less than four samples;
-            else the square.
+        environments: number of environments E, including absent ones.
+        unbiased: use the product of two halves, and leave out environments with fewer than four
+            samples. Otherwise use the square.
 
     Returns:
-        Scalar, 0 where no environment has enough samples.
+        Scalar; 0 if no environment has enough samples.
 
-    Differs from the reference: the halves of the ports in DomainBed and SubpopBench are taken from
-    any environment, and are NaN for one of a single sample; the derivative is taken by its formula,
-    not by a second backward pass.
+    Differs from the reference: the ports in DomainBed and SubpopBench take halves of every
+    environment, and return NaN for an environment with one sample. Here the derivative comes from
+    its formula, not from a second backward pass.
     """
     gradients, environment = joined_rows(scale_gradients(logits, target)), joined_rows(environment)
     members = environment[:, None] == torch.arange(environments, device=environment.device)
@@ -85,5 +84,5 @@ def irm_penalty(
 
 
 def _means(values: Tensor, members: Tensor) -> Tensor:
-    """``(E,)`` mean of the members of each column; a NaN of another sample has no effect."""
+    """``(E,)`` mean of values over the members of each environment; NaN of others is ignored."""
     return torch.where(members, values[:, None], 0.0).sum(dim=0) / members.sum(dim=0).clamp(min=1)

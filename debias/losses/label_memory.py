@@ -1,4 +1,4 @@
-"""Labels of the training samples that change while two networks train."""
+"""Labels of the training samples, which change while two networks train (XRM)."""
 
 import torch
 from torch import Tensor, nn
@@ -7,18 +7,18 @@ from debias.processes import joined_rows
 
 
 class LabelMemory(nn.Module):
-    """The present label of every row of the data set, which may flip to what a network says of it.
+    """Current label of every row of the data set; it may flip to the prediction of a network.
 
-    The label of a row is the given one until it flips for the first time. Whether it flips is drawn
-    with the probability of :func:`flip_probability`; in a process group the memory sees the rows of
-    all processes, and is the same in each. Where a row occurs several times in a batch, the
-    greatest of its new labels is kept.
+    The label of a row is its class until it flips for the first time. It flips at random, with the
+    probability of :func:`flip_probability`. In a process group the rows of all processes update the
+    memory, which is the same in each process. If a row occurs several times in a batch, the largest
+    of its new labels is stored.
 
     Source: Pezeshki et al., "Discovering Environments with XRM", ICML 2024; reference code
     facebookresearch/XRM.
 
     Args:
-        samples: rows of the whole data set, which ``index`` counts.
+        samples: number of rows of the whole data set, to which ``index`` refers.
     """
 
     def __init__(self, samples: int) -> None:
@@ -27,43 +27,43 @@ class LabelMemory(nn.Module):
         self.labels: Tensor
 
     def forward(self, index: Tensor, target: Tensor) -> Tensor:
-        """``(N,)`` int64 present labels of the rows ``index`` with the classes ``target``."""
-        kept = self.labels[index]
-        return torch.where(kept < 0, target, kept)
+        """``(N,)`` int64 current labels of the rows ``index``, whose classes are ``target``."""
+        labels = self.labels[index]
+        return torch.where(labels < 0, target, labels)
 
     @torch.no_grad()
     def flip(self, logits: Tensor, index: Tensor, target: Tensor, draws: Tensor) -> Tensor:
-        """Let labels flip, in training mode.
+        """Flip labels at random to predicted classes; store them in training mode only.
 
         Args:
-            logits: ``(N, K)`` float of the network that was not trained on these rows.
+            logits: ``(N, K)`` float, from the network that was not trained on these rows.
             index: ``(N,)`` int64 rows in [0, samples).
             target: ``(N,)`` int64 class of each row.
-            draws: ``(N,)`` float, uniform in [0, 1), the same for the same row.
+            draws: ``(N,)`` float, uniform in [0, 1); a repeated row must repeat its draw.
 
         Returns:
-            ``(N,)`` bool, whether the label is now another than it was before.
+            ``(N,)`` bool: whether the new label differs from the one before.
         """
         before = self(index, target)
-        said = torch.where(draws < flip_probability(logits), logits.argmax(dim=1), before)
+        current = torch.where(draws < flip_probability(logits), logits.argmax(dim=1), before)
         if self.training:
-            rows, labels = joined_rows(torch.stack([index, said], dim=1)).unbind(1)
+            rows, labels = joined_rows(torch.stack([index, current], dim=1)).unbind(1)
             self.labels.scatter_reduce_(0, rows, labels, "amax", include_self=False)
-        flipped: Tensor = said != before
+        flipped: Tensor = current != before
         return flipped
 
 
 def flip_probability(logits: Tensor) -> Tensor:
-    r"""Probability that a sample's label becomes what the network that was not trained on it says.
+    r"""Probability that a label flips to the class predicted by the network not trained on it.
 
     .. math:: \left(\max_c p_c - \frac1K\right) \frac{K}{K-1}
 
-    0 where the network says nothing, 1 where it is certain.
+    where p is the softmax of the logits. It is 0 for a uniform prediction, and 1 for a certain one.
 
     Source: as :class:`LabelMemory`.
 
     Args:
-        logits: ``(N, K)`` float of that network, K at least 2.
+        logits: ``(N, K)`` float from that network, for K classes, at least 2.
 
     Returns:
         ``(N,)`` float32 at least, in [0, 1].
@@ -73,5 +73,6 @@ def flip_probability(logits: Tensor) -> Tensor:
         tensor([0.5000])
     """
     classes = logits.shape[1]
-    certain = logits.to(torch.promote_types(logits.dtype, torch.float32)).softmax(dim=1).amax(dim=1)
-    return ((certain - 1 / classes) * (classes / (classes - 1))).clamp(0, 1)
+    probabilities = logits.to(torch.promote_types(logits.dtype, torch.float32)).softmax(dim=1)
+    confidence = probabilities.amax(dim=1)
+    return ((confidence - 1 / classes) * (classes / (classes - 1))).clamp(0, 1)

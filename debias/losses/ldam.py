@@ -1,4 +1,4 @@
-"""Label-distribution-aware margins: the rarer a class, the larger the margin of its samples."""
+"""Label-distribution-aware margins (LDAM): rarer classes get larger margins."""
 
 import torch
 from torch import Tensor
@@ -9,26 +9,26 @@ from debias.losses.classification import classification_losses
 
 
 def ldam_margins(counts: Tensor, *, max_margin: float = 0.5) -> Tensor:
-    r"""Margin of each class, :math:`m_c \propto n_c^{-1/4}`; the rarest has ``max_margin``.
+    r"""Margin of each class, :math:`m_c \propto n_c^{-1/4}`; the rarest class has ``max_margin``.
 
     Source: Cao et al., "Learning Imbalanced Datasets with Label-Distribution-Aware Margin Loss",
     NeurIPS 2019.
 
     Args:
-        counts: ``(C,)`` training samples of each class; one that has none gets margin 0.
-        max_margin: positive.
+        counts: ``(C,)`` training samples of each class. A class without samples gets margin 0.
+        max_margin: margin of the rarest class, positive.
 
     Returns:
         ``(C,)`` float32.
 
     Raises:
-        ValueError: ``max_margin`` is not positive, or there are no samples at all.
+        ValueError: ``max_margin`` is not positive, or all ``counts`` are 0.
 
     Example:
         >>> ldam_margins(torch.tensor([16, 1])).tolist()
         [0.25, 0.5]
     """
-    check_positive({"max_margin": max_margin}, hint="margins of 0 are ERM")
+    check_positive({"max_margin": max_margin}, hint="for no margin, use erm")
     if int(counts.sum()) == 0:
         raise InputError(
             "no class has a training sample: check that the training split is not empty"
@@ -38,7 +38,7 @@ def ldam_margins(counts: Tensor, *, max_margin: float = 0.5) -> Tensor:
 
 
 def ldam_losses(logits: Tensor, target: Tensor, *, margins: Tensor, scale: float = 30.0) -> Tensor:
-    r"""Cross-entropy of scaled logits from which the true class's margin is taken.
+    r"""Cross-entropy of scaled logits; the logit of the true class is first reduced by its margin.
 
     .. math:: \ell_i = \mathrm{CE}\bigl(s\,(z_i - m_{t_i} e_{t_i}),\, t_i\bigr)
 
@@ -48,15 +48,14 @@ def ldam_losses(logits: Tensor, target: Tensor, *, margins: Tensor, scale: float
         logits: ``(N, C)`` float.
         target: ``(N,)`` int64 in [0, C).
         margins: ``(C,)`` float, in the unit of the logits.
-        scale: :math:`s > 0`; 1 leaves the logits of a linear head as they are, 30 is made for
-            cosines.
+        scale: :math:`s > 0`. 1 keeps the logits of a linear head as they are; 30 suits cosines.
 
     Returns:
         ``(N,)`` float, at least float32.
 
-    Differs from the reference: there z are cosines of features and weights, both normalised; here,
-    and in SubpopBench, they are whatever logits the model has. A linear head can grow its logits
-    until a margin means little, and a large scale multiplies the learning rate.
+    Differs from the reference: there z are cosines of features and weights. Here, as in
+    SubpopBench, z are the logits of the model. A linear head can increase its logits until a margin
+    has little effect, and a large scale multiplies the learning rate.
 
     Example:
         >>> margins = torch.tensor([0.25, 0.5])
@@ -64,5 +63,5 @@ def ldam_losses(logits: Tensor, target: Tensor, *, margins: Tensor, scale: float
         >>> round(losses.item(), 4)  # log(1 + e^(2 * 0.5))
         1.3133
     """
-    taken = F.one_hot(target, logits.shape[1]) * margins
-    return classification_losses(scale * (logits - taken), target)
+    margin = F.one_hot(target, logits.shape[1]) * margins
+    return classification_losses(scale * (logits - margin), target)

@@ -1,4 +1,4 @@
-"""Moving averages of each training sample's loss, and weights made of two of them."""
+"""Moving averages of each training sample's loss, and sample weights made from two of them."""
 
 import torch
 from torch import Tensor, nn
@@ -8,36 +8,36 @@ from debias.processes import joined_rows
 
 
 class SampleMemory(nn.Module):
-    r"""Moving average of each sample's loss, divided by the greatest of its class.
+    r"""Moving average of each sample's loss, divided by the largest average of its class.
 
     .. math:: v_i \leftarrow m\, v_i + (1 - m)\, \ell_i, \qquad
               r_i = \frac{v_i}{\max_{j: y_j = y_i} v_j}
 
-    The first visit of a row sets :math:`v_i = \ell_i`; rows not yet visited count for no maximum.
-    The memory moves first, then is read; it moves in training mode only. Several losses of one row
-    in a batch make one step, with their mean. In a process group the batch is that of all
-    processes, so that the memory is the same in each.
+    The first visit of a row sets :math:`v_i = \ell_i`. The maximum ignores rows not visited yet.
+    The memory is updated before it is read, in training mode only. If a row occurs several times in
+    a batch, its mean loss updates the memory once. In a process group the batch is the joined batch
+    of all processes, and the memory is the same in each.
 
     Source: Nam et al., "Learning from Failure: Training Debiased Classifier from Biased
     Classifier", NeurIPS 2020; reference code alinlab/LfF.
 
     Args:
-        samples: rows of the whole data set, which ``index`` counts.
-        classes: how many classes there are.
-        momentum: m in [0, 1); with 0 a row's value is its last loss.
+        samples: number of rows of the whole data set, to which ``index`` refers.
+        classes: number of classes.
+        momentum: m in [0, 1); with 0, the average of a row is its last loss.
 
     Raises:
-        ValueError: a momentum out of range.
+        ValueError: ``momentum`` is outside [0, 1).
 
-    Differs from the reference: there the last of several losses of a row wins; a class whose losses
-    are all 0 gives :math:`r = 0` (there 0/0).
+    Differs from the reference: there the last of several losses of a row is used. A class whose
+    losses are all 0 gives :math:`r = 0` (there 0/0).
 
     Example:
         >>> memory = SampleMemory(5, 2, momentum=0.5)
         >>> row, target = torch.tensor([4, 2]), torch.tensor([1, 1])
         >>> memory(torch.tensor([1.0, 4.0]), row, target).tolist()
         [0.25, 1.0]
-        >>> memory(torch.tensor([3.0, 4.0]), row, target).tolist()  # (1 + 3) / 2 beside 4
+        >>> memory(torch.tensor([3.0, 4.0]), row, target).tolist()  # (1 + 3) / 2, divided by 4
         [0.5, 1.0]
     """
 
@@ -52,7 +52,7 @@ class SampleMemory(nn.Module):
 
     @torch.no_grad()
     def forward(self, losses: Tensor, index: Tensor, target: Tensor) -> Tensor:
-        """Relative values of the rows of one batch, which moves the memory first in training mode.
+        """Relative averages r of the rows of a batch; in training mode, update the memory first.
 
         Args:
             losses: ``(N,)`` float, not negative.
@@ -63,44 +63,45 @@ class SampleMemory(nn.Module):
             ``(N,)`` float32 in [0, 1], without gradient.
         """
         if self.training:
-            self._move(joined_rows(losses), joined_rows(index), joined_rows(target))
+            self._update(joined_rows(losses), joined_rows(index), joined_rows(target))
         greatest = self.greatest()[target]
         return self.values[index] / greatest.clamp(min=torch.finfo(greatest.dtype).tiny)
 
     def greatest(self) -> Tensor:
-        """``(classes,)`` greatest value of each class; 0 where no row of it was visited."""
-        slot = self.target.remainder(self.classes + 1)  # rows not visited go to one slot more
+        """``(classes,)`` largest average of each class; 0 for a class without visited rows."""
+        slot = self.target.remainder(self.classes + 1)  # rows not visited go to an extra slot
         greatest = self.values.new_zeros(self.classes + 1)
         return greatest.scatter_reduce(0, slot, self.values, "amax")[: self.classes]
 
-    def _move(self, losses: Tensor, index: Tensor, target: Tensor) -> None:
+    def _update(self, losses: Tensor, index: Tensor, target: Tensor) -> None:
         losses = losses.to(self.values.dtype)
         counts = torch.zeros_like(self.values).index_add(0, index, torch.ones_like(losses))
         means = torch.zeros_like(self.values).index_add(0, index, losses) / counts.clamp(min=1)
         averages = self.momentum * self.values + (1 - self.momentum) * means
-        moved = torch.where(self.target < 0, means, averages)
-        self.values.copy_(torch.where(counts > 0, moved, self.values))
+        updated = torch.where(self.target < 0, means, averages)
+        self.values.copy_(torch.where(counts > 0, updated, self.values))
         self.target.index_copy_(0, index, target)
 
 
 class RelativeDifficulty(nn.Module):
-    r"""Weight of each sample: how hard it is for a biased network, beside the debiased one.
+    r"""Weight of each sample: its difficulty for a biased network, relative to a debiased one.
 
     .. math:: W_i = \frac{b_i}{b_i + d_i + 10^{-8}}
 
-    where b and d are what a :class:`SampleMemory` makes of the cross-entropies of either network.
-    1/2 where both find a sample equally hard, towards 1 where only the biased network fails, which
-    is where the shortcut misleads.
+    where b and d are the relative averages of the cross-entropies of the biased and the debiased
+    network, each from its own :class:`SampleMemory`. The weight is 1/2 for samples that are equally
+    hard for both. It is near 1 if only the biased network fails, which means that the shortcut
+    misleads.
 
     Source: Nam et al., NeurIPS 2020; reference code alinlab/LfF.
 
     Args:
-        samples: rows of the whole data set.
-        classes: how many classes there are.
-        momentum: of both memories.
+        samples: number of rows of the whole data set.
+        classes: number of classes.
+        momentum: momentum of both memories, in [0, 1).
 
     Raises:
-        ValueError: a momentum out of range.
+        ValueError: ``momentum`` is outside [0, 1).
     """
 
     def __init__(self, samples: int, classes: int, *, momentum: float = 0.7) -> None:
@@ -115,7 +116,7 @@ class RelativeDifficulty(nn.Module):
 
         Args:
             biased_losses: ``(N,)`` cross-entropies of the biased network.
-            losses: ``(N,)`` those of the debiased one.
+            losses: ``(N,)`` cross-entropies of the debiased network.
             index: ``(N,)`` int64 rows of the data set.
             target: ``(N,)`` int64 classes.
         """

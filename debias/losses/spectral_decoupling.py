@@ -1,4 +1,4 @@
-"""Spectral decoupling: a penalty on the logits, so that no early feature starves the others."""
+"""Spectral decoupling: a logit penalty, so that the first feature learnt does not block others."""
 
 import torch
 from torch import Tensor
@@ -18,10 +18,10 @@ def spectral_decoupling(logits: Tensor) -> Tensor:
     Returns:
         Scalar, at least float32.
 
-    Differs from the reference: DomainBed averages over the logits too and has no half: its
-    coefficient is this one's times C / 2, which is the same for two classes. The authors' code has
-    a single logit f for two classes, and no half: its coefficient is half of this one's with the
-    logits (0, f), and a quarter with (-f/2, f/2).
+    Differs from the reference: DomainBed also averages over the logits and has no factor 1/2. Its
+    coefficient is C / 2 times this one, which is equal for two classes. The authors' code has one
+    logit f for two classes, and no factor 1/2. Its coefficient is half of this one for the logits
+    (0, f), and a quarter for (-f/2, f/2).
 
     Example:
         >>> spectral_decoupling(torch.tensor([[3.0, 4.0], [0.0, 0.0]])).item()
@@ -32,26 +32,26 @@ def spectral_decoupling(logits: Tensor) -> Tensor:
 
 
 def shifted_spectral_decoupling(logits: Tensor, target: Tensor, *, shifts: Tensor) -> Tensor:
-    r"""The penalty for two classes: it pulls the difference of the logits to the class's shift.
+    r"""Penalty for two classes: it pulls each sample's logit difference to the shift of its class.
 
     .. math:: L = \frac12 \sum_{c \in \{0, 1\}} \frac{1}{n_c}
               \sum_{i: t_i = c} (z_{i1} - z_{i0} - \gamma_c)^2
 
-    The means are those of the joined batch of all processes; an absent class contributes nothing.
+    The means are those of the joined batch of all processes. An absent class contributes nothing.
 
     Source: Pezeshki et al., as above, CelebA experiment of mohammadpz/Gradient_Starvation, which
-    has :math:`\gamma = (0.44, 2.5)` and no half.
+    has :math:`\gamma = (0.44, 2.5)` and no factor 1/2.
 
     Args:
         logits: ``(N, 2)`` float.
         target: ``(N,)`` int64, 0 or 1.
-        shifts: ``(2,)`` float, :math:`\gamma`.
+        shifts: ``(2,)`` float, :math:`\gamma` of each class.
 
     Returns:
         Scalar, at least float32.
 
-    Differs from the reference: its network has a single logit, here the difference of two; there a
-    batch that lacks a class gives NaN.
+    Differs from the reference: its network has a single logit; here it is the difference of two.
+    There a batch without one of the classes gives NaN.
     """
     logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
     distances = logits[:, 1] - logits[:, 0] - shifts[target]

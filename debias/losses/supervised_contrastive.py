@@ -1,4 +1,4 @@
-"""Supervised contrastive learning: samples of one kind together, against all others."""
+"""Supervised contrastive learning: pull positive pairs together, push other pairs apart."""
 
 import torch
 from torch import Tensor
@@ -6,21 +6,21 @@ from torch.nn import functional as F
 
 from debias.losses.hsic import linear_kernel
 
-#: One minus a cosine that is not more than this is rounding in float32, and no distance.
+#: Largest value of 1 - cosine that is treated as 0, because it is float32 rounding.
 ROUNDING = 1e-6
 
 
 def supervised_contrastive_losses(
     similarities: Tensor, positive: Tensor, *, temperature: float = 0.07
 ) -> Tensor:
-    r"""Contrastive loss of each sample: its positives are to be likelier than all other samples.
+    r"""Contrastive loss of each sample: low if it is more similar to its positives than to others.
 
     .. math:: \ell_i = -\frac{1}{\sum_{j \ne i} w_{ij}} \sum_{j \ne i} w_{ij} \log
               \frac{\exp(G_{ij} / \tau)}{\sum_{k \ne i} \exp(G_{ik} / \tau)}, \qquad
               \ell_i = 0 \text{ where all } w_{ij} = 0
 
-    The positives of a sample are the j of :math:`w_{ij} > 0`; weights of 0 and 1 give the mean over
-    a set of them.
+    The positives of sample i are the samples j with :math:`w_{ij} > 0`. Weights of 0 and 1 give the
+    plain mean over its positives.
 
     Source: Khosla et al., "Supervised Contrastive Learning", NeurIPS 2020 (the variant with the sum
     outside of the logarithm), there with :math:`w_{ij} = 1` for all others of the same class. With
@@ -28,9 +28,9 @@ def supervised_contrastive_losses(
     Learning" (SoftCon), NeurIPS 2021.
 
     Args:
-        similarities: ``(m, m)`` float, m at least 2, as from :func:`cosine_similarities`.
-        positive: ``(m, m)`` bool, or float weights :math:`w_{ij} \ge 0`, as from
-            :func:`soft_positives`; its diagonal is not looked at.
+        similarities: ``(m, m)`` float G, m at least 2, such as :func:`cosine_similarities`.
+        positive: ``(m, m)`` bool, or float weights :math:`w_{ij} \ge 0`, such as those of
+            :func:`soft_positives`; the diagonal is ignored.
         temperature: :math:`\tau > 0`.
 
     Returns:
@@ -39,7 +39,7 @@ def supervised_contrastive_losses(
     Example:
         >>> pair, other = [True, True, False], [False, False, True]
         >>> positives = torch.tensor([pair, pair, other])
-        >>> supervised_contrastive_losses(torch.zeros(3, 3), positives)  # log 2, log 2, and nobody
+        >>> supervised_contrastive_losses(torch.zeros(3, 3), positives)  # the last has none
         tensor([0.6931, 0.6931, 0.0000])
     """
     scores = similarities.to(torch.promote_types(similarities.dtype, torch.float32)) / temperature
@@ -52,7 +52,7 @@ def supervised_contrastive_losses(
 
 
 def soft_positives(target: Tensor, bias_features: Tensor) -> Tensor:
-    r"""How much two samples of a class are positives: the more, the less alike their biases.
+    r"""Weights of same-class pairs, larger for pairs with less similar bias features (SoftCon).
 
     .. math:: w_{ij} = 1[y_i = y_j]\,
               \Big(1 - \frac{b_i^\top b_j}{\lVert b_i \rVert \lVert b_j \rVert}\Big)
@@ -61,13 +61,13 @@ def soft_positives(target: Tensor, bias_features: Tensor) -> Tensor:
 
     Args:
         target: ``(m,)`` int64 class.
-        bias_features: ``(m, D)`` float features :math:`b_i` of a network that sees the bias.
+        bias_features: ``(m, D)`` float features :math:`b_i` of a network that recognises the bias.
 
     Returns:
         ``(m, m)`` float32 at least, in [0, 2]; without gradient.
 
-    Differs from the reference: what rounding leaves of the distance of equal features, 1e-6 at
-    most, is 0.
+    Differs from the reference: a distance of at most 1e-6, which rounding gives to equal features,
+    is set to 0.
 
     Example:
         >>> bias_features = torch.tensor([[2.0, 0.0], [0.0, 1.0], [1.0, 1.0]])
@@ -101,11 +101,11 @@ def cosine_similarities(features: Tensor) -> Tensor:
 
 
 def across_biases(target: Tensor, bias: Tensor) -> Tensor:
-    """``(m, m)`` bool: whether two samples have the same class and different, known biases.
+    """``(m, m)`` bool: whether two samples have the same class and different known bias values.
 
     Args:
         target: ``(m,)`` int64 class.
-        bias: ``(m,)`` int64, -1 where unknown.
+        bias: ``(m,)`` int64 bias value; -1 if unknown.
     """
     known = bias >= 0
     return (target[:, None] == target) & (bias[:, None] != bias) & known[:, None] & known

@@ -1,4 +1,4 @@
-"""Risk extrapolation: mean and variance of the risks of the environments."""
+"""Risk extrapolation (V-REx): mean and variance of the risks of the environments."""
 
 from typing import NamedTuple
 
@@ -8,20 +8,20 @@ from debias.losses.group_means import group_means
 
 
 class EnvironmentRisks(NamedTuple):
-    """Mean and population variance of the environments' mean losses; scalars."""
+    """Mean and population variance, over environments, of their mean losses; both scalars."""
 
     mean: Tensor
     variance: Tensor
 
 
 def environment_risks(losses: Tensor, environment: Tensor, environments: int) -> EnvironmentRisks:
-    r"""How large the risks of the environments are, and how far apart.
+    r"""Mean and variance, over environments, of their risks; a risk is a mean loss.
 
     .. math:: \bar R = \frac{1}{|E|} \sum_e R_e, \qquad
               \mathrm{Var}_e(R_e) = \frac{1}{|E|} \sum_e (R_e - \bar R)^2, \qquad
               R_e = \frac{1}{n_e} \sum_{i: e_i = e} \ell_i
 
-    over the environments that the batch has; in a process group, the joined batch of all processes.
+    where E are the environments in the joined batch of all processes.
 
     Source: Krueger et al., "Out-of-Distribution Generalization via Risk Extrapolation (REx)", ICML
     2021.
@@ -29,10 +29,10 @@ def environment_risks(losses: Tensor, environment: Tensor, environments: int) ->
     Args:
         losses: ``(N,)`` float loss per sample.
         environment: ``(N,)`` int64 in [0, environments); -1 leaves the sample out.
-        environments: how many environments there are, absent ones included.
+        environments: number of environments, including absent ones.
 
     Returns:
-        Scalars, at least float32; the variance of a single environment is 0.
+        Scalars, at least float32; the variance is 0 for a single environment.
 
     Example:
         >>> import torch
