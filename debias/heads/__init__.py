@@ -1,1 +1,1 @@
-"""Fits of last layers on fixed features: many linear heads at once, and DFR. No Lightning."""
+"""Fit last layers on fixed features: many linear heads at once, and DFR. Without Lightning."""

@@ -1,4 +1,4 @@
-"""Fit many linear heads at once by gradient descent: two matrix products serve them all."""
+"""Fit many linear heads at once by gradient descent, with two matrix products per step."""
 
 from __future__ import annotations
 
@@ -16,25 +16,27 @@ from debias.heads.linear import FittedHeads, Heads, Rows, worst_group_accuracies
 
 @dataclass(frozen=True)
 class Descent:
-    r"""How heads descend: with momentum; each setting is a number or ``(H,)``, one per head.
+    r"""Settings of gradient descent with momentum: each is a number, or ``(H,)`` with one per head.
 
     .. math:: v \leftarrow \mu v
               + \mathrm{clip}\big(\nabla L + 2\lambda (W - W_0) + \kappa W\big), \qquad
               W \leftarrow W - \eta v
 
-    as in ``torch.optim.SGD`` after ``clip_grad_norm_``. The gradient of a head is clipped by its
-    norm over weights and bias together, and the penalties act on both.
+    This equals ``torch.optim.SGD`` after ``clip_grad_norm_``. W holds the weights and the bias of a
+    head, and :math:`W_0` is its start. Clipping uses the norm over weights and bias together, and
+    the penalties act on both.
 
     Args:
         learning_rate: :math:`\eta > 0`.
         momentum: :math:`\mu` in [0, 1).
-        start_penalty: :math:`\lambda \ge 0`, of :math:`\lambda \|W - W_0\|^2`, the pull towards
-            where the head starts.
-        weight_decay: :math:`\kappa \ge 0`, the pull towards zero.
-        clip: greatest norm of a gradient, positive.
+        start_penalty: :math:`\lambda \ge 0` of the penalty :math:`\lambda \|W - W_0\|^2`, which
+            pulls the head towards its start.
+        weight_decay: :math:`\kappa \ge 0`, which pulls the head towards zero.
+        clip: largest norm of a gradient, positive.
 
     Raises:
-        ValueError: a setting is out of its range.
+        ValueError: ``learning_rate`` or ``clip`` is not positive, ``momentum`` is outside [0, 1),
+            or ``start_penalty`` or ``weight_decay`` is negative.
     """
 
     learning_rate: float | Tensor
@@ -49,7 +51,7 @@ class Descent:
         check_positive({name: least.pop(name) for name in ("learning_rate", "clip")})
         check_at_least(0, least)
         greatest = float(settings["momentum"].max())
-        check_between("[0, 1)", {"momentum": greatest}, hint="heads never come to rest from 1 on")
+        check_between("[0, 1)", {"momentum": greatest}, hint="1 or more does not converge")
 
 
 def fit_heads(
@@ -63,57 +65,58 @@ def fit_heads(
     held_out: Rows | None = None,
     every: int = 1,
 ) -> FittedHeads:
-    r"""Fit H heads on the weighted mean loss of minibatches that all of them share, or of all rows.
+    r"""Fit H heads at once by gradient descent, on minibatches that all heads share or on all rows.
 
     .. math:: L_h = \frac{1}{B} \sum_{i \in \text{batch}} w_{hi}\, \mathrm{CE}(W_h z_i + b_h, y_i)
 
-    What is a head's own is its start, its settings and the weights of its samples: a weight of 0
-    leaves a sample out, and inverse group frequencies take the place of balanced draws. Heads that
-    must see batches of their own are fitted by calls of their own.
+    Each head can have its own start, settings and sample weights :math:`w_h`. A weight of 0 leaves
+    a sample out. Weights of inverse group frequency replace balanced draws. To give heads different
+    batches, fit them in separate calls.
 
-    Each head ends where a loop over it alone ends, to rounding, but for one thing on which no
-    prediction depends: the mean of a head over its classes stays as it starts, where weight decay
-    would shrink it.
+    The result equals fitting each head alone, up to rounding, with one exception. The mean of a
+    head over its classes keeps its start value, where weight decay would shrink it. No prediction
+    depends on this mean.
 
     Args:
         features: ``(N, D)`` float. Computed in float32 at least, without autocast.
         target: ``(N,)`` int64 class index in [0, C).
-        start: the heads to start from; one starts them all.
-        descent: how they descend; a setting per head makes H heads.
-        batches: ``(steps, B)`` int64 rows of each step; or ``[None] * steps``, where every step
-            takes all rows. At least one step.
-        sample_weights: ``(N,)`` or ``(H, N)``, not negative; a mean of one keeps the scale of the
+        start: heads to start from: H, or a single one for all.
+        descent: settings of the descent. A setting of shape ``(H,)`` makes H heads.
+        batches: ``(steps, B)`` int64 rows of each step, or ``[None] * steps`` to use all rows in
+            each step. At least one step.
+        sample_weights: ``(N,)`` or ``(H, N)``, not negative. A mean of one keeps the scale of the
             learning rate.
-        held_out: rows by whose worst-group accuracy each head's step is chosen, of equal ones the
-            earliest; without them the last step is kept.
-        every: score the heads at every so many steps, and at the last.
+        held_out: rows whose worst-group accuracy selects the step of each head, the earliest of
+            equal ones. Without them, the last step is used.
+        every: number of steps between two scorings of the heads; the last step is always scored.
 
     Returns:
-        H heads, their scores and steps.
+        The H heads, with the score and the step of each.
 
     Raises:
-        ValueError: shapes that do not agree, or a number out of range.
+        ValueError: shapes do not agree, there are fewer than two classes, a target is outside
+            [0, C), a weight is negative, or ``every`` or the number of steps is below 1.
     """
     check_at_least(1, {"steps": len(batches), "every": every}, of="fits of heads")
     if sample_weights is not None and sample_weights.ndim == 2 and isinstance(batches, Tensor):
-        # the weights of a sample lie together, as batches read them
+        # batches read all weights of a sample, so these lie together in memory
         sample_weights = sample_weights.T.contiguous().T
     with torch.no_grad(), torch.autocast(features.device.type, enabled=False):
         heads = DescendingHeads(features, target, start, descent, sample_weights)
-        kept = None if held_out is None else _Kept(heads, held_out)
+        best = None if held_out is None else _BestPosition(heads, held_out)
         for step, rows in enumerate(batches, start=1):
             heads.step(rows)
-            if kept is not None and (step % every == 0 or step == len(batches)):
-                kept.offer(step)
-        if kept is None:
-            unknown = torch.full((heads.count,), torch.nan, dtype=torch.float64)
+            if best is not None and (step % every == 0 or step == len(batches)):
+                best.update(step)
+        if best is None:
+            no_scores = torch.full((heads.count,), torch.nan, dtype=torch.float64)
             last = torch.full((heads.count,), len(batches))
-            return FittedHeads(heads.heads(heads.position), unknown, last)
-        return FittedHeads(heads.heads(kept.position), kept.scores.cpu(), kept.steps.cpu())
+            return FittedHeads(heads.heads(heads.position), no_scores, last)
+        return FittedHeads(heads.heads(best.position), best.scores.cpu(), best.steps.cpu())
 
 
-class _Kept:
-    """The best position of each head so far, by its worst group among the held-out rows."""
+class _BestPosition:
+    """The best position of each head so far, by worst-group accuracy on the held-out rows."""
 
     def __init__(self, heads: DescendingHeads, held_out: Rows) -> None:
         self.heads, self.held_out = heads, held_out
@@ -122,8 +125,8 @@ class _Kept:
         self.scores = heads.position.new_full((heads.count,), -torch.inf, dtype=torch.float64)
         self.steps = torch.zeros_like(self.scores, dtype=torch.int64)
 
-    def offer(self, step: int) -> None:
-        """The heads as they are after this step."""
+    def update(self, step: int) -> None:
+        """Score the heads after this step, and store those that are better than before."""
         scores = worst_group_accuracies(
             self.heads.predictions(self.inputs), self.held_out.target, self.held_out.group
         )
@@ -133,35 +136,42 @@ class _Kept:
         self.steps = torch.where(better, step, self.steps)
 
 
-class Data(NamedTuple):
-    """``(N, D + 1)`` features beside a one; ``(C - 1, N)`` contrasts; ``(1 or H, N)`` weights."""
+class WeightedSamples(NamedTuple):
+    """Samples that heads are fitted on.
+
+    Attributes:
+        inputs: ``(N, D + 1)`` features and a column of ones.
+        targets: ``(C - 1, N)`` classes in the coordinates of :func:`contrasts`.
+        weights: ``(1, N)`` for all heads, or ``(H, N)``.
+    """
 
     inputs: Tensor
     targets: Tensor
     weights: Tensor
 
-    def take(self, rows: Tensor) -> Data:
+    def take(self, rows: Tensor) -> WeightedSamples:
         """The samples at ``(B,)`` int64 rows."""
-        return Data(self.inputs[rows], self.targets[:, rows], self.weights.T[rows].T)
+        return WeightedSamples(self.inputs[rows], self.targets[:, rows], self.weights.T[rows].T)
 
 
 class DescendingHeads:
-    """H heads, held as contrasts between the classes.
+    """H heads during gradient descent, stored as contrasts between the classes.
 
     The residuals of a softmax sum to zero over the classes, so the mean of a head over its classes
-    has no gradient. Heads are therefore kept in orthonormal coordinates of the classes, without the
-    coordinate of that mean. A head has C - 1 rows: for two classes this halves the work. Descent,
-    momentum, penalties and norms are the same in all orthonormal coordinates.
+    has no gradient. Heads are therefore stored in orthonormal coordinates of the classes, without
+    the coordinate of that mean. A head has C - 1 rows: for two classes this halves the work.
+    Descent, momentum, penalties and norms are the same in all orthonormal coordinates.
 
     Args:
-        features: ``(N, D)`` float; at least float32 is computed in.
+        features: ``(N, D)`` float. Computed in float32 at least.
         target: ``(N,)`` int64 in [0, C).
-        start: the heads to start from; one starts them all.
-        descent: how they descend.
+        start: heads to start from: H, or a single one for all.
+        descent: settings of the descent.
         sample_weights: ``(N,)`` or ``(H, N)``, not negative, or ``None`` for ones.
 
     Raises:
-        ValueError: shapes that do not agree.
+        ValueError: shapes do not agree, there are fewer than two classes, a target is outside
+            [0, C), or a weight is negative.
     """
 
     def __init__(
@@ -187,7 +197,7 @@ class DescendingHeads:
         )
         self.basis = contrasts(start.weights.shape[1]).to(like)
         inputs, targets = with_ones(features.to(like)), self.basis[target].T.contiguous()
-        self.data = Data(inputs, targets, weights)
+        self.samples = WeightedSamples(inputs, targets, weights)
         self.count = _one_count(len(start.weights), len(weights), *map(len, settings))
         joined = torch.cat([start.weights, start.biases[..., None]], dim=2).to(like)
         self.start = joined.expand(self.count, -1, -1)
@@ -196,8 +206,8 @@ class DescendingHeads:
         self.velocity = torch.zeros_like(self.position)
 
     def step(self, rows: Tensor | None) -> None:
-        """Move every head on the mean loss of the samples at these rows, or of all."""
-        gradient = self._gradient(self.data if rows is None else self.data.take(rows))
+        """Update every head once, on the samples at ``(B,)`` int64 rows; ``None`` means all."""
+        gradient = self._gradient(self.samples if rows is None else self.samples.take(rows))
         if self.pull is not None:
             gradient.addcmul_(self.position - self.origin, 2 * self.pull)
         if self.decay is not None:
@@ -211,26 +221,26 @@ class DescendingHeads:
         self.position.addcmul_(gradient, self.rate, value=-1)
 
     def predictions(self, inputs: Tensor) -> Tensor:
-        """``(H, N)`` classes that the heads choose for ``(N, D + 1)`` features beside a one."""
+        """``(H, N)`` classes predicted for ``(N, D + 1)`` features with a column of ones."""
         return self._logits(inputs).argmax(dim=0)
 
     def heads(self, position: Tensor) -> Heads:
-        """The heads at a position, their mean over the classes being that of the start."""
+        """Heads at a position in contrasts; their mean over the classes is that of the start."""
         joined = self.start + torch.einsum("ck,khd->hcd", self.basis, position - self.origin)
         return Heads(joined[..., :-1].contiguous(), joined[..., -1].contiguous())
 
     def _logits(self, inputs: Tensor) -> Tensor:
-        """``(C, H, N)``, up to a constant for each head and sample."""
+        """``(C, H, N)`` logits, up to a constant per head and sample."""
         product = self.position.flatten(0, 1) @ inputs.T
         contrast = product.view(*self.position.shape[:2], -1)
         logits: Tensor = torch.tensordot(self.basis, contrast, dims=1)
         return logits
 
-    def _gradient(self, data: Data) -> Tensor:
-        probabilities = self._logits(data.inputs).softmax(dim=0)
+    def _gradient(self, samples: WeightedSamples) -> Tensor:
+        probabilities = self._logits(samples.inputs).softmax(dim=0)
         residuals = torch.tensordot(self.basis.T, probabilities, dims=1)
-        residuals.sub_(data.targets[:, None]).mul_(data.weights / len(data.inputs))
-        gradient: Tensor = residuals.flatten(0, 1) @ data.inputs
+        residuals.sub_(samples.targets[:, None]).mul_(samples.weights / len(samples.inputs))
+        gradient: Tensor = residuals.flatten(0, 1) @ samples.inputs
         return gradient.view_as(self.position)
 
 
@@ -240,7 +250,7 @@ def with_ones(features: Tensor) -> Tensor:
 
 
 def contrasts(classes: int) -> Tensor:
-    """``(C, C - 1)`` float64 orthonormal columns; each column sums to zero."""
+    """``(C, C - 1)`` float64: orthonormal contrasts between classes; each column sums to zero."""
     columns = torch.cat([torch.ones(classes, 1), torch.eye(classes)[:, :-1]], dim=1).double()
     orthonormal: Tensor = torch.linalg.qr(columns).Q
     return orthonormal[:, 1:]
@@ -250,14 +260,14 @@ def _check(features: Tensor, target: Tensor, start: Heads, sample_weights: Tenso
     heads, classes, size = start.weights.shape
     if features.ndim != 2 or features.shape[1] != size or start.biases.shape != (heads, classes):
         raise InputError(
-            f"features {tuple(features.shape)}, weights {tuple(start.weights.shape)} and biases "
-            f"{tuple(start.biases.shape)} do not fit: they must be (N, D), (H, C, D) and (H, C)"
+            "features, weights and biases must be (N, D), (H, C, D) and (H, C); got "
+            f"{tuple(features.shape)}, {tuple(start.weights.shape)}, {tuple(start.biases.shape)}"
         )
     if target.shape != features.shape[:1] or classes < 2:
         raise InputError(
-            f"heads tell {classes} classes apart by one target per row; got targets "
-            f"{tuple(target.shape)} for {len(features)} rows: at least two classes, and none of "
-            "several labels"
+            "heads need one target per row and at least two classes; got targets of shape "
+            f"{tuple(target.shape)} for {len(features)} rows and {classes} classes: train on a "
+            "single target, not several labels"
         )
     if bool((target < 0).any()) or bool((target >= classes).any()):
         raise InputError(
@@ -268,15 +278,15 @@ def _check(features: Tensor, target: Tensor, start: Heads, sample_weights: Tenso
     ):
         raise InputError(
             f"sample_weights must be (N,) or (H, N), not negative, with N={len(features)}; got "
-            f"{tuple(sample_weights.shape)}, least {float(sample_weights.min())}"
+            f"{tuple(sample_weights.shape)} with minimum {float(sample_weights.min())}"
         )
 
 
 def _one_count(*sizes: int) -> int:
-    several = {size for size in sizes if size != 1}
-    if len(several) > 1:
+    counts = {size for size in sizes if size != 1}
+    if len(counts) > 1:
         raise InputError(
-            f"start, sample weights and settings name {sorted(several)} heads: give each 1 or the "
-            "same H"
+            "start, sample_weights and each setting must be for 1 head or for the same H; got "
+            f"{sorted(counts)} heads"
         )
-    return several.pop() if several else 1
+    return counts.pop() if counts else 1

@@ -1,4 +1,4 @@
-"""Linear heads on fixed features: many in one tensor, their logits, and how well each does."""
+"""Many linear heads on fixed features in one tensor: logits and worst-group accuracies."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Heads(NamedTuple):
     biases: Tensor
 
     def logits(self, features: Tensor) -> Tensor:
-        """``(H, N, C)`` logits of ``(N, D)`` features, in the heads' own precision."""
+        """``(H, N, C)`` logits of ``(N, D)`` features, in the precision of the heads."""
         with torch.autocast(features.device.type, enabled=False):
             return (
                 torch.einsum("hcd,nd->hnc", self.weights, features.to(self.weights))
@@ -27,9 +27,9 @@ class Heads(NamedTuple):
             )
 
     def linear(self, head: int) -> nn.Linear:
-        """One of the heads as a layer, with weights of its own."""
+        """Copy one of the heads into a new layer."""
         _, outputs, inputs = self.weights.shape
-        # on "meta" nothing is drawn
+        # on "meta", torch draws no random weights
         layer = nn.Linear(inputs, outputs, device="meta", dtype=self.weights.dtype).to_empty(
             device=self.weights.device
         )
@@ -38,9 +38,9 @@ class Heads(NamedTuple):
 
 
 class Rows(NamedTuple):
-    """Labelled features: ``(N, D)`` float, ``(N,)`` int64 class, ``(N,)`` int64 group or -1.
+    """Features with labels: ``(N, D)`` float, ``(N,)`` int64 class, ``(N,)`` int64 group or -1.
 
-    Without bias labels, the class is given as the group: the worst group is then the worst class.
+    Without bias labels, give the class as the group. The worst group is then the worst class.
     """
 
     features: Tensor
@@ -53,14 +53,14 @@ class Rows(NamedTuple):
 
 
 class FittedHeads(NamedTuple):
-    """Heads after training, each from the step at which it did best on held-out rows.
+    """Fitted heads, each from the step with its best score on held-out rows.
 
     Attributes:
         heads: the H heads.
-        scores: ``(H,)`` float64 worst-group accuracy on the held-out rows at that step; NaN if none
-            were given.
-        steps: ``(H,)`` int64 that step, counted from 1; the last one if no held-out rows were
-            given.
+        scores: ``(H,)`` float64 worst-group accuracy on the held-out rows at that step; NaN without
+            held-out rows.
+        steps: ``(H,)`` int64 number of that step, counted from 1; the last step without held-out
+            rows.
     """
 
     heads: Heads
@@ -69,34 +69,32 @@ class FittedHeads(NamedTuple):
 
     @property
     def best(self) -> int:
-        """Position of the head with the highest score, of equal ones the first."""
+        """Index of the head with the highest score; the first of equal ones."""
         if bool(self.scores.isnan().any()):
             raise InputError("heads without scores cannot be compared: fit them with held-out rows")
         return int(self.scores.argmax())
 
 
 def repeated(layer: nn.Linear, *, count: int) -> Heads:
-    """A classifier's last layer as the start of ``count`` heads.
+    """Repeat the last layer of a classifier, so that ``count`` heads start from it.
 
     Raises:
         ValueError: the layer has no bias.
     """
     if layer.bias is None:
-        raise InputError(
-            "the last layer has no bias, and the heads have one: give it a bias of zeros"
-        )
+        raise InputError("the last layer must have a bias; got bias=None: give it a bias of zeros")
     weights, biases = layer.weight.detach(), layer.bias.detach()
     return Heads(weights.expand(count, -1, -1), biases.expand(count, -1))
 
 
 def fresh_heads(count: int, *, classes: int, size: int, generator: torch.Generator) -> Heads:
-    r"""Heads drawn as ``nn.Linear`` draws its parameters: uniformly from :math:`\pm 1/\sqrt{D}`.
+    r"""New heads with uniform random parameters in :math:`\pm 1/\sqrt{D}`, as in ``nn.Linear``.
 
     Args:
-        count: H.
-        classes: C.
-        size: D, how many features a head reads.
-        generator: what they are drawn from.
+        count: number of heads H.
+        classes: number of classes C.
+        size: number of features D.
+        generator: source of the random parameters.
     """
     bound = 1 / math.sqrt(size)
     drawn = (2 * torch.rand(count, classes, size + 1, generator=generator) - 1) * bound
@@ -104,14 +102,14 @@ def fresh_heads(count: int, *, classes: int, size: int, generator: torch.Generat
 
 
 def worst_group_accuracies(predictions: Tensor, target: Tensor, group: Tensor) -> Tensor:
-    r"""Least accuracy over the groups that occur, of many predictions of the same rows.
+    r"""Worst-group accuracy of each of H heads, from their predictions for the same rows.
 
     .. math:: \min_{g: n_g > 0} \frac{1}{n_g} \sum_{i: g_i = g} 1[\hat y_{hi} = y_i]
 
     Args:
         predictions: ``(H, N)`` int64 class.
         target: ``(N,)`` int64 class.
-        group: ``(N,)`` int64, -1 leaves the row out.
+        group: ``(N,)`` int64; -1 leaves the row out.
 
     Returns:
         ``(H,)`` float64.

@@ -1,4 +1,4 @@
-"""Which rows a head is fitted on: minibatches, balanced draws, balanced subsamples, halves."""
+"""Rows that heads are fitted on: minibatches, balanced draws, balanced subsamples, halves."""
 
 import torch
 from torch import Tensor
@@ -7,10 +7,10 @@ from debias.errors import InputError
 
 
 def shuffled_order(rows: int, *, batch_size: int, steps: int, generator: torch.Generator) -> Tensor:
-    """``(steps, batch_size)`` int64: permutations of all rows one after another, cut into batches.
+    """Minibatches of shuffled rows, ``(steps, batch_size)`` int64, cut from repeated permutations.
 
     Raises:
-        ValueError: a size is below 1.
+        ValueError: ``rows``, ``batch_size`` or ``steps`` is below 1.
     """
     needed = _needed(rows, batch_size, steps)
     passes = [torch.randperm(rows, generator=generator) for _ in range(-(-needed // rows))]
@@ -20,18 +20,21 @@ def shuffled_order(rows: int, *, batch_size: int, steps: int, generator: torch.G
 def balanced_order(
     label: Tensor, *, batch_size: int, steps: int, generator: torch.Generator
 ) -> Tensor:
-    r"""``(steps, batch_size)`` draws with replacement, every label that occurs equally likely.
+    r"""Minibatches of rows drawn with replacement, in which each present label is equally likely.
 
     .. math:: P(i) \propto 1 / n_{l_i}
 
     Args:
-        label: ``(N,)`` int64 class or group, -1 is never drawn.
-        batch_size: rows of a step.
-        steps: how many steps.
-        generator: what the rows are drawn from.
+        label: ``(N,)`` int64 class or group; -1 is never drawn.
+        batch_size: rows per step.
+        steps: number of steps.
+        generator: source of the random draws.
+
+    Returns:
+        ``(steps, batch_size)`` int64.
 
     Raises:
-        ValueError: no row has a label, or a size is below 1.
+        ValueError: no row has a label, or ``batch_size`` or ``steps`` is below 1.
     """
     needed = _needed(len(label), batch_size, steps)
     chances = torch.where(label < 0, 0.0, 1 / _counts(label)[label].double()).cpu()
@@ -40,11 +43,11 @@ def balanced_order(
 
 
 def balanced_subsample(label: Tensor, generator: torch.Generator) -> Tensor:
-    """``(K,)`` int64 rows without repetition, as many of every label that occurs as the rarest has.
+    """``(K,)`` int64 rows without repetition: each present label has as many as the rarest one.
 
     Args:
-        label: ``(N,)`` int64 class or group, -1 is left out.
-        generator: what the rows are drawn from.
+        label: ``(N,)`` int64 class or group; -1 is left out.
+        generator: source of the random draws.
 
     Raises:
         ValueError: no row has a label.
@@ -57,21 +60,22 @@ def balanced_subsample(label: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def halves(label: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """The labelled rows in two parts, each label with half of its rows in either; of an odd one the
-    first has one more.
+    """Split the labelled rows at random into two halves, each with half of the rows of every label.
+
+    If a label has an odd number of rows, the first half has one more.
 
     Args:
-        label: ``(N,)`` int64 class or group, -1 is left out.
-        generator: what the halves are drawn from.
+        label: ``(N,)`` int64 class or group; -1 is left out.
+        generator: source of the random split.
 
     Raises:
-        ValueError: a label has only one row, and would be missing from a half.
+        ValueError: a label has only one row, or no row has a label.
     """
     counts = _counts(label)
     if bool((counts == 1).any()):
         raise InputError(
             f"group {int((counts == 1).nonzero()[0])} has one row, which cannot be in both halves: "
-            "give the split another of it"
+            "add a row of this group"
         )
     rows = _by_label(label, generator)
     place = torch.arange(len(rows)) - (counts.cumsum(0) - counts)[label.cpu()[rows]]
@@ -79,7 +83,7 @@ def halves(label: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
 
 
 def _by_label(label: Tensor, generator: torch.Generator) -> Tensor:
-    """Labelled rows in random order within each label, labels in order."""
+    """Labelled rows, sorted by label, in random order within each label."""
     label = label.cpu()
     rows = torch.randperm(len(label), generator=generator)
     rows = rows[label[rows] >= 0]
@@ -87,18 +91,17 @@ def _by_label(label: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def _counts(label: Tensor) -> Tensor:
-    known = label[label >= 0].cpu()
-    if len(known) == 0:
+    labels = label[label >= 0].cpu()
+    if len(labels) == 0:
         raise InputError(
             f"none of {len(label)} rows has a label to balance: label them, or balance classes"
         )
-    return torch.bincount(known)
+    return torch.bincount(labels)
 
 
 def _needed(rows: int, batch_size: int, steps: int) -> int:
     if min(rows, batch_size, steps) < 1:
         raise InputError(
-            f"an order needs at least 1 row, batch_size and steps; got {rows}, {batch_size} and "
-            f"{steps}"
+            f"rows, batch_size and steps must be at least 1; got {rows}, {batch_size} and {steps}"
         )
     return batch_size * steps

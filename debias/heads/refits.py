@@ -1,7 +1,6 @@
-"""Published ways to refit a last layer on fixed features, as settings of the two fitters.
+"""Published methods that refit a last layer on fixed features, as settings of ``fit_heads``.
 
-Features, classes and groups in, heads out. Held-out rows choose steps and settings, and are never
-the test split.
+Held-out rows select steps and settings. They must never be the test split.
 """
 
 import torch
@@ -28,37 +27,39 @@ def focal_heads(
     clip: float = 1.0,
     every: int = 1,
 ) -> FittedHeads:
-    r"""AFR: more weight where the first stage doubts the class, and a pull towards its head.
+    r"""AFR: refit a head with more weight on samples that the first stage predicts badly.
 
     .. math:: L = \frac{1}{N} \sum_i w_i\, \mathrm{CE}_i + \lambda \|W - W_0\|^2, \qquad
               w_i \propto \frac{1}{n_{y_i}} \exp(-\gamma\, p_{i,y_i})
 
-    on all rows at once. The weights are those of the head that it starts from, computed once.
+    The penalty pulls the head towards its start :math:`W_0`. Every step uses all rows. The
+    probabilities p are those of the head ``start``, computed once.
 
     Source: Qiu et al., "Simple and Fast Group Robustness by Automatic Feature Reweighting", ICML
-    2023; reference code AndPotap/afr. Defaults are its Waterbirds settings; gamma and the penalty
-    are chosen on held-out rows, from grids.
+    2023; reference code AndPotap/afr. Defaults are its Waterbirds settings. The authors choose
+    gamma and the penalty from grids, on held-out rows.
 
     Args:
-        features: ``(N, D)`` float, of rows that the first stage was not trained on, in evaluation
-            mode.
+        features: ``(N, D)`` float, computed in evaluation mode, of rows that the first stage was
+            not trained on.
         target: ``(N,)`` int64 class.
-        start: the head of the first stage: one head.
-        gamma: at least 0, a number or ``(H,)``; one head each.
-        start_penalty: :math:`\lambda \ge 0`, a number or ``(H,)``. A grid of both:
-            ``torch.cartesian_prod``.
-        held_out: rows by whose worst-group accuracy the step of each head is chosen.
-        learning_rate, steps, clip: of the descent.
-        every: score at every so many steps.
+        start: the head of the first stage, a single one.
+        gamma: :math:`\gamma \ge 0`, a number, or ``(H,)`` with one per head.
+        start_penalty: :math:`\lambda \ge 0`, a number, or ``(H,)`` with one per head. For a grid of
+            both, use ``torch.cartesian_prod``.
+        held_out: rows whose worst-group accuracy selects the step of each head.
+        learning_rate, steps, clip: settings of the descent.
+        every: number of steps between two scorings of the heads.
 
     Returns:
-        H heads; ``best`` is the position of the gamma and penalty to take.
+        H heads; ``best`` is the index of the best gamma and penalty.
 
     Raises:
-        ValueError: more than one head to start from, or a number out of range.
+        ValueError: ``start`` holds several heads, ``gamma`` or ``start_penalty`` is negative, or
+            another number is not positive.
     """
     if len(start.weights) != 1:
-        raise InputError(f"focal weights come from one earlier head; got {len(start.weights)}")
+        raise InputError(f"start must be one earlier head; got {len(start.weights)} heads")
     weights = focal_weights(start.logits(features)[0], target, gamma=gamma)
     descent = Descent(learning_rate, start_penalty=start_penalty, clip=clip)
     return fit_heads(
@@ -83,10 +84,10 @@ def balanced_heads(
     momentum: float = 0.9,
     batch_size: int = 108,
 ) -> FittedHeads:
-    """CRT, ReWeightCRT, and class-balanced retraining: every group, or every class, counts alike.
+    """CRT, ReWeightCRT and class-balanced retraining: fit heads with each group or class balanced.
 
-    Balanced draws make every label equally likely; with weights, samples are drawn as they come and
-    their losses weighted by the inverse frequency of their label.
+    Minibatches are drawn so that every label is equally likely. With ``weighted``, minibatches are
+    shuffled rows, and each loss is weighted by the inverse frequency of its label.
 
     Source: Kang et al., "Decoupling Representation and Classifier for Long-Tailed Recognition",
     ICLR 2020; with groups, Yang et al., "Change is Hard", ICML 2023, reference code
@@ -97,32 +98,34 @@ def balanced_heads(
     split.
 
     Args:
-        features: ``(N, D)`` float, in evaluation mode.
+        features: ``(N, D)`` float, computed in evaluation mode.
         target: ``(N,)`` int64 class.
-        label: ``(N,)`` int64, what is balanced: the group or the class; -1 is never drawn, or has
-            weight 0.
-        start: the heads to start from.
-        generator: what the minibatches are drawn from.
-        steps: how many steps.
-        weighted: weigh the losses (ReWeightCRT) instead of drawing balanced minibatches (CRT).
-        held_out: rows to choose each head's step by; without them the last is kept.
-        every: score at every so many steps.
-        learning_rate, weight_decay, momentum, batch_size: of the descent.
+        label: ``(N,)`` int64 label to balance, the group or the class. Rows of -1 are never drawn,
+            or have weight 0.
+        start: heads to start from.
+        generator: source of the minibatches.
+        steps: number of steps.
+        weighted: weight the losses (ReWeightCRT) instead of drawing balanced minibatches (CRT).
+        held_out: rows that select the step of each head; without them, the last step is used.
+        every: number of steps between two scorings of the heads.
+        learning_rate, weight_decay, momentum, batch_size: settings of the descent.
 
     Returns:
         H heads, one per start or setting; all see the same minibatches.
 
     Raises:
-        ValueError: no row has a label, or a number out of range.
+        ValueError: no row has a label, ``learning_rate`` is not positive, ``momentum`` is outside
+            [0, 1), ``weight_decay`` is negative, or another number is below 1.
 
-    Differs from the reference: the mean weight is one over the samples; there it is one over the
-    groups.
+    Differs from the reference: the weights have a mean of one over the samples (there over the
+    groups).
     """
     sizes = {"batch_size": batch_size, "steps": steps}
     weights = None
     if weighted:
-        known = label >= 0
-        weights = torch.where(known, balanced_weights(torch.bincount(label[known]))[label], 0.0)
+        labelled = label >= 0
+        label_weights = balanced_weights(torch.bincount(label[labelled]))
+        weights = torch.where(labelled, label_weights[label], 0.0)
         order = shuffled_order(len(features), **sizes, generator=generator)
     else:
         order = balanced_order(label, **sizes, generator=generator)
@@ -145,35 +148,36 @@ def selected_heads(
     steps: int = 250,
     batch_size: int = 32,
 ) -> FittedHeads:
-    """SELF: a few class-balanced steps from the final head, on the samples that disagreement chose.
+    """SELF: a few class-balanced steps from the final head, on samples that models disagree on.
 
     Source: LaBonte et al., "Towards Last-Layer Retraining for Group Robustness with Fewer
     Annotations", NeurIPS 2023; reference code tmlabonte/last-layer-retraining. Defaults are its
-    Waterbirds settings (CelebA: batches of 100). There 20, 100 or 500 samples of half of the
-    validation split are chosen, and the learning rate is 1e-4, 1e-3 or 1e-2, by worst-group
-    accuracy on the other half after the last step.
+    Waterbirds settings (CelebA: batches of 100). The reference selects 20, 100 or 500 samples from
+    half of the validation split, and a learning rate of 1e-4, 1e-3 or 1e-2. Worst-group accuracy on
+    the other half, after the last step, decides between these values.
 
     Args:
-        features: ``(N, D)`` float, of rows that the first stage was not trained on, in evaluation
-            mode.
+        features: ``(N, D)`` float, computed in evaluation mode, of rows that the first stage was
+            not trained on.
         target: ``(N,)`` int64 class.
-        chosen: ``(K,)`` int64 positions, as ``largest_disagreement`` or ``largest_losses`` gives
-            them.
-        start: the final head.
-        generator: what the minibatches are drawn from.
-        learning_rate: a number or ``(H,)``; one head each.
-        held_out: rows to score the heads on after the last step.
-        steps, batch_size: of the descent; a batch is no larger than K.
+        chosen: ``(K,)`` int64 rows of the samples, such as those of ``largest_disagreement`` or
+            ``largest_losses``.
+        start: the final head of the first stage.
+        generator: source of the minibatches.
+        learning_rate: a number, or ``(H,)`` with one per head.
+        held_out: rows that score the heads after the last step.
+        steps, batch_size: settings of the descent; a batch has at most K rows.
 
     Returns:
-        H heads; ``best`` is the position of the learning rate to take.
+        H heads; ``best`` is the index of the best learning rate.
 
     Raises:
-        ValueError: a number out of range.
+        ValueError: ``chosen`` is empty, ``learning_rate`` is not positive, or ``steps`` or
+            ``batch_size`` is below 1.
 
-    Differs from the reference: its network computes in training mode on augmented images, so that
-    batch normalisation sees each batch and its averages move. There is no momentum in either: the
-    code names one to an optimiser that has been made without.
+    Differs from the reference: its network computes in training mode on augmented images, so batch
+    normalisation uses each batch and updates its averages. Neither has momentum: the reference sets
+    momentum on an optimiser that was created without it.
     """
     features, target = features[chosen], target[chosen]
     return balanced_heads(

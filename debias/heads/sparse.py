@@ -1,4 +1,4 @@
-"""DFR: a new last layer, by sparse logistic regression on group-balanced subsamples."""
+"""DFR: refit the last layer by sparse logistic regression on group-balanced subsamples."""
 
 from collections.abc import Sequence
 from inspect import signature
@@ -13,19 +13,19 @@ from debias.errors import InputError, check_at_least, check_positive
 from debias.heads.linear import Heads, Rows, worst_group_accuracies
 from debias.heads.orders import balanced_subsample, halves
 
-#: The strengths that the authors choose from.
+#: The values of C, the inverse strength of the penalty, that the authors choose from.
 STRENGTHS = (1.0, 0.7, 0.3, 0.1, 0.07, 0.03, 0.01)
 
 
 class SparseHead(NamedTuple):
-    """What DFR found.
+    """The head that DFR fitted, and how its C was selected.
 
     Attributes:
-        head: one head, which reads the features as they come.
-        strength: the C that was chosen.
-        scores: ``(strengths,)`` float64 worst-group accuracy of each.
-        subsamples: ``(subsamples, K)`` int64 rows of the fitting split that each fit saw.
-        judged: ``(N,)`` int64 group of the rows by which C was chosen.
+        head: one head, for features without scaling.
+        strength: the selected C.
+        scores: ``(strengths,)`` float64 worst-group accuracy for each value of C.
+        subsamples: ``(subsamples, K)`` int64 rows of the fitting split that each fit used.
+        judged: ``(N,)`` int64 groups of the rows on which C was selected.
     """
 
     head: Heads
@@ -44,49 +44,51 @@ def sparse_head(
     strengths: Sequence[float] = STRENGTHS,
     subsamples: int = 20,
 ) -> SparseHead:
-    r"""Deep feature reweighting: the mean of sparse logistic regressions on balanced subsamples.
+    r"""Deep feature reweighting (DFR): average sparse logistic regressions on balanced subsamples.
 
     .. math:: \min_{w, b} \|w\|_1 + |b|
               + C \sum_i \log\big(1 + \exp(-t_i (w^\top s_i + b))\big), \qquad
               s = \frac{z - \mu}{\sigma}, \quad t_i = \pm 1
 
-    with :math:`\mu, \sigma` of the rows fitted on. C is the one with the best worst-group accuracy
-    after one fit: on one half of the fitting split, scored on the other (DFR on validation), or on
-    the fitting split, scored on ``held_out`` (DFR on training). The scaling is folded into the
-    head: :math:`W = w / \sigma`, :math:`b - \sum_d w_d \mu_d / \sigma_d`. With more than two
-    classes each is fitted against the rest.
+    where :math:`\mu, \sigma` are the mean and the standard deviation of the rows before they are
+    subsampled. One fit per C selects the C with the best worst-group accuracy. DFR on validation
+    fits one half of ``fitting`` for this, and scores the other half. DFR on training fits
+    ``fitting`` and scores ``held_out``. The head includes the scaling: :math:`W = w / \sigma`,
+    :math:`b - \sum_d w_d \mu_d / \sigma_d`. With more than two classes, each is fitted against the
+    rest.
 
     Source: Kirichenko et al., "Last Layer Re-Training is Sufficient for Robustness to Spurious
     Correlations", ICLR 2023; reference code PolinaKirichenko/deep_feature_reweighting, with its
     strengths and 20 subsamples (10 on training). The solver is scikit-learn's liblinear.
 
     Args:
-        fitting: rows with features in evaluation mode, classes and groups; those of group -1 are
-            left out.
-        generator: what halves, subsamples and the solver's order are drawn from.
-        classes: C, how many classes there are, at least 2.
-        held_out: rows of another split to choose C on; without them half of the fitting split.
-            Never the test split.
-        strengths: values of C to choose from, positive; of equal scores the first is taken.
-        subsamples: how many fits are averaged, at least 1.
+        fitting: rows with classes, groups, and features computed in evaluation mode. Rows of group
+            -1 are left out.
+        generator: source of the halves, the subsamples and the order of the solver.
+        classes: number of classes, at least 2.
+        held_out: rows of another split that select C; without them, half of ``fitting``. Never the
+            test split.
+        strengths: values of C to choose from, positive. The first of equal scores is used.
+        subsamples: number of fits to average, at least 1.
 
     Returns:
-        One head, the chosen C, and its scores. For two classes the softmax of the head is the mean
-        regression's sigmoid; for more, the greatest logit decides and the softmax is no
-        probability.
+        One head, the selected C, and the scores of all C. For two classes, the softmax of the head
+        is the sigmoid of the averaged regression. For more, the largest logit gives the class, and
+        the softmax is not a probability.
 
     Raises:
-        ValueError: no strength or subsample, a group too small to halve, or a class without a row.
+        ValueError: ``strengths`` is empty or not all positive, ``subsamples`` is below 1,
+            ``classes`` is below 2, a class has no row, or a group to halve has one row.
 
-    Differs from the reference: the scaling is always that of the fitting split (there, of the
-    balanced rows of a half while C is chosen, of the training rows after); halves have the same
-    groups; C is chosen by fits that run to the end (there, on training, 20 iterations); class
-    weights are not searched (there by an option, on training).
+    Differs from the reference: the scaling is that of all rows before balancing (there, of the
+    balanced rows of a half while C is selected, and of the training rows afterwards). Both halves
+    have the same groups. The fits that select C are not stopped early (there, on training, after 20
+    iterations). Class weights are not searched (there by an option, on training).
     """
     check_at_least(1, {"subsamples": subsamples}, of="DFR")
     check_positive({"strengths": min(strengths, default=0)}, of="DFR")
-    known = (fitting.group >= 0).nonzero()[:, 0]
-    labelled = _checked(fitting.take(known), classes)
+    labelled_rows = (fitting.group >= 0).nonzero()[:, 0]
+    labelled = _checked(fitting.take(labelled_rows), classes)
     first, second = labelled, held_out
     if second is None:
         first, second = map(labelled.take, halves(labelled.group, generator))
@@ -98,7 +100,7 @@ def sparse_head(
         _regression(scaler, labelled.take(rows), classes, strength, generator) for rows in drawn
     ]
     head = _folded(scaler, torch.stack(fits).mean(dim=0))
-    return SparseHead(head, strength, scores, known[drawn], second.group)
+    return SparseHead(head, strength, scores, labelled_rows[drawn], second.group)
 
 
 def _scores(
@@ -108,7 +110,7 @@ def _scores(
     strengths: Sequence[float],
     generator: torch.Generator,
 ) -> Tensor:
-    """Worst-group accuracy of one fit with each strength."""
+    """``(strengths,)`` worst-group accuracy of one fit for each value of C."""
     scaler = _scaler(fitting.features)
     balanced = fitting.take(balanced_subsample(fitting.group, generator))
     fits = torch.stack(
@@ -119,14 +121,14 @@ def _scores(
 
 
 def _scaler(features: Tensor) -> Any:
-    """scikit-learn's, fitted; its deviation is 1 where a feature is constant."""
+    """A fitted ``StandardScaler``; its standard deviation is 1 for a constant feature."""
     from sklearn.preprocessing import StandardScaler
 
     return StandardScaler().fit(features.cpu().double().numpy())
 
 
 def _folded(scaler: Any, joined: Tensor) -> Heads:
-    """Heads on plain features, of ``([H,] C, D + 1)`` coefficients on scaled features."""
+    """Heads for unscaled features, from ``([H,] C, D + 1)`` coefficients for scaled features."""
     joined = joined.reshape(-1, *joined.shape[-2:])
     weights = joined[..., :-1] / torch.from_numpy(scaler.scale_)
     biases = joined[..., -1] - weights @ torch.from_numpy(scaler.mean_)
@@ -136,7 +138,7 @@ def _folded(scaler: Any, joined: Tensor) -> Heads:
 def _regression(
     scaler: Any, rows: Rows, classes: int, strength: float, generator: torch.Generator
 ) -> Tensor:
-    """``(C, D + 1)`` float64 coefficients and intercepts on scaled features."""
+    """``(C, D + 1)`` float64 coefficients and intercepts of one fit on scaled features."""
     scaled = scaler.transform(rows.features.cpu().double().numpy())
     positives = [rows.target.cpu().numpy() == each for each in range(classes)]
     if classes == 2:
@@ -154,7 +156,7 @@ def _against_the_rest(
     from sklearn.linear_model import LogisticRegression
 
     seed = int(torch.randint(2**31 - 1, (), generator=generator))
-    # scikit-learn 1.8 replaces the name of the penalty by its share of the absolute values
+    # scikit-learn 1.8 replaces penalty="l1" by l1_ratio=1.0
     renamed = signature(LogisticRegression).parameters["penalty"].default == "deprecated"
     regression = LogisticRegression(
         C=strength, solver="liblinear", max_iter=1000, random_state=seed
@@ -165,12 +167,15 @@ def _against_the_rest(
 
 def _checked(fitting: Rows, classes: int) -> Rows:
     if classes < 2 or fitting.target.ndim != 1:
-        raise InputError(f"DFR needs one of at least two classes per row; got classes={classes}")
+        raise InputError(
+            "DFR needs one target per row and at least two classes; got targets of shape "
+            f"{tuple(fitting.target.shape)} and classes={classes}"
+        )
     counts = torch.bincount(fitting.target, minlength=classes).tolist()
     missing = [c for c, count in enumerate(counts) if count == 0]
     if missing or bool((fitting.target >= classes).any()):
         raise InputError(
-            f"DFR fits each of {classes} classes on rows of known group; none has class {missing}, "
-            f"and targets are {sorted(set(fitting.target.tolist()))}: give rows of every class"
+            f"DFR needs rows of known group for each class in [0, {classes}); got targets "
+            f"{sorted(set(fitting.target.tolist()))}, without class {missing}: add some"
         )
     return fitting

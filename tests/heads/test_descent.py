@@ -349,7 +349,7 @@ def test_settings_out_of_range_are_refused(options, message):
     ("changes", "message"),
     [
         ({"features": FEATURES[:, 1:]}, r"\(N, D\), \(H, C, D\) and \(H, C\)"),
-        ({"target": torch.zeros(SAMPLES, 2, dtype=torch.int64)}, "none of several labels"),
+        ({"target": torch.zeros(SAMPLES, 2, dtype=torch.int64)}, "not several labels"),
         ({"target": torch.full((SAMPLES,), 2)}, r"\[0, 2\); got 2 to 2"),
         ({"sample_weights": -WEIGHTS}, "not negative"),
         ({"sample_weights": WEIGHTS[:, 1:]}, "N=60"),
