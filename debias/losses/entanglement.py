@@ -10,7 +10,7 @@ from debias.losses.supervised_contrastive import across_biases, itself
 def disentangling_loss(
     similarities: Tensor, bias: Tensor, *, biases: int, cancelling: bool = True
 ) -> Tensor:
-    r"""Average similarity of samples with the same bias value; EnD minimises it.
+    r"""Average absolute similarity of samples with the same bias value; EnD minimises it.
 
     .. math:: \frac{\sum_b \left| \sum_{i \ne j,\, b_i = b_j = b} G_{ij} \right|}
               {\sum_b n_b (n_b - 1)}

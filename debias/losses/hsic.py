@@ -13,7 +13,7 @@ SMALLEST_SIGMA = 1e-6
 
 
 class HSIC(nn.Module):
-    r"""Dependence of two features, estimated from a kernel matrix of each.
+    r"""HSIC: dependence of two features, estimated from a kernel matrix of each.
 
     The unbiased estimate is 0 in expectation for independent features. In a process group, every
     process returns the HSIC of the joined batch of all processes. Gradients are scaled so that the

@@ -39,7 +39,7 @@ class LabelMemory(nn.Module):
             logits: ``(N, K)`` float, from the network that was not trained on these rows.
             index: ``(N,)`` int64 rows in [0, samples).
             target: ``(N,)`` int64 class of each row.
-            draws: ``(N,)`` float, uniform in [0, 1); a repeated row must repeat its draw.
+            draws: ``(N,)`` float, uniform in [0, 1); equal for repeats of a row.
 
         Returns:
             ``(N,)`` bool: whether the new label differs from the one before.
