@@ -245,7 +245,7 @@ class DescendingHeads:
 
 
 def with_ones(features: Tensor) -> Tensor:
-    """``(N, D + 1)``: the features and a column of ones, whose weight is the bias."""
+    """``(N, D + 1)``: the ``(N, D)`` features and a column of ones, which the bias multiplies."""
     return torch.cat([features, torch.ones_like(features[:, :1])], dim=1)
 
 

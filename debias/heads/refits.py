@@ -56,7 +56,7 @@ def focal_heads(
 
     Raises:
         ValueError: ``start`` holds several heads, ``gamma`` or ``start_penalty`` is negative, or
-            another number is not positive.
+            ``learning_rate``, ``steps``, ``clip`` or ``every`` is not positive.
     """
     if len(start.weights) != 1:
         raise InputError(f"start must be one earlier head; got {len(start.weights)} heads")
@@ -115,7 +115,8 @@ def balanced_heads(
 
     Raises:
         ValueError: no row has a label, ``learning_rate`` is not positive, ``momentum`` is outside
-            [0, 1), ``weight_decay`` is negative, or another number is below 1.
+            [0, 1), ``weight_decay`` is negative, or ``steps``, ``batch_size`` or ``every`` is below
+            1.
 
     Differs from the reference: the weights have a mean of one over the samples (there over the
     groups).

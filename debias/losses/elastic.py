@@ -1,4 +1,4 @@
-"""The elastic norm of features: a penalty on their singular values."""
+"""The elastic norm of features (ElRep): a penalty on the singular values of a batch."""
 
 import torch
 from torch import Tensor

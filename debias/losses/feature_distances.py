@@ -192,7 +192,7 @@ def distances_from_inner(inner: Tensor) -> Tensor:
 
 
 def mean_over_pairs(distances: Tensor, counts: Tensor, compared: Tensor) -> Tensor:
-    """Mean over compared pairs whose environments have two samples each; 0 without such a pair.
+    """Mean over compared pairs whose environments have 2 or more samples; 0 without such pairs.
 
     Args:
         distances: ``(E, E)`` float, symmetric.

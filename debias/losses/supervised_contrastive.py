@@ -107,10 +107,11 @@ def across_biases(target: Tensor, bias: Tensor) -> Tensor:
         target: ``(m,)`` int64 class.
         bias: ``(m,)`` int64 bias value; -1 if unknown.
     """
-    known = bias >= 0
-    return (target[:, None] == target) & (bias[:, None] != bias) & known[:, None] & known
+    labelled = bias >= 0
+    differ = (bias[:, None] != bias) & labelled[:, None] & labelled
+    return (target[:, None] == target) & differ
 
 
 def itself(matrix: Tensor) -> Tensor:
-    """``(m, m)`` bool: the diagonal of an ``(m, m)`` matrix, on its device."""
+    """``(m, m)`` bool mask of the pairs of a sample with itself: the diagonal of ``matrix``."""
     return torch.eye(len(matrix), dtype=torch.bool, device=matrix.device)
