@@ -1,1 +1,1 @@
-"""What the predictions of an earlier model say about later training: pure functions of tensors."""
+"""Groups, masks and sample weights from an earlier model's outputs: pure functions of tensors."""

@@ -1,13 +1,13 @@
-"""Which places of a picture a trained model looked at, from its attribution maps."""
+"""The positions of an image that a trained model attends to, from its attribution maps."""
 
 from torch import Tensor
 
 
 def attended(maps: Tensor, *, deviations: float = 2.0) -> Tensor:
-    r"""Places whose attribution stands out among those of their picture that have any.
+    r"""Mark the positions of each map whose attribution is unusually high.
 
     .. math:: a > \mu + d \, \sigma, \qquad
-              \mu, \sigma \text{ over the places of one map with } a > 0
+              \mu, \sigma \text{ over the positions of one map with } a > 0
 
     Source: Taghanaki et al., "MaskTune: Mitigating Spurious Correlations by Forcing to Explore",
     NeurIPS 2022; reference code aliasgharkhani/Masktune.
@@ -17,8 +17,8 @@ def attended(maps: Tensor, *, deviations: float = 2.0) -> Tensor:
         deviations: d, any number.
 
     Returns:
-        ``(N, H, W)`` bool. Nothing of a map without positive place, nor, if d >= 0, of one that is
-        flat where it is positive.
+        ``(N, H, W)`` bool, true at the marked positions. A map without a positive value has none.
+        If d >= 0, a map whose positive values are all equal has none either.
 
     Example:
         >>> import torch

@@ -1,4 +1,4 @@
-"""Clusters of what an early model says within each class, and how strongly to even them out."""
+"""Clusters of an early model's outputs within each class, and how strongly to balance them."""
 
 from typing import NamedTuple
 
@@ -8,7 +8,7 @@ from torch import Tensor
 
 from debias.errors import InputError
 
-#: Samples on which a silhouette is computed: it takes all pairs of them.
+#: The most samples of a class on which a silhouette is computed: it compares all pairs of them.
 SILHOUETTE_SAMPLES = 5000
 
 
@@ -16,40 +16,40 @@ class Clusters(NamedTuple):
     """Clusters within classes.
 
     Attributes:
-        inferred: ``(N,)`` int64 cluster of each sample within its class, the largest being 0.
-        silhouette: ``(C,)`` float64, how well those of each class are parted; NaN for a class that
-            was not parted.
+        inferred: ``(N,)`` int64 cluster of each sample within its class; 0 is the largest cluster.
+        silhouette: ``(C,)`` float64, the silhouette score of each class: how well its clusters are
+            separated. NaN for a class with a single cluster.
     """
 
     inferred: Tensor
     silhouette: Tensor
 
     def powers(self, *, threshold: float = 0.9) -> list[int]:
-        """Of each class: 2 where the silhouette is below the threshold, else 1."""
+        """The sampling power of each class: 2 if its silhouette is below the threshold, else 1."""
         return [2 if value < threshold else 1 for value in self.silhouette.tolist()]
 
 
 def class_clusters(outputs: Tensor, target: Tensor, *, seed: int, largest: int = 5) -> Clusters:
-    """k-means within each class, with the k from 2 to ``largest`` whose silhouette is greatest.
+    """Run k-means within each class; of k = 2 to ``largest``, keep the k of greatest silhouette.
 
     Source: Yang et al., "Identifying Spurious Biases Early in Training through the Lens of
     Simplicity Bias" (SPARE), AISTATS 2024; reference code BigML-CS-UCLA/SpuCo.
 
     Args:
-        outputs: ``(N, D)`` float, such as the probabilities of a model after an epoch or two.
+        outputs: ``(N, D)`` float, such as the probabilities of a model after one or two epochs.
         target: ``(N,)`` int64 class index.
-        seed: of the starts of k-means, and of the samples of a class of which the silhouette is
-            computed (5,000 at most).
+        seed: seed of the starting points of k-means, and of the samples of a class on which the
+            silhouette is computed (5,000 at most).
         largest: greatest k, at least 2.
 
     Returns:
-        Clusters of each class. A class of fewer than three samples, or of equal outputs, is one
-        cluster.
+        Clusters of each class. A class is a single cluster if it has fewer than three samples, or
+        if all its outputs are equal.
 
     Raises:
-        ValueError: targets are not one class per sample, or ``largest`` is less than 2.
+        ValueError: ``target`` is not ``(N,)``, or ``largest`` is less than 2.
 
-    Differs from the reference: silhouettes of large classes are of a sample of them.
+    Differs from the reference: the silhouette of a large class is computed on a sample of it.
     """
     if target.ndim != 1 or largest < 2:
         raise InputError(
@@ -74,11 +74,11 @@ def _best_clusters(outputs: Tensor, seed: int, largest: int) -> tuple[Tensor, fl
     best, score = torch.zeros(len(points), dtype=torch.int64), float("nan")
     sample = np.random.RandomState(seed).permutation(len(points))[:SILHOUETTE_SAMPLES]
     for count in range(2, min(largest, different, len(points) - 1) + 1):
-        found = KMeans(count, n_init=10, random_state=seed).fit_predict(points)
-        if len(np.unique(found[sample])) < 2:
-            continue  # the sample misses all but one cluster, of which there is no silhouette
-        value = float(silhouette_score(points[sample], found[sample]))
+        labels = KMeans(count, n_init=10, random_state=seed).fit_predict(points)
+        if len(np.unique(labels[sample])) < 2:
+            continue  # a silhouette is undefined for the single cluster that the sample has
+        value = float(silhouette_score(points[sample], labels[sample]))
         if not score >= value:
-            best, score = torch.from_numpy(found).long(), value
+            best, score = torch.from_numpy(labels).long(), value
     rank = torch.bincount(best).argsort(descending=True, stable=True).argsort()
     return rank[best].to(outputs.device), score

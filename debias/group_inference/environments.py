@@ -1,4 +1,4 @@
-"""Two environments in which a classifier's confidence is wrong in opposite ways."""
+"""EIIL: divide the samples into two environments that violate the IRM condition most."""
 
 import torch
 from torch import Tensor
@@ -14,39 +14,39 @@ def environment_weights(
     steps: int = 10000,
     learning_rate: float = 1e-3,
 ) -> Tensor:
-    r"""Soft membership of each sample in one of two environments that violate IRMv1 most.
+    r"""Soft membership of each sample in one of the two environments that violate IRMv1 most.
 
     .. math:: \max_w \tfrac12 \left[ \left(\tfrac1N \sum_i w_i d_i\right)^2
               + \left(\tfrac1N \sum_i (1 - w_i) d_i\right)^2 \right], \qquad
               d_i = \left.\frac{\partial \ell_i(s z_i)}{\partial s}\right|_{s=1}
               = \sum_c (\mathrm{softmax}(z_i)_c - t_{ic})\, z_{ic}
 
-    with :math:`w = \sigma(v)`, v drawn from a standard normal and moved by Adam on all samples at
-    once. The optimum has :math:`w_i = 1` for :math:`d_i > 0` and 0 for :math:`d_i < 0`, or the
-    other way round; with two classes that is the set of errors, or its complement. Where steps are
-    few or :math:`d_i` is small, :math:`w_i` stays where it was drawn.
+    with :math:`w = \sigma(v)`. v is drawn from a standard normal, and Adam updates it on all
+    samples at once. The optimum has :math:`w_i = 1` for :math:`d_i > 0` and 0 for :math:`d_i < 0`,
+    or the reverse. With two classes, one environment is then the set of errors. With few steps or a
+    small :math:`d_i`, :math:`w_i` keeps its initial value.
 
     Source: Creager et al., "Environment Inference for Invariant Learning", ICML 2021; reference
     code ecreager/eiil.
 
     Args:
-        logits: ``(N, C)`` float, of the reference model, which should take the shortcut as much as
-            possible.
+        logits: ``(N, C)`` float, of the reference model, which should rely on the shortcut as much
+            as possible.
         target: ``(N,)`` int64 class index.
-        generator: draws v, on the CPU.
-        steps: of Adam, at least 1.
-        learning_rate: of Adam.
+        generator: a CPU generator, which draws v.
+        steps: number of Adam steps, at least 1.
+        learning_rate: learning rate of Adam.
 
     Returns:
-        ``(N,)`` float32 (float64 for float64 logits) in (0, 1), without gradient; above 1/2 is one
-        environment.
+        ``(N,)`` float32 (float64 for float64 logits) in (0, 1), without gradient. Samples above 1/2
+        are one environment, the others the second one.
 
     Raises:
-        ValueError: targets are not one class per sample, or no step.
+        ValueError: ``target`` is not ``(N,)``, or ``steps`` is less than 1.
 
-    Differs from the reference: the derivative by the scale is the closed form, not a second
-    backward pass. The code has one logit for two classes; a softmax over two has the same losses
-    and the same d.
+    Differs from the reference: the derivative by the scale has a closed form here, instead of a
+    second backward pass. The reference has one logit for two classes; a softmax over two logits has
+    the same losses and the same d.
     """
     if target.ndim != 1 or steps < 1:
         raise InputError(
@@ -56,8 +56,8 @@ def environment_weights(
     logits = logits.detach().to(torch.promote_types(logits.dtype, torch.float32))
     own = logits.gather(1, target[:, None])[:, 0]
     derivative = (logits.softmax(dim=1) * logits).sum(dim=1) - own
-    drawn = torch.randn(len(target), generator=generator, dtype=logits.dtype).to(logits.device)
-    score = drawn.requires_grad_()
+    initial = torch.randn(len(target), generator=generator, dtype=logits.dtype).to(logits.device)
+    score = initial.requires_grad_()
     optimizer = torch.optim.Adam([score], lr=learning_rate)
     with torch.enable_grad():
         for _ in range(steps):
@@ -68,14 +68,14 @@ def environment_weights(
 
 
 def environment_violation(weights: Tensor, derivative: Tensor) -> Tensor:
-    """Mean of both risks' squared derivatives: what :func:`environment_weights` maximises.
+    """The objective of :func:`environment_weights`: mean squared derivative of both risks.
 
     Args:
-        weights: ``(N,)`` in [0, 1], membership in the one environment; the rest is in the other.
+        weights: ``(N,)`` in [0, 1], membership w in one environment; 1 - w is that in the other.
         derivative: ``(N,)`` derivative of each loss by a scale on the logits.
 
     Returns:
-        Scalar.
+        Scalar tensor, at least 0.
 
     Example:
         >>> weights, derivative = torch.tensor([1.0, 0.0]), torch.tensor([4.0, -2.0])

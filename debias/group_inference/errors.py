@@ -1,4 +1,4 @@
-"""Which images an earlier model, or either of two twins, got wrong."""
+"""The samples that an earlier model misclassifies, or at least one of two twin models."""
 
 from torch import Tensor
 
@@ -19,15 +19,16 @@ def error_set(logits: Tensor, target: Tensor) -> Tensor:
         ``(N,)`` bool.
 
     Raises:
-        ValueError: targets are multi-label, so that no sample is simply right or wrong.
+        ValueError: ``target`` is not ``(N,)``, as with several labels per sample.
 
     Example:
         >>> import torch
         >>> error_set(torch.tensor([[2.0, 1.0], [2.0, 1.0]]), torch.tensor([0, 1])).tolist()
         [False, True]
 
-    Differs from the reference: the code reads predictions logged in training mode, while the
-    epoch's weights still move; here they are those of one model in evaluation mode.
+    Differs from the reference: the reference uses predictions that were logged in training mode,
+    while the weights changed during the epoch. Here, debias uses those of one model in evaluation
+    mode.
     """
     if target.ndim != 1:
         raise InputError(
@@ -37,22 +38,24 @@ def error_set(logits: Tensor, target: Tensor) -> Tensor:
 
 
 def cross_mistakes(first: Tensor, second: Tensor, target: Tensor) -> Tensor:
-    r"""Samples that one of two twins misclassifies, or both; one was not trained on the sample.
+    r"""The samples that at least one of two twin models misclassifies.
 
     .. math:: e_i = [\arg\max_c f_c(x_i) \ne y_i] \lor [\arg\max_c g_c(x_i) \ne y_i]
 
+    For a training sample, one of the twins was not trained on it.
+
     Source: Pezeshki et al., "Discovering Environments with XRM", ICML 2024; reference code
-    facebookresearch/XRM, which takes the mistakes of both twins for training images too.
+    facebookresearch/XRM, which also uses the mistakes of both twins on training images.
 
     Args:
         first: ``(N, C)`` float logits of one twin.
-        second: ``(N, C)`` those of the other.
+        second: ``(N, C)`` float logits of the other twin.
         target: ``(N,)`` int64 class index.
 
     Returns:
         ``(N,)`` bool.
 
     Raises:
-        ValueError: targets are multi-label.
+        ValueError: ``target`` is not ``(N,)``, as with several labels per sample.
     """
     return error_set(first, target) | error_set(second, target)

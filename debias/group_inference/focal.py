@@ -1,4 +1,4 @@
-"""Sample weights that grow where an earlier model gave the class little probability."""
+"""Sample weights that are larger where an earlier model gave the true class less probability."""
 
 import torch
 from torch import Tensor
@@ -7,12 +7,12 @@ from debias.errors import InputError
 
 
 def focal_weights(logits: Tensor, target: Tensor, *, gamma: float | Tensor) -> Tensor:
-    r"""Weight of each sample, larger where an earlier model doubts its class.
+    r"""Weight of each sample: larger if an earlier model gives its true class less probability.
 
     .. math:: w_i \propto \frac{1}{n_{y_i}} \exp(-\gamma\, p_{i,y_i}), \qquad
               \frac{1}{N} \sum_i w_i = 1
 
-    where :math:`p` is the softmax of the logits and :math:`n_y` how many of the samples have class
+    where :math:`p` is the softmax of the logits, and :math:`n_y` is the number of samples of class
     y.
 
     Source: Qiu et al., "Simple and Fast Group Robustness by Automatic Feature Reweighting" (AFR),
@@ -21,21 +21,22 @@ def focal_weights(logits: Tensor, target: Tensor, *, gamma: float | Tensor) -> T
     Args:
         logits: ``(N, C)`` float, of the earlier model.
         target: ``(N,)`` int64 class index.
-        gamma: at least 0: a number, or ``(H,)`` for H weightings. With 0 the classes are balanced
-            and no more.
+        gamma: at least 0: a number, or ``(H,)`` for H sets of weights. With 0 the weights only
+            balance the classes.
 
     Returns:
-        ``(N,)`` float32 (float64 for float64 logits), or ``(H, N)``; the mean is one.
+        ``(N,)`` float32 (float64 for float64 logits), or ``(H, N)``; each set has mean 1.
 
     Raises:
-        ValueError: a gamma below 0, or targets that are not one class per sample.
+        ValueError: a value of ``gamma`` is below 0, or ``target`` is not ``(N,)``.
 
     Example:
         >>> focal_weights(torch.zeros(3, 2), torch.tensor([0, 0, 1]), gamma=0.0).tolist()
         [0.75, 0.75, 1.5]
 
-    Differs from the reference: weights have mean one, not sum one, so that their mean loss is the
-    paper's weighted sum. They are a softmax over the samples, which no gamma drives to underflow.
+    Differs from the reference: the weights have mean 1 instead of sum 1, so the mean of the
+    weighted losses is the paper's weighted sum. They are computed as a softmax over the samples, so
+    a large gamma does not make all of them underflow.
     """
     if target.ndim != 1 or len(target) != len(logits):
         raise InputError(
@@ -46,8 +47,8 @@ def focal_weights(logits: Tensor, target: Tensor, *, gamma: float | Tensor) -> T
     gamma = torch.as_tensor(gamma, dtype=logits.dtype, device=logits.device)
     if bool((gamma < 0).any()):
         raise InputError(
-            "gamma must be at least 0, or samples that are easy would count most; got "
-            f"{gamma.tolist()}"
+            f"gamma must be at least 0; got gamma={gamma.tolist()}: a negative value would weight "
+            "easy samples most"
         )
     chosen = logits.softmax(dim=1).gather(1, target[:, None])[:, 0]
     counts = torch.bincount(target)[target].to(logits.dtype)

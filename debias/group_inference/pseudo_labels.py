@@ -1,4 +1,4 @@
-"""Which pseudo-labels to train on, so that no group outgrows the smallest."""
+"""Choose the pseudo-labels to train on, such that no group becomes larger than the smallest."""
 
 import torch
 from torch import Tensor
@@ -7,28 +7,29 @@ from torch import Tensor
 def balanced_pseudo_labels(
     confidence: Tensor, group: Tensor, labelled: Tensor, *, threshold: float = 0.95
 ) -> Tensor:
-    r"""Samples that are confident enough for their pseudo-group, with a threshold for each.
+    r"""Mark the samples whose confidence reaches the threshold of their pseudo-group.
 
     The group :math:`g^*` with the fewest labelled samples has the given threshold :math:`\tau`.
-    That of every other is the smallest for which the group stays as small,
+    The threshold of every other group is the smallest one that keeps the group as small:
 
     .. math:: \tau_g = \min \{ t : n_g + m_g(t) \le n_{g^*} + m_{g^*}(\tau) \}, \qquad
               m_g(t) = |\{i : g_i = g,\ c_i \ge t\}|
 
-    where n counts labelled samples. Of groups with equally few, :math:`g^*` is that with the fewest
-    confident guesses. A group whose labelled samples alone are more takes none.
+    where n counts labelled samples. If several groups have equally few labelled samples,
+    :math:`g^*` is the one with the fewest confident pseudo-labels. No sample is marked in a group
+    whose labelled samples alone exceed the bound.
 
     Source: Nam et al., "Spread Spurious Attribute: Improving Worst-group Accuracy with Spurious
     Attribute Estimation", ICLR 2022.
 
     Args:
-        confidence: ``(M,)`` float in [0, 1], probability of the pseudo-label.
+        confidence: ``(M,)`` float in [0, 1], probability of each pseudo-label.
         group: ``(M,)`` int64 pseudo-group in [0, G).
-        labelled: ``(G,)`` int64, how many labelled samples each group has.
+        labelled: ``(G,)`` int64, number of labelled samples of each group.
         threshold: :math:`\tau` in [0, 1].
 
     Returns:
-        ``(M,)`` bool.
+        ``(M,)`` bool, true for the samples to train on.
 
     Example:
         >>> confidence = torch.tensor([0.99, 0.96, 0.9, 0.8, 0.7])
@@ -39,7 +40,7 @@ def balanced_pseudo_labels(
     sure = torch.bincount(group[confidence >= threshold], minlength=len(labelled))
     smallest = int((labelled * (len(group) + 1) + sure).argmin())
     room = labelled[smallest] + sure[smallest] - labelled
-    # how many of the own group are at least as confident: what a threshold there would let in
+    # samples of the same group that are at least as confident: a threshold there admits so many
     keys = torch.stack([group.double(), -confidence.double()], dim=1)
     _, place, counts = torch.unique(keys, dim=0, return_inverse=True, return_counts=True)
     sizes = torch.bincount(group, minlength=len(labelled))

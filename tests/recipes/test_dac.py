@@ -242,7 +242,7 @@ def test_all_losses_may_count_as_low(run, tmp_path):
 def test_without_kneed_nothing_is_trained(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "kneed", None)
     with pytest.raises(
-        ValueError, match=r"need kneed: pip install \"debias-vision\[attribution\]\""
+        ValueError, match=r"needs kneed: pip install \"debias-vision\[attribution\]\""
     ):
         train(config_of(tmp_path))
     assert not list((tmp_path / "runs").glob("drawn_birds-*"))
