@@ -1,1 +1,1 @@
-"""A trained model is asked: predictions, measures of every family, and where it looks."""
+"""Evaluation of a trained model: predictions, measures of every family, and attention maps."""

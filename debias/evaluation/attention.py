@@ -1,4 +1,4 @@
-"""Masks from where a trained model looks."""
+"""Grad-CAM maps of a trained model, and foreground masks made from them."""
 
 from collections.abc import Callable
 
@@ -19,25 +19,26 @@ CLASSES = ("true", "predicted")
 def gradcam(
     parts: Parts, *, threshold: float = 0.5, target: str = "true", layer: str | None = None
 ) -> Callable[[int, Pixels], Made]:
-    """Take for foreground what speaks for a class to a trained model, by its Grad-CAM.
+    """Make foreground masks by thresholding a trained model's Grad-CAM maps.
 
-    The whole picture is squeezed to the size that the model was trained at, so nothing of it is cut
-    off. The map knows a place as coarsely as the layer does, and it shows what the model looks at:
-    where that is the background, so is the mask.
+    The whole image is resized to the evaluation size of the model, so nothing is cropped. The mask
+    has only the resolution of the layer. It marks what the model attends to: if that is the
+    background, the mask marks the background.
 
     Args:
         parts: a finished run.
-        threshold: share of the map's range, in (0, 1].
+        threshold: least value of a foreground pixel, in (0, 1]; maps are scaled to [0, 1].
         target: the class that is explained: "true" or "predicted".
-        layer: dotted name of the layer; left out, the last one that still knows places.
+        layer: dotted name of the layer; by default the last one whose output has positions.
 
     Returns:
-        What makes the mask of a row. Where nothing speaks for the class the mask is empty, and not
-        found.
+        A function from row and image to the image's mask. Without positive evidence for the class
+        the mask is empty, and its ``found`` is false.
 
     Raises:
-        ValueError: an option out of range, several labels an image; and, once it is asked, captum
-            is not installed, or a layer that knows no places.
+        ValueError: ``threshold`` is outside (0, 1], ``target`` is unknown, or images have several
+            labels. The returned function raises it if captum is not installed, or if the layer's
+            map has no positions or a single one.
     """
     check_between("(0, 1]", {"threshold": threshold}, of="gradcam")
     check_one_of(CLASSES, {"target": target}, of="gradcam")
@@ -54,7 +55,7 @@ def gradcam(
         attention = maps[0].cpu().numpy()
         if attention.size == 1:
             raise InputError(
-                "the layer that gradcam reads has a single place: name an earlier one, layer=..."
+                "the layer that gradcam reads has a single position: name an earlier one, layer=..."
             )
         enlarged = cv2.resize(attention, image.shape[1::-1], interpolation=cv2.INTER_LINEAR)
         mask = (enlarged >= threshold) * np.uint8(255)
@@ -70,51 +71,52 @@ def _predicted(model: nn.Module, image: Tensor) -> Tensor:
 
 
 def check_maps(parts: Parts, *, layer: str | None = None) -> None:
-    """Refuse what :func:`attention_maps` makes nothing of, by a map of an empty picture.
+    """Raise an error if :func:`attention_maps` cannot work; checked with a map of a black image.
 
     Raises:
-        ValueError: several labels an image, a layer that knows no places, or captum is not
-            installed.
+        ValueError: images have several labels, the layer's map has no positions or a single one, or
+            captum is not installed.
     """
     check_one_class(parts)
     check_places(parts, layer=layer)
 
 
 def check_one_class(parts: Parts) -> None:
-    """Refuse data with several labels an image.
+    """Raise an error if the images of the data set have several labels.
 
     Raises:
-        ValueError: naming the data.
+        ValueError: they have several labels; the message names the data set.
     """
     if parts.examples.groups.multi_label:
         raise InputError(
-            f"{parts.examples.source} has several labels an image: Grad-CAM explains one class"
+            f"{parts.examples.source} has several labels per image: Grad-CAM explains one class"
         )
 
 
 def check_places(parts: Parts, *, layer: str | None = None) -> None:
-    """Refuse a layer of a single place, by a map of an empty picture.
+    """Raise an error if the layer's map has a single position; checked with a black image.
 
     Raises:
-        ValueError: the layer knows no places, or captum is not installed.
+        ValueError: the map has no positions or a single one, or captum is not installed.
     """
     shape = parts.data.preprocessing.evaluation
     image = torch.zeros(1, 3, shape.height, shape.width, device=parts.module.device)
     if explained(parts, image, 0, layer=layer, upsample=False).numel() == 1:
         raise InputError(
-            f"of {shape.height} x {shape.width} pixels the layer that is explained has a single "
-            "place: train on larger pictures, or name an earlier layer where there is layer=..."
+            f"images of {shape.height} x {shape.width} pixels give a Grad-CAM map of a single "
+            "position: train on larger images, or name an earlier layer with layer=..., if the "
+            "component has that option"
         )
 
 
 def attention_maps(
     parts: Parts, rows: Tensor, *, layer: str | None = None, progress: bool = True
 ) -> Tensor:
-    """Grad-CAM maps of the true classes of some rows' whole pictures, at the evaluated size.
+    """Grad-CAM maps of the true classes of some images, resized whole to the evaluation size.
 
     Args:
         parts: the objects of a run, with the weights that are to be explained.
-        rows: ``(M,)`` int64.
+        rows: ``(M,)`` int64 rows of the data set.
         layer: see :func:`gradcam`.
         progress: show a progress bar.
 
@@ -141,9 +143,10 @@ def explained(
     absolute: bool = False,
     upsample: bool = True,
 ) -> Tensor:
-    """Grad-CAM maps of a run's model as its strategy reads it, on the CPU; see :func:`grad_cam`.
+    """Grad-CAM maps, on the CPU, of the logits that the run's strategy reads from the model.
 
-    The module is left in its mode: a check before training may ask for maps.
+    Arguments and result as in :func:`~debias.models.attribution.grad_cam`. The module keeps its
+    mode, because a check before training may compute maps.
     """
     return grad_cam(
         parts.module.model,

@@ -1,4 +1,4 @@
-"""How each family of measures is measured, on what conditions, and what is drawn of it."""
+"""For each family of measures: how it is computed, its conditions, and the curve to draw."""
 
 from __future__ import annotations
 
@@ -39,17 +39,18 @@ Scalars = dict[str, float]
 
 
 class Evidence(NamedTuple):
-    """What there is to measure.
+    """The predictions of one split, and everything else that a family of measures may need.
 
     Attributes:
-        predictions: of one split.
-        groups: their groups.
+        predictions: predictions of one split.
+        groups: names and numbering of their groups.
         train: ``(groups.count,)`` training samples of each group, or ``None``.
-        parts: the run, its weights loaded, whose ``split`` was predicted; ``None`` for predictions
-            of anybody's model.
-        split: which.
-        elsewhere: predictions of other images, on which pairs of labels are found; or ``None``.
-        scored: whether the logits are a model's, and not only its decisions.
+        parts: the objects of the run that made the predictions, with its weights loaded; ``None``
+            for a file of predictions.
+        split: name of the predicted split.
+        elsewhere: predictions of other images, such as the validation split, on which thresholds
+            and pairs of labels are chosen; or ``None``.
+        scored: true if the logits are scores of a model, false if they only encode its decisions.
         progress: show progress bars.
         positive: which of two classes is the positive one; ``None`` is the second.
     """
@@ -66,7 +67,7 @@ class Evidence(NamedTuple):
 
     @property
     def facts(self) -> tuple[Tensor, Tensor, Tensor, Groups]:
-        """Prediction, target, bias and groups: what most measures are made of."""
+        """Prediction, target, bias and groups: the arguments of most measures."""
         rows = self.predictions
         return rows.prediction(self.groups), rows.target, rows.bias, self.groups
 
@@ -77,29 +78,29 @@ class Evidence(NamedTuple):
 
     @property
     def positive_last(self) -> Evidence:
-        """The same with the positive class as the second of two, where measures look for it."""
+        """The same evidence with the positive class second of two, as the measures expect it."""
         groups, rows = self.groups, self.predictions
         if self.positive in (None, groups.target_names[-1]):
             return self
-        turned = replace(rows, target=1 - rows.target, logits=rows.logits.flip(1))
+        swapped = replace(rows, target=1 - rows.target, logits=rows.logits.flip(1))
         groups = Groups(groups.target_names[::-1], groups.bias_names)
-        return self._replace(predictions=turned, groups=groups, positive=None)
+        return self._replace(predictions=swapped, groups=groups, positive=None)
 
     @property
     def run(self) -> Parts:
-        """The run, for measures that are only taken where there is one."""
+        """The objects of the run; only for families that need a run, for which ``parts`` is set."""
         assert self.parts is not None
         return self.parts
 
 
 def _amplified(evidence: Evidence, prediction: Tensor) -> Scalars:
     facts = (prediction, *evidence.facts[1:])
-    found = amplification_report(*facts, train_frequencies=evidence.train)
+    scalars = amplification_report(*facts, train_frequencies=evidence.train)
     if evidence.parts is None or not evidence.groups.multi_label:
-        return found
+        return scalars
     examples = evidence.parts.examples
     rows = examples.rows("train")
-    return found | multi_attribute_report(
+    return scalars | multi_attribute_report(
         *facts, train_target=examples.target[rows], train_bias=examples.bias[rows]
     )
 
@@ -107,11 +108,11 @@ def _amplified(evidence: Evidence, prediction: Tensor) -> Scalars:
 def _thresholds(evidence: Evidence) -> Scalars:
     rows, others = evidence.predictions, evidence.elsewhere
     assert others is not None
-    # chosen on logits, of which none are equal that sigmoid would round to the same probability
+    # chosen on logits, because sigmoid may round different logits to the same probability
     chosen = label_thresholds(others.logits, others.target)
     names = (f"threshold/{label}" for label in evidence.groups.target_names[1::2])
-    found = _amplified(evidence, above(rows.logits, chosen))
-    return dict(zip(names, chosen.double().sigmoid().tolist(), strict=True)) | found
+    scalars = _amplified(evidence, above(rows.logits, chosen))
+    return dict(zip(names, chosen.double().sigmoid().tolist(), strict=True)) | scalars
 
 
 def _context(evidence: Evidence) -> Scalars:
@@ -122,8 +123,8 @@ def _context(evidence: Evidence) -> Scalars:
 
 
 def _scores(evidence: Evidence) -> Scalars:
-    turned = evidence.positive_last
-    return scores_report(turned.probabilities, *turned.facts[1:])
+    ordered = evidence.positive_last
+    return scores_report(ordered.probabilities, *ordered.facts[1:])
 
 
 def _leakage(evidence: Evidence) -> Scalars:
@@ -139,15 +140,15 @@ def _features(evidence: Evidence) -> Scalars:
 
 
 def _of_run(measure: Callable[..., Scalars]) -> Callable[[Evidence], Scalars]:
-    """A measure that asks the model itself."""
+    """Wrap a measure that needs the run's model, as a function of the evidence."""
     return lambda evidence: measure(evidence.run, evidence.split, progress=evidence.progress)
 
 
 def _bias_is_known(evidence: Evidence) -> str:
     bias = evidence.predictions.bias
-    seen = len(torch.unique(bias[bias >= 0]))
-    reason = f"it compares values of the bias attribute, and the images have {seen} known"
-    return "" if seen > 1 else reason
+    count = len(torch.unique(bias[bias >= 0]))
+    reason = f"it compares two or more bias values, and the images have {count} known"
+    return "" if count > 1 else reason
 
 
 def _masks_are_there(evidence: Evidence) -> str:
@@ -161,26 +162,26 @@ def _unless(holds: Callable[[Evidence], object], reason: str) -> Callable[[Evide
     return lambda evidence: "" if holds(evidence) else reason
 
 
-#: Name to the reason why it does not hold; nothing where it does.
+#: Name of each condition to its check, which returns why it fails, or an empty text if it holds.
 CONDITIONS: Mapping[str, Callable[[Evidence], str]] = {
     "bias": _bias_is_known,
     "scores": _unless(lambda case: case.scored, "the predictions hold decisions and no scores"),
     "one label": _unless(lambda case: not case.groups.multi_label, "images have several labels"),
     "labels": _unless(lambda case: case.groups.multi_label, "images have one label each"),
     "elsewhere": _unless(
-        lambda case: case.elsewhere, "there are no predictions of other images to choose on"
+        lambda case: case.elsewhere, "it needs predictions of other images, to choose on"
     ),
     "aligned": _unless(
-        lambda case: case.groups.aligned, "the data do not say what the shortcut leads to"
+        lambda case: case.groups.aligned, "the data set does not define which groups are aligned"
     ),
     "run": _unless(
-        lambda case: case.parts, "it asks the model itself, and there are only predictions"
+        lambda case: case.parts, "it needs the model, and there are only predictions"
     ),
     "masks": _masks_are_there,
     "maps": lambda evidence: maps_missing(evidence.run),
 }
 
-#: How each family of ``debias.metrics.families`` is measured.
+#: Name of each family of ``debias.metrics.families`` to the function that computes its scalars.
 MEASURES: Mapping[str, Callable[[Evidence], Scalars]] = {
     "fairness": lambda evidence: fairness_report(*evidence.positive_last.facts),
     "amplification": lambda evidence: _amplified(evidence, evidence.facts[0]),
@@ -200,7 +201,12 @@ MEASURES: Mapping[str, Callable[[Evidence], Scalars]] = {
 
 
 def amplification_curve(evidence: Evidence, scalars: Scalars) -> Settings:
-    """Directional amplification of each pair: targets, biases, ``change`` (or None)."""
+    """Directional amplification of each pair of target and bias value.
+
+    Returns:
+        Names ``targets`` and ``biases``, and the matrix ``change`` of their pairs; NaN where
+        undefined.
+    """
     groups, train = evidence.groups, evidence.train
     test = co_occurrences(margin_counts(*evidence.facts), groups)
     base = test.labels if train is None else frequency_co_occurrence(train, groups)
@@ -210,12 +216,12 @@ def amplification_curve(evidence: Evidence, scalars: Scalars) -> Settings:
 
 
 def reliability_curve(evidence: Evidence, scalars: Scalars) -> list[dict[str, object]]:
-    """Confidence against accuracy, by bias value; rows as of :func:`reliability_rows`."""
+    """Confidence against accuracy for each bias value; rows as in :func:`reliability_rows`."""
     return reliability_rows(evidence.probabilities, *evidence.facts[1:])
 
 
 def band_pass_curve(evidence: Evidence, scalars: Scalars) -> dict[str, list[float]]:
-    """Accuracy over the cutoffs of both filters, from the scalars ``KIND/accuracy/CUTOFF``."""
+    """Accuracy at each cutoff of both filters, from the scalars ``KIND/accuracy/CUTOFF``."""
     kinds = ("low_pass", "high_pass")
     keys = [key.rpartition("/") for key in scalars if key.startswith(f"{kinds[0]}/accuracy/")]
     cutoffs = [cutoff for _, _, cutoff in keys if cutoff != "clean"]
@@ -223,7 +229,7 @@ def band_pass_curve(evidence: Evidence, scalars: Scalars) -> dict[str, list[floa
     return {"cutoffs": list(map(float, cutoffs)), **curves}
 
 
-#: How the curve that a family names is made, from its evidence and its scalars.
+#: Name of each curve to the function that makes it from the evidence and the family's scalars.
 CURVES: Mapping[str, Callable[[Evidence, Scalars], Any]] = {
     "amplification": amplification_curve,
     "reliability": reliability_curve,

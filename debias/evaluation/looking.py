@@ -1,4 +1,4 @@
-"""Where in pictures a trained model looks, and at which frequencies; slow, so on a share."""
+"""Which image parts and frequencies a trained model uses; slow, so measured on some images."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -22,33 +22,33 @@ from debias.types import Batch
 
 FILTERS = {"low_pass": bands.low_pass, "high_pass": bands.high_pass}
 
-#: How much of a pixel the colour of the map covers at most.
+#: Opacity of the map's colour where the map is greatest.
 COVER = 0.7
 
 
 def attention_scalars(
     parts: Parts, split: str = "test", *, most: int = 1000, progress: bool = True
 ) -> dict[str, float]:
-    r"""How a model's Grad-CAM maps of the true class lie on the foregrounds.
+    r"""Scores of how well a model's Grad-CAM maps of the true class agree with the foregrounds.
 
-    With several labels an image has a map for each, of the decision that was made on it (that of
-    :math:`|z|`), which counts for the label's own groups.
+    With several labels per image, each label has its own map. That map explains the decision on the
+    label (it is the map of :math:`|z|`), and counts for the label's own groups.
 
     Args:
-        parts: the objects of a run, with the weights that are to be judged; see
-            :func:`maps_missing`.
-        split: whose pictures are looked at; each needs a mask.
-        most: how many maps are made, of images as :func:`chosen` takes them.
+        parts: the objects of a run, with the weights to evaluate. :func:`maps_missing` checks
+            whether its model has maps.
+        split: the split to evaluate; each of its images needs a mask.
+        most: largest number of maps; :func:`chosen` chooses the images.
         progress: show a progress bar.
 
     Returns:
         The keys of :class:`debias.metrics.attention.scores.AttentionScores` for each of its
-        ``SCORES``, over the images taken; NaN where no image defines a score.
+        ``SCORES``, over the chosen images. NaN if a score is undefined for all of them.
     """
     groups = parts.groups
     maps_per_image = groups.outputs if groups.multi_label else 1
     summary = AttentionScores(groups)
-    summary.distributed_available_fn = lambda: False  # every process looks at all of them
+    summary.distributed_available_fn = lambda: False  # every process has all images
     images = max(most // maps_per_image, 1)
     for batch in _batches(parts, split, images, "attention on", progress):
         assert batch.mask is not None
@@ -67,14 +67,15 @@ def band_pass_scalars(
     """Accuracy on low-passed and high-passed images.
 
     Args:
-        parts: the objects of a run, with the weights that are to be judged.
-        split: whose pictures are filtered.
-        most: how many images, as :func:`chosen` takes them.
+        parts: the objects of a run, with the weights to evaluate.
+        split: the split whose images are filtered.
+        most: largest number of images; :func:`chosen` chooses them.
         progress: show a progress bar.
 
     Returns:
-        ``accuracy/clean``, and after ``low_pass/`` and ``high_pass/`` the other keys of
-        :func:`debias.metrics.frequency.bands.band_pass_scalars`, over the images taken.
+        ``accuracy/clean`` over the chosen images. The other keys of
+        :func:`debias.metrics.frequency.bands.band_pass_scalars` have the prefix ``low_pass/`` or
+        ``high_pass/``.
     """
     device, data = parts.ready().device, parts.data
     read = partial(bands.band_pass_scalars, cutoffs=CUTOFFS)
@@ -82,28 +83,31 @@ def band_pass_scalars(
     for batch in _batches(parts, split, most, "filtering", progress):
         pixels, clean = _pixels(parts, batch.image), parts.decisions(batch)
         for name, counts in measured.items():
-            answers = []
+            decisions = []
             for cutoff in CUTOFFS:
                 filtered = FILTERS[name](pixels, cutoff=cutoff)
                 image = (filtered - data.mean.view(3, 1, 1)) / data.std.view(3, 1, 1)
-                answers.append(parts.decisions(batch._replace(image=image)))
-            right = torch.stack([*answers, clean]) == batch.target
+                decisions.append(parts.decisions(batch._replace(image=image)))
+            right = torch.stack([*decisions, clean]) == batch.target
             cells = torch.arange(len(right), device=device).view(-1, *[1] * batch.target.ndim)
             counts.update(right, cells.expand_as(right))
-    found = {
+    scalars = {
         f"{name}/{key}": value.item()
         for name, counts in measured.items()
         for key, value in counts.compute().items()
     }
-    clean_accuracies = [found.pop(f"{name}/accuracy/clean") for name in FILTERS]
-    return {"accuracy/clean": clean_accuracies[0], **found}
+    clean_accuracies = [scalars.pop(f"{name}/accuracy/clean") for name in FILTERS]
+    return {"accuracy/clean": clean_accuracies[0], **scalars}
 
 
 def attention_picture(parts: Parts, row: int) -> NDArray[np.uint8] | None:
-    """One test image as the network reads it, under the Grad-CAM map of its true class.
+    """One test image as the network receives it, overlaid with the Grad-CAM map of its true class.
 
-    ``(H, W, 3)``: untouched where the map is 0, and red where it is greatest; ``None`` where there
-    are no maps.
+    With several labels per image, the map is the mean over the labels.
+
+    Returns:
+        ``(H, W, 3)``: unchanged where the map is 0, and red where it is greatest. ``None`` if the
+        model has no maps.
     """
     if maps_missing(parts):
         return None
@@ -120,11 +124,11 @@ def attention_picture(parts: Parts, row: int) -> NDArray[np.uint8] | None:
 
 
 def chosen(parts: Parts, split: str, most: int) -> Tensor:
-    """At most ``most`` rows of a split, always the same: groups take turns.
+    """Choose at most ``most`` rows of a split, always the same ones, in turn from each group.
 
-    In its turn a group gives one of its images at random, until it has none left. With several
-    labels, a group is here a combination of labels and bias. So a mean over the images weights the
-    groups alike, as far as they last.
+    Each turn takes one random image of every group that has images left. A mean over the chosen
+    images then gives all groups equal weight, until the small ones are used up. With several
+    labels, a group is here one combination of labels and bias value.
     """
     rows = parts.examples.rows(split)
     target = parts.examples.target[rows].view(len(rows), -1)
@@ -143,7 +147,7 @@ def _batches(parts: Parts, split: str, most: int, title: str, progress: bool) ->
 
 
 def _maps(parts: Parts, batch: Batch) -> Tensor:
-    """``(N, 1, H, W)`` Grad-CAM maps of the true class, or ``(N, L, H, W)`` of all L labels."""
+    """Grad-CAM maps: ``(N, 1, H, W)`` of the true class, or ``(N, L, H, W)`` of all L labels."""
     if not parts.groups.multi_label:
         return explained(parts, batch.image, batch.target)[:, None]
     labels = range(parts.groups.outputs)
@@ -152,7 +156,7 @@ def _maps(parts: Parts, batch: Batch) -> Tensor:
 
 
 def maps_missing(parts: Parts) -> str:
-    """Why a model has no Grad-CAM maps, found with an empty image; nothing if it has some."""
+    """Why a model has no Grad-CAM maps, or an empty text if it has some; tested on a black image."""
     parts.ready()
     try:
         check_places(parts)

@@ -1,4 +1,4 @@
-"""Measures of a run or of predictions, of the families asked for; or why there are none."""
+"""The requested families of measures of a run or of a file of predictions."""
 
 from collections.abc import Collection, Mapping
 from typing import NamedTuple
@@ -8,8 +8,8 @@ from debias.evaluation.families import CONDITIONS, CURVES, MEASURES, Evidence
 from debias.merging import Settings
 from debias.metrics.families import FAMILIES
 
-#: Instead of names of families: everything, what takes next to no time, or nothing beyond
-#: accuracies.
+#: Names that stand for several families: all of them, those that take almost no time, or none
+#: beside the accuracies.
 SEVERAL: Mapping[str, tuple[str, ...]] = {
     "all": tuple(FAMILIES),
     "quick": tuple(name for name, family in FAMILIES.items() if family.quick),
@@ -18,7 +18,7 @@ SEVERAL: Mapping[str, tuple[str, ...]] = {
 
 
 class Measures(NamedTuple):
-    """Scalars by family, the reason why a family was left out, and curves to draw."""
+    """Scalars by family, the reason for each family that was left out, and curves by name."""
 
     scalars: dict[str, dict[str, float]]
     left_out: dict[str, str]
@@ -26,31 +26,40 @@ class Measures(NamedTuple):
 
 
 def measure_all(evidence: Evidence, families: Collection[str] = tuple(FAMILIES)) -> Measures:
-    """Measure the families that were asked for, all by default, as far as the evidence allows."""
-    found = Measures({}, {}, {})
+    """Compute some families of measures, by default all.
+
+    A family whose conditions do not hold, or whose computation raises an ``InputError``, is listed
+    in ``left_out`` with the reason.
+    """
+    measures = Measures({}, {}, {})
     for name in families:
         family = FAMILIES[name]
         reasons = (CONDITIONS[need](evidence) for need in family.needs)
         if missing := next(filter(None, reasons), ""):
-            found.left_out[name] = missing
+            measures.left_out[name] = missing
             continue
         try:
             scalars = MEASURES[name](evidence)
-        except InputError as error:  # too few images of a kind, as a rule; the others go on
-            found.left_out[name] = str(error)
+        except InputError as error:  # usually too few images; other families can still work
+            measures.left_out[name] = str(error)
             continue
-        found.scalars[name] = scalars
+        measures.scalars[name] = scalars
         if family.curve:
-            found.curves[family.curve] = CURVES[family.curve](evidence, scalars)
-    return found
+            measures.curves[family.curve] = CURVES[family.curve](evidence, scalars)
+    return measures
 
 
 def chosen_families(text: str) -> list[str]:
-    """The families that "all", "quick", "none", "fairness" or "quick,features" stand for, in the
-    order of ``FAMILIES``.
+    """The families of a ``measures`` option such as "all" or "quick,features".
+
+    Args:
+        text: names of families, or "all", "quick" or "none", separated by commas.
+
+    Returns:
+        Names of families, in the order of ``FAMILIES``.
 
     Raises:
-        ValueError: there is no such family; the message names the nearest.
+        ValueError: a name is unknown; the message gives the nearest names.
     """
     chosen: set[str] = set()
     for name in (part.strip() for part in text.strip("[]").split(",")):

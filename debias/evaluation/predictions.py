@@ -1,4 +1,4 @@
-"""From weights to predictions to metrics; the test split is read here and selects nothing."""
+"""From weights to predictions to metrics. The test split is never used for selection."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,16 +22,17 @@ from debias.types import Batch
 
 
 def load_weights(module: nn.Module, path: Path, *, only: str = "") -> Settings:
-    """Load a whole checkpoint into a module, with no fall-back, and return its metadata.
+    """Load a checkpoint into a module and return its metadata; every name and shape must match.
 
     Args:
-        module: that receives them.
-        path: of the checkpoint.
-        only: prefix of the part that is loaded, such as "model."; the rest of the module stays as
-            it is.
+        module: the module that receives the weights.
+        path: path of the checkpoint.
+        only: prefix of the weights to load, such as "model."; the other weights of the module are
+            not changed. By default all are loaded.
 
     Raises:
-        ValueError: no such file, not a checkpoint, or one of another model or strategy.
+        ValueError: the file does not exist, is not a checkpoint, or holds the weights of another
+            model or strategy.
     """
     try:
         checkpoint = dict(torch.load(path, map_location="cpu", weights_only=True))
@@ -44,9 +45,9 @@ def load_weights(module: nn.Module, path: Path, *, only: str = "") -> Settings:
         ) from error
     try:
         own = module.state_dict() if only else {}
-        kept = {key: value for key, value in own.items() if not key.startswith(only)}
+        unchanged = {key: value for key, value in own.items() if not key.startswith(only)}
         loaded = {key: value for key, value in state.items() if key.startswith(only)}
-        module.load_state_dict(kept | loaded)
+        module.load_state_dict(unchanged | loaded)
     except RuntimeError as error:
         raise InputError(
             f"{path} holds the weights of another model or strategy: {_first(error)}"
@@ -55,44 +56,44 @@ def load_weights(module: nn.Module, path: Path, *, only: str = "") -> Settings:
 
 
 def _first(error: RuntimeError) -> str:
-    """The first of the layers that do not fit, of which torch names every one."""
+    """The start of torch's error message, which names every layer that does not fit."""
     return shortened(" ".join(str(error).partition("\n")[2].split()))
 
 
 def predict_splits(parts: Parts, *, progress: bool = True) -> dict[str, Predictions]:
-    """Predictions of every split with the weights that the module holds."""
+    """Predictions of every split with the module's current weights."""
     return {split: predict_split(parts, split, progress=progress) for split in SPLITS}
 
 
 def predict_split(
     parts: Parts, split: str, *, model: nn.Module | None = None, progress: bool = True
 ) -> Predictions:
-    """Predictions of one split with the weights of the module, or of a network inside it."""
+    """Predictions of one split by the run's module, or by ``model``, a network inside it."""
     network = model or parts.module.to(parts.device)
     batches = _batches(parts, split, progress)
     return with_labels(parts.examples, predict(network, batches, precision=parts.precision))
 
 
 def features_of(parts: Parts, split: str, *, progress: bool = True) -> Tensor:
-    """``(N, D)`` features of a split with the module's weights, in the predictions' order."""
+    """``(N, D)`` features of one split by the run's module, in the order of its predictions."""
     batches = _batches(parts, split, progress)
     return extract(parts.module.to(parts.device), batches, precision=parts.precision)
 
 
 def with_labels(examples: Examples, predicted: Predicted) -> Predictions:
-    """Predicted rows with the paths and labels of the data set."""
+    """Add the paths and labels of the data set to predicted rows."""
     rows = predicted.index
     paths = tuple(examples.images[row] for row in rows.tolist())
     return Predictions(rows, paths, examples.target[rows], examples.bias[rows], predicted.logits)
 
 
 def write_predictions(path: Path, examples: Examples, predicted: Predicted) -> None:
-    """Write predicted rows with their paths and labels."""
+    """Write predicted rows to a CSV file, with the paths and labels of the data set."""
     write(path, with_labels(examples, predicted), examples.groups)
 
 
 def measure(predictions: Predictions, examples: Examples) -> Settings:
-    """Every metric of one split, and how many of its images have no group, for the report."""
+    """The accuracies of one split for the report, and ``unknown``: its images of unknown bias."""
     groups = examples.groups
     counts = margin_counts(
         predictions.prediction(groups), predictions.target, predictions.bias, groups
@@ -103,7 +104,7 @@ def measure(predictions: Predictions, examples: Examples) -> Settings:
 
 
 def picture(examples: Examples, row: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | None]:
-    """The ``(H, W, 3)`` image of one row and its ``(H, W)`` mask, if any, as on disk."""
+    """Read the ``(H, W, 3)`` image of one row, and its ``(H, W)`` mask or ``None``, from files."""
     most = examples.max_pixels
     image = read_image(examples.root / examples.images[row], max_pixels=most)
     if examples.mask_root is None or not examples.masks[row]:
@@ -113,10 +114,13 @@ def picture(examples: Examples, row: int) -> tuple[NDArray[np.uint8], NDArray[np
 
 
 def prepared_picture(parts: Parts, row: int) -> NDArray[np.uint8] | None:
-    """One test image as the network reads it, what is left of each pixel, and what the model is
-    given, side by side.
+    """Three pictures of one test image side by side, to show what a strategy hides.
 
-    ``(H, W, 3)``; ``None`` where the strategy leaves images as they are.
+    They are the image as loaded, the share of each pixel that the strategy keeps, and the prepared
+    image that the model receives.
+
+    Returns:
+        ``(H, W, 3)``, or ``None`` if the strategy does not change images.
     """
     strategy = parts.ready().strategy
     pictures = prepared_pictures(strategy, parts.one(row).image, parts.data.mean, parts.data.std)

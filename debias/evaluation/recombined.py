@@ -1,4 +1,4 @@
-"""What a model makes of recombined pictures: other backgrounds, places and sizes."""
+"""A model's accuracy on recombined images: with other backgrounds, positions and sizes."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -18,11 +18,11 @@ from debias.metrics.shortcuts.recombination import (
 from debias.parts import Parts
 from debias.types import Batch
 
-#: Factors on the foreground's area, by which the size bias is measured.
+#: Factors on the foreground's area at which the size bias is measured.
 FACTORS = (0.5, 1.0, 2.0)
 CELLS = range(9)
 
-#: Name of a variant to how its pictures are made.
+#: Name of a variant to the settings that make its images.
 Variants = Mapping[str, Section]
 
 BACKGROUND: Variants = {"all": {"background": "all"}, "same": {"background": "same"}}
@@ -35,48 +35,53 @@ PLACEMENT: Variants = {
 def background_scalars(
     parts: Parts, split: str = "test", *, progress: bool = True
 ) -> dict[str, float]:
-    """Background robustness and gap of a model, from each foreground on a background of any class
-    and of its own.
+    """Background robustness and gap: accuracy on backgrounds of any class and of the own class.
 
-    Backgrounds come from the split's own pictures, drawn as often as their groups occur in
-    training: a background "of its own class" is one that training showed that class with, also
-    where the split was balanced by design.
+    Backgrounds are those of the split's own images, drawn as often as their groups occur in
+    training. A background of the own class is thus one that training showed with that class, also
+    if the split is balanced by design.
 
     Args:
-        parts: the objects of a run, with the weights that are to be judged.
-        split: whose pictures are recombined; each needs a mask.
+        parts: the objects of a run, with the weights to evaluate.
+        split: the split whose images are recombined; each needs a mask.
         progress: show a progress bar.
 
     Returns:
-        ``background_robustness``, ``background_gap``, and the two accuracies; pictures whose mask
-        is empty or full are not counted.
+        ``background_robustness``, ``background_gap``, and the two accuracies. Images whose mask is
+        empty or full are not counted.
     """
-    found = accuracies(parts, split, BACKGROUND, progress=progress)
-    everywhere, same = (torch.tensor(found[name], dtype=torch.float64) for name in ("all", "same"))
+    accuracy = accuracies(parts, split, BACKGROUND, progress=progress)
+    everywhere, same = (
+        torch.tensor(accuracy[name], dtype=torch.float64) for name in ("all", "same")
+    )
     return {
         "background_robustness": background_robustness(everywhere, same).item(),
         "background_gap": background_gap(everywhere, same).item(),
-        "accuracy_all_backgrounds": found["all"],
-        "accuracy_same_class_backgrounds": found["same"],
+        "accuracy_all_backgrounds": accuracy["all"],
+        "accuracy_same_class_backgrounds": accuracy["same"],
     }
 
 
 def placement_scalars(
     parts: Parts, split: str = "test", *, progress: bool = True
 ) -> dict[str, float]:
-    """Centre bias and size bias of a model, from foregrounds on backgrounds of any class, as above.
+    """Centre bias and size bias of a model, from moved and resized foregrounds.
+
+    The backgrounds are of any class, drawn as in :func:`background_scalars`.
 
     Args:
-        parts: the objects of a run, with the weights that are to be judged.
-        split: whose pictures are recombined; each needs a mask.
+        parts: the objects of a run, with the weights to evaluate.
+        split: the split whose images are recombined; each needs a mask.
         progress: show a progress bar.
 
     Returns:
-        ``centre_bias``; ``size_bias/0.5`` and so on, relative to the accuracy at factor 1.
+        ``centre_bias``, and ``size_bias/FACTOR`` for each factor but 1: the accuracy at that factor
+        relative to the accuracy at factor 1.
     """
-    found = accuracies(parts, split, PLACEMENT, progress=progress)
-    cells = torch.tensor([found[f"cell{cell}"] for cell in CELLS], dtype=torch.float64).view(3, 3)
-    sizes = torch.tensor([found[f"size{factor:g}"] for factor in FACTORS], dtype=torch.float64)
+    accuracy = accuracies(parts, split, PLACEMENT, progress=progress)
+    by_cell = [accuracy[f"cell{cell}"] for cell in CELLS]
+    cells = torch.tensor(by_cell, dtype=torch.float64).view(3, 3)
+    sizes = torch.tensor([accuracy[f"size{factor:g}"] for factor in FACTORS], dtype=torch.float64)
     relative = size_bias(sizes, torch.tensor(FACTORS)).tolist()
     named = {
         f"size_bias/{factor:g}": value
@@ -86,12 +91,12 @@ def placement_scalars(
     return {"centre_bias": centre_bias(cells).item(), **named}
 
 
-# no_grad, as a module that is moved in inference_mode could never be asked for a gradient again
+# no_grad, because a module that is moved in inference_mode could never again have gradients
 @torch.no_grad()
 def accuracies(
     parts: Parts, split: str, variants: Variants, *, progress: bool = True
 ) -> dict[str, float]:
-    """Accuracy on each variant of a split's recombined pictures; always the same choices."""
+    """Accuracy on each variant of a split's recombined images; the draws are always the same."""
     device = parts.ready().device
     importance = group_importance(parts, split)
     right: Counter[str] = Counter()
@@ -104,25 +109,26 @@ def accuracies(
             for name, variant in variants.items():
                 changed = _recombined(batch, parts, importance, **variant)
                 right[name] += int((parts.decisions(changed) == batch.target)[usable].sum())
-    # every process has seen its share of the split
+    # each process has counted only its share of the split
     counts = torch.tensor([total, *(right[name] for name in variants)], device=device)
-    total, *found = processes.summed(counts).tolist()
+    total, *rights = processes.summed(counts).tolist()
     return {
         name: count / total if total else torch.nan
-        for name, count in zip(variants, found, strict=True)
+        for name, count in zip(variants, rights, strict=True)
     }
 
 
 def batches(parts: Parts, split: str, *, progress: bool = True) -> Iterator[Batch]:
-    """Batches of a split that carry backgrounds; each process has its share of them."""
+    """Batches of a split that also hold backgrounds; each process gets its share of them."""
     loader = parts.data.loader(split, backgrounds=True)
     return parts.batches(loader, f"recombining {split}", progress=progress)
 
 
 def group_importance(parts: Parts, split: str) -> Tensor:
-    """``(groups + 1,)`` training samples of each group per sample of the split, or all 1.
+    """``(groups + 1,)`` training samples of each group per sample of the split.
 
-    The last is for samples of unknown bias, of which there is no telling how common they are: 0.
+    The last entry is for samples of unknown bias; it is 0, because their frequency is unknown. All
+    entries are 1 with several labels, or if either split has no sample of known bias.
     """
     train, here = (parts.examples.frequencies(name).double() for name in ("train", split))
     if not bool(train.any()) or not bool(here.any()) or parts.groups.multi_label:
@@ -149,14 +155,14 @@ def _recombined(
 def drawn_donors(
     batch: Batch, parts: Parts, importance: Tensor, recombination: Recombination
 ) -> Tensor:
-    """``(N,)`` a donor for each sample, drawn by the importance of the donor's group.
+    """``(N,)`` donor of each sample's background, drawn by the importance of the donor's group.
 
-    Groups that training does not have give a donor where there is no other.
+    A donor whose group does not occur in training is drawn only if no other donor is allowed.
     """
     group = parts.groups.encode(batch.target, batch.bias).cpu()
     weight = importance[group if group.ndim == 1 else group[:, 0]]
     allowed = recombination.allowed(batch).cpu()
-    # the greatest of u ** (1 / w) falls on each with probability proportional to w (Efraimidis and
-    # Spirakis, 2006)
+    # each donor has the greatest u ** (1 / w) with probability proportional to its weight w
+    # (Efraimidis and Spirakis, 2006)
     keys = torch.rand(allowed.shape, dtype=torch.float64).log() / weight.clamp(min=1e-9)
     return keys.masked_fill(~allowed, -torch.inf).argmax(dim=1).to(batch.target.device)

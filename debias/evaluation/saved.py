@@ -1,5 +1,6 @@
-"""The predictions that a finished run left behind, where they are those of its weights and of the
-data as they are.
+"""Finished runs: their config, weights and saved predictions.
+
+Saved predictions are used only if they fit the run's weights and the current data.
 """
 
 import hashlib
@@ -22,10 +23,10 @@ from debias.training.prediction import Predicted
 
 
 def origin(checkpoint: Path, precision: str) -> dict[str, str]:
-    """What predictions come from: the SHA-256 of the weights, and the config's precision.
+    """The origin of predictions: the SHA-256 of the weights, and the config's precision.
 
     Raises:
-        ValueError: there is no such file.
+        ValueError: the checkpoint does not exist.
     """
     try:
         digest = hashlib.sha256(checkpoint.read_bytes()).hexdigest()
@@ -37,8 +38,10 @@ def origin(checkpoint: Path, precision: str) -> dict[str, str]:
 
 
 def trained_config(run: Path) -> Config:
-    """The config of a finished run's model, with the groups and masks that the run made, wherever
-    it lies by now.
+    """The config that a finished run's model was built from.
+
+    If the run made its own groups or masks, the config has their paths inside ``run``, also after
+    the folder was moved.
     """
     config, groups, masks = configs.read(configs.evaluated(run)), run / "groups.csv", run / "masks"
     if Path(config.groups.file or "").name == groups.name and groups.is_file():
@@ -52,10 +55,10 @@ def finished(run: Path, overrides: Sequence[str] = ()) -> Parts:
 
     Args:
         run: the run's folder.
-        overrides: of its config, such as where the data lies now.
+        overrides: changes to its config, such as a new ``data.root``.
 
     Raises:
-        ValueError: no finished run there, or its data or weights do not fit.
+        ValueError: the folder has no finished run, or its data or weights do not fit.
     """
     epoch = read_report(run).selection.epoch
     fresh = ("model.pretrained=false", "model.weights=null", "cache=false")
@@ -71,25 +74,25 @@ def saved_predictions(
     wanted: Mapping[str, str],
     examples: Examples,
 ) -> dict[str, Predictions]:
-    """Predictions of every split as a run saved them, with all the digits of float32.
+    """Read the predictions of every split that a run saved, with all digits of float32.
 
-    That the pictures of the data are the same is not checked; their paths and labels are.
+    The paths and labels of the images are compared with the data set; their pixels are not.
 
     Args:
-        folder: of the run.
-        predicted_from: the :func:`origin` of its predictions, by its report.
-        wanted: the one of the predictions that are asked for.
+        folder: the run's folder.
+        predicted_from: the :func:`origin` of its predictions, from its report.
+        wanted: the origin that they must have.
         examples: the data set.
 
     Raises:
-        ValueError: why these predictions will not do.
+        ValueError: the origins differ or the report has none, or a file does not fit the data set.
     """
     if predicted_from is None:
-        raise InputError("the report does not say which weights made the saved ones")
+        raise InputError("the report does not name the weights of the saved predictions")
     if predicted_from["weights"] != wanted["weights"]:
-        raise InputError("other weights made the saved ones")
+        raise InputError("the saved predictions come from other weights")
     if predicted_from["precision"] != wanted["precision"]:
-        raise InputError(f"the saved ones are of precision={predicted_from['precision']}")
+        raise InputError(f"the saved predictions have precision={predicted_from['precision']}")
     return {
         split: _split(folder / "predictions" / f"{split}.csv", split, examples) for split in SPLITS
     }

@@ -73,7 +73,7 @@ def test_other_weights_than_the_saved_predictions_are_predicted_with(copied, fin
         checkpoint["state_dict"][name].neg_()
     torch.save(checkpoint, path)
     evaluate.run(str(copied), ["measures=none", "progress=false"])
-    assert "predicted again: other weights made the saved ones" in capsys.readouterr().out
+    assert "the saved predictions come from other weights" in capsys.readouterr().out
     before, after = (metrics_of(run)["test"]["scalars"]["average"] for run in (finished, copied))
     assert after == pytest.approx(1 - before)
     evaluate.run(str(copied), ["measures=none", "progress=false"])
@@ -87,7 +87,7 @@ def test_a_report_of_an_earlier_version_is_predicted_anew_once(copied, capsys):
     (copied / "report.json").write_text(json.dumps(report))
     for said in (True, False):
         evaluate.run(str(copied), ["measures=none", "progress=false"])
-        assert ("the report does not say which weights made" in capsys.readouterr().out) == said
+        assert ("the report does not name the weights" in capsys.readouterr().out) == said
 
 
 def test_another_precision_is_predicted_anew(copied, finished, capsys):
@@ -97,9 +97,7 @@ def test_another_precision_is_predicted_anew(copied, finished, capsys):
         ("precision=32-true", "bf16-mixed"),
     ):
         evaluate.run(str(copied), ["measures=none", "progress=false", override])
-        assert (
-            f"predicted again: the saved ones are of precision={saved}" in capsys.readouterr().out
-        )
+        assert f"the saved predictions have precision={saved}" in capsys.readouterr().out
     assert metrics_of(copied) == metrics_of(finished)
 
 

@@ -110,7 +110,7 @@ def test_where_a_trained_model_looks(finished, tmp_path, capsys):
     pytest.importorskip("captum")
     arguments = ["masks", "gradcam", str(finished), "splits=[val]", f"out={tmp_path}/out"]
     assert main(arguments) == 2
-    assert "has a single place: name an earlier one" in capsys.readouterr().err
+    assert "has a single position: name an earlier one" in capsys.readouterr().err
     shutil.rmtree(tmp_path / "out")
     assert main([*arguments, "layer=backbone.layer2", "threshold=0.4"]) == 0
     masks = [

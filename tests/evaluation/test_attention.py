@@ -130,7 +130,7 @@ def test_where_nothing_speaks_for_the_class_the_mask_is_empty_and_not_found(tmp_
 def test_a_layer_of_a_single_place_is_refused(tmp_path: Path) -> None:
     make = gradcam(parts_of(tmp_path, ColourReader()), layer="backbone.1")
     with pytest.raises(
-        ValueError, match=r"the layer that gradcam reads has a single place: name an earlier one"
+        ValueError, match=r"the layer that gradcam reads has a single position: name an earlier one"
     ):
         make(0, two_squares()[0])
 
@@ -151,7 +151,7 @@ def test_several_labels_are_refused(tmp_path: Path) -> None:
     parts = parts_of(tmp_path, ColourReader())
     groups = Groups(("not x", "x", "not y", "y"), ("day", "night"), multi_label=True)
     parts.examples = replace(parts.examples, groups=groups)
-    with pytest.raises(ValueError, match="several labels an image: Grad-CAM explains one class"):
+    with pytest.raises(ValueError, match="several labels per image: Grad-CAM explains one class"):
         gradcam(parts)
 
 

@@ -213,7 +213,7 @@ def test_why_there_are_no_maps(squares, monkeypatch):
     assert looking.maps_missing(parts) == ""
     pooled = ColourReader([[1.0, 0, 0], [0.0, 0, 1.0]])
     pooled.backbone.feature_info = [{"module": "1"}]
-    sentence = "of 16 x 16 pixels the layer that is explained has a single place"
+    sentence = "images of 16 x 16 pixels give a Grad-CAM map of a single position"
     assert sentence in looking.maps_missing(parts_of(squares, pooled))
     assert looking.attention_picture(parts_of(squares, pooled), 0) is None
     monkeypatch.setitem(sys.modules, "captum.attr", None)

@@ -79,11 +79,11 @@ def test_other_weights_are_told(run: Path, examples: Examples) -> None:
     before = origin(run / "weights.ckpt", "auto")
     assert before["weights"] == "9a129038d9a00aed0cf6a7ea059ca50a813449061ab87848cf1a13eafdf33b2c"
     (run / "weights.ckpt").write_bytes(b"weights.")
-    with pytest.raises(ValueError, match="other weights made the saved ones"):
+    with pytest.raises(ValueError, match="the saved predictions come from other weights"):
         saved_predictions(run, before, origin(run / "weights.ckpt", "auto"), examples)
-    with pytest.raises(ValueError, match="the saved ones are of precision=auto"):
+    with pytest.raises(ValueError, match="the saved predictions have precision=auto"):
         saved_predictions(run, before, before | {"precision": "32-true"}, examples)
-    with pytest.raises(ValueError, match="does not say which weights"):
+    with pytest.raises(ValueError, match="does not name the weights"):
         saved_predictions(run, None, before, examples)
 
 

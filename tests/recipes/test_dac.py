@@ -261,7 +261,7 @@ def test_mistakes_are_told_before_anything_is_trained(tmp_path):
         "batch_size=1": "batch_size must be at least 2, .*; got 1",
         "optimizer.rate=1": "unknown option optimizer.rate",
         "recipe.layer=layer4 preprocessing.size=32": (
-            "of 32 x 32 pixels the layer that is explained has a single place"
+            "images of 32 x 32 pixels give a Grad-CAM map of a single position"
         ),
         "data.masks=nowhere": "no folder of masks nowhere",
     }

@@ -193,7 +193,7 @@ def test_mistakes_are_told_before_anything_is_trained(tmp_path):
         "recipe.layer=nowhere": "nowhere",
         "recipe.first.epoch=1": "unknown key 'epoch'",
         "augment.name=mixup": "got augment.name=mixup: leave it out",
-        "preprocessing.size=16": "of 16 x 16 pixels the layer that is explained has a single place",
+        "preprocessing.size=16": "images of 16 x 16 pixels give a Grad-CAM map of a single",
         "data.masks=nowhere": "no folder of masks nowhere",
     }
     for override, message in cases.items():

@@ -102,4 +102,4 @@ def test_a_run_chooses_on_validation_and_applies_to_test() -> None:
         key: value for key, value in scalars.items() if key.startswith("amplification/")
     } == pytest.approx(expected, nan_ok=True)
     alone = measure_all(Evidence(asked, FACES), ["thresholds"])
-    assert alone.left_out == {"thresholds": "there are no predictions of other images to choose on"}
+    assert alone.left_out == {"thresholds": "it needs predictions of other images, to choose on"}
