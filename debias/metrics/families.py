@@ -1,4 +1,4 @@
-"""The families of measures, and how to read each of their numbers. Pure Python."""
+"""The table of all families of measures, and the text of each of their numbers. Pure Python."""
 
 import re
 from collections.abc import Mapping
@@ -16,10 +16,10 @@ from debias.metrics.shortcuts.family import BACKGROUND, CONTEXT, PLACEMENT, SHOR
 
 Value = TypeVar("Value")
 
-#: Of a family that is not listed here, or reports none of its headlines, the first ones are shown.
+#: The first numbers that are shown of a family that is unknown or has none of its headlines.
 MOST = 4
 
-#: Every family, in the order in which it is reported.
+#: Every family, in the order of reports.
 FAMILIES: Mapping[str, Family] = {
     "fairness": FAIRNESS,
     "amplification": AMPLIFICATION,
@@ -42,7 +42,15 @@ OF_POSITIVE = tuple(name for name, family in FAMILIES.items() if family.of_posit
 
 
 def headlines(family: str, scalars: Mapping[str, Value]) -> dict[str, Value]:
-    """The few numbers that are shown of a family where there is no room for all.
+    """The few numbers of a family that a short summary shows.
+
+    Args:
+        family: name of the family.
+        scalars: all its numbers by key.
+
+    Returns:
+        The numbers of the family's ``headlines`` that ``scalars`` has. If there are none, or the
+        family is unknown, the first ``MOST`` numbers.
 
     Example:
         >>> scalars = {"accuracy_all_backgrounds": 0.5, "background_robustness": 0.75}
@@ -55,7 +63,7 @@ def headlines(family: str, scalars: Mapping[str, Value]) -> dict[str, Value]:
 
 
 def reading(family: str, key: str) -> Description | None:
-    """How to read a number that a family reports; ``None`` where nothing is known of it.
+    """The description of a family's number by its key; ``None`` if the number has no description.
 
     Example:
         >>> reading("fairness", "precision/waterbird|land").title
@@ -66,14 +74,16 @@ def reading(family: str, key: str) -> Description | None:
 
 
 def pattern_of(family: str, key: str) -> str | None:
-    """The first key or pattern of a family's numbers that a key fits, or ``None``."""
+    """The first pattern of a family's numbers that matches a key, or ``None``."""
     numbers = FAMILIES[family].numbers if family in FAMILIES else ()
     return next((pattern for pattern in numbers if place_of(pattern, key) is not None), None)
 
 
 def place_of(pattern: str, key: str) -> str | None:
-    """What a pattern's names stand for in a key, empty for a pattern without any; ``None`` where it
-    does not fit.
+    """The part of a key that the ``<names>`` of a pattern stand for.
+
+    Returns:
+        That part, or an empty text if the pattern has no names; ``None`` if the key does not match.
 
     Example:
         >>> place_of("precision/<outcome>|<bias>", "precision/waterbird|land")
@@ -82,5 +92,5 @@ def place_of(pattern: str, key: str) -> str | None:
     head, mark, rest = pattern.partition("<")
     names, _, tail = rest.rpartition(">")
     inner = ".+".join(map(re.escape, re.split("<[^>]*>", f"<{names}>"))) if mark else ""
-    found = re.fullmatch(f"{re.escape(head)}({inner}){re.escape(tail)}", key, re.DOTALL)
-    return None if found is None else found[1]
+    match = re.fullmatch(f"{re.escape(head)}({inner}){re.escape(tail)}", key, re.DOTALL)
+    return None if match is None else match[1]

@@ -1,20 +1,20 @@
-"""The family of fairness. Pure Python."""
+"""The family of fairness measures. Pure Python."""
 
 from debias.metrics.descriptions import Family, numbers
 
 _PLAIN = numbers("fairness", "fairness")
 
-#: The worst outcome, where there are several.
+#: Each measure again for the worst outcome, if there are several outcomes.
 _WORST = {
     f"worst_{key}": text._replace(
-        title=f"{text.title}, worst outcome", meaning=f"{text.meaning} Worst outcome."
+        title=f"{text.title}, worst outcome", meaning=f"{text.meaning} Worst outcome only."
     )
     for key, text in _PLAIN.items()
 }
 
 FAIRNESS = Family(
     "Fairness",
-    "Whether the values of the bias attribute are treated alike, whoever deserves what.",
+    "Whether the model treats the values of the bias attribute equally.",
     _PLAIN | _WORST | numbers("fairness", "rates"),
     headlines=("demographic_parity_difference", "equalized_odds_difference", "accuracy_difference"),
     needs=("bias",),

@@ -1,7 +1,7 @@
-"""Rates of each group of a bias attribute, and how far they lie apart: parity, opportunity, odds.
+"""Fairness: rates of each value of the bias attribute, and their differences and ratios.
 
-A rate without samples is NaN. Differences and ratios compare groups, so they need two groups that
-are defined.
+A rate without samples is NaN. A difference or ratio needs two bias values whose rate is defined,
+else it is NaN.
 """
 
 from collections.abc import Callable
@@ -17,7 +17,7 @@ from debias.types import Groups
 
 
 class Confusion(NamedTuple):
-    """Right and wrong decisions on each outcome: four ``(outcomes, biases)`` int64 tensors."""
+    """Confusion counts of each outcome and bias value: four ``(outcomes, biases)`` int64 tables."""
 
     true_positive: Tensor
     false_positive: Tensor
@@ -26,15 +26,15 @@ class Confusion(NamedTuple):
 
 
 class Rates(NamedTuple):
-    r"""Rates of each outcome within each bias, ``(outcomes, biases)`` in [0, 1] or NaN.
+    r"""Rates of each outcome within each bias value, ``(outcomes, biases)`` in [0, 1] or NaN.
 
     Attributes:
         selection: :math:`P(\hat y = 1 \mid a)`.
         true_positive: :math:`P(\hat y = 1 \mid y = 1, a)`.
         false_positive: :math:`P(\hat y = 1 \mid y = 0, a)`.
         precision: :math:`P(y = 1 \mid \hat y = 1, a)`.
-        accuracy: :math:`P(\hat y = y \mid a)`; with several classes ``(1, biases)``, as it is not
-            one class's matter.
+        accuracy: :math:`P(\hat y = y \mid a)`. In :func:`group_rates` it is ``(1, biases)`` for
+            single-label data, because it is one number for all classes.
     """
 
     selection: Tensor
@@ -45,14 +45,14 @@ class Rates(NamedTuple):
 
 
 def outcome_names(groups: Groups) -> tuple[str, ...]:
-    """What can be decided for or against: each class, each label, or the second of two classes."""
+    """Names of the outcomes: the second of two classes, or each of more classes, or each label."""
     return (
         groups.target_names[1::2] if groups.multi_label or groups.rows == 2 else groups.target_names
     )
 
 
 def one_vs_rest(counts: Tensor | Margins, groups: Groups) -> Confusion:
-    """Confusion of each outcome within each bias. Samples of unknown bias are left out.
+    """Confusion counts of each outcome within each bias value, without samples of unknown bias.
 
     Args:
         counts: as ``margin_counts`` or ``joint_counts`` returns them.
@@ -60,7 +60,8 @@ def one_vs_rest(counts: Tensor | Margins, groups: Groups) -> Confusion:
 
     Returns:
         ``(outcomes, biases)`` int64 each, in the order of ``outcome_names``: every class against
-        the others, the second of two classes (the first is its complement), or every label.
+        the others, or every label. Of two classes there is only the second, because the first is
+        its complement.
     """
     total, right, chosen = (part[:, :-1] for part in margins(counts))
     wrong, missed = chosen - right, total - right
@@ -71,7 +72,7 @@ def one_vs_rest(counts: Tensor | Margins, groups: Groups) -> Confusion:
 
 
 def confusion_rates(confusion: Confusion) -> Rates:
-    """Rates of a confusion, elementwise: of each bias, or overall after a sum over biases."""
+    """Rates from confusion counts, elementwise. For overall rates, sum the counts over biases."""
     tp, fp, fn, tn = (part.double() for part in confusion)
     total = tp + fp + fn + tn
     return Rates(
@@ -84,14 +85,14 @@ def confusion_rates(confusion: Confusion) -> Rates:
 
 
 def group_rates(counts: Tensor | Margins, groups: Groups) -> Rates:
-    """Rates of each outcome within each bias.
+    """Rates of each outcome within each bias value, from counts of decisions.
 
     Args:
         counts, groups: as in ``one_vs_rest``.
 
-    Differs from the reference: fairlearn, oxonfair and torchmetrics call the true positive rate of
-    a group without positives 0, which then looks like the worst violation; here it is NaN and takes
-    part in no comparison.
+    Differs from the reference: in fairlearn, oxonfair and torchmetrics the true positive rate of a
+    group without positives is 0, which then looks like the worst violation. Here it is NaN, and
+    comparisons leave it out.
 
     Example:
         >>> groups = Groups(("no", "yes"), ("left", "right"))
@@ -107,10 +108,10 @@ def group_rates(counts: Tensor | Margins, groups: Groups) -> Rates:
 
 
 def rate_difference(rates: Tensor) -> Tensor:
-    r"""Greatest minus least rate over the last dimension, :math:`\max_k r_k - \min_k r_k`.
+    r"""Highest minus lowest rate over the last dimension, :math:`\max_k r_k - \min_k r_k`.
 
-    Of selection rates it is the demographic parity difference, of true positive rates equal
-    opportunity, of precision predictive parity, of accuracy the accuracy disparity.
+    For selection rates this is the demographic parity difference, for true positive rates equal
+    opportunity, for precision predictive parity, and for accuracy the accuracy disparity.
 
     Source: Dwork et al., ITCS 2012 (parity); Hardt et al., NeurIPS 2016 (opportunity, odds);
     Chouldechova, 2017 (predictive parity). As fairlearn's ``MetricFrame.difference``.
@@ -119,17 +120,16 @@ def rate_difference(rates: Tensor) -> Tensor:
         rates: ``(..., biases)`` float64, NaN where undefined.
 
     Returns:
-        ``(...)`` float64 in [0, 1], 0 for equal treatment; NaN unless two groups are defined, since
-        one cannot be compared.
+        ``(...)`` float64 in [0, 1], 0 for equal treatment. NaN if fewer than two rates are defined.
     """
     low, high = _extremes(rates)
     return high - low
 
 
 def rate_ratio(rates: Tensor) -> Tensor:
-    """Least over greatest rate over the last dimension, in [0, 1] and 1 for equal treatment.
+    """Lowest divided by highest rate over the last dimension: in [0, 1], 1 for equal treatment.
 
-    NaN unless two groups are defined, and where all of them are 0. Of selection rates it is
+    NaN if fewer than two rates are defined, or if all are 0. For selection rates this is the
     disparate impact.
     """
     low, high = _extremes(rates)
@@ -137,41 +137,46 @@ def rate_ratio(rates: Tensor) -> Tensor:
 
 
 def equalized_odds_difference(rates: Rates) -> Tensor:
-    r"""Greater difference of true and false positive rates, ``(outcomes,)`` in [0, 1]; 0 is fair.
+    r"""The greater of two differences, of true and of false positive rates; 0 is fair.
 
-    Where only one of the two can be compared it is that one, a lower bound; NaN where none can.
+    Returns:
+        ``(outcomes,)`` float64 in [0, 1]. If only one difference is defined, it is that one, a
+        lower bound. NaN if none is.
     """
     return greatest(torch.stack(_odds(rates, rate_difference), dim=-1))
 
 
 def equalized_odds_mean(rates: Rates) -> Tensor:
-    """Mean difference of true and false positive rates, ``(outcomes,)``; fairlearn's "mean".
+    """Mean of two differences, of true and of false positive rates: ``(outcomes,)`` float64.
 
-    oxonfair calls this one equalized odds, aif360 average odds error. One that cannot be compared
-    is left out.
+    fairlearn has it under "mean", oxonfair as equalized odds, aif360 as average odds error. An
+    undefined difference is left out.
     """
     return torch.stack(_odds(rates, rate_difference), dim=-1).nanmean(dim=-1)
 
 
 def equalized_odds_ratio(rates: Rates) -> Tensor:
-    """Lesser ratio of true and false positive rates, ``(outcomes,)`` in [0, 1]; 1 is fair.
+    """The lower of two ratios, of true and of false positive rates; 1 is fair.
 
-    A ratio of 0 to 0, such as a perfect model's false positive rates, is left out.
+    Returns:
+        ``(outcomes,)`` float64 in [0, 1]. An undefined ratio is left out, such as that of a perfect
+        model's false positive rates, which are all 0.
     """
     return least(torch.stack(_odds(rates, rate_ratio), dim=-1))
 
 
 def fairness_scalars(counts: Tensor | Margins, groups: Groups) -> dict[str, Tensor]:
-    """The scalars of the family ``FAIRNESS``, under keys that depend on the groups only.
+    """The differences and ratios of the family ``FAIRNESS``; its keys depend only on the groups.
 
     Args:
-        counts: as ``margin_counts`` or ``joint_counts`` returns them; unknown biases are left out.
+        counts: as ``margin_counts`` or ``joint_counts`` returns them; samples of unknown bias do
+            not count.
         groups: names and numbering of the groups.
 
     Returns:
         float64 scalars in [0, 1]. With several outcomes (three classes or more, or two labels or
-        more) a key holds the mean over the outcomes that are defined, and ``worst_`` before it the
-        greatest difference or the least ratio. NaN where no outcome has two groups to compare.
+        more) a key is the mean over the outcomes for which it is defined. The same key after
+        ``worst_`` is the greatest difference or the lowest ratio. NaN if no outcome defines one.
     """
     rates = group_rates(counts, groups)
     differences = {
@@ -189,26 +194,29 @@ def fairness_scalars(counts: Tensor | Margins, groups: Groups) -> dict[str, Tens
         "predictive_parity_ratio": rate_ratio(rates.precision),
         "accuracy_ratio": rate_ratio(rates.accuracy),
     }
-    found = {key: values.nanmean() for key, values in (differences | ratios).items()}
+    scalars = {key: values.nanmean() for key, values in (differences | ratios).items()}
     for worst, kind in ((greatest, differences), (least, ratios)):
-        found |= {f"worst_{key}": worst(values) for key, values in kind.items() if len(values) > 1}
-    return found
+        scalars |= {
+            f"worst_{key}": worst(values) for key, values in kind.items() if len(values) > 1
+        }
+    return scalars
 
 
 def fairness_report(
     prediction: Tensor, target: Tensor, bias: Tensor, groups: Groups
 ) -> dict[str, float]:
-    """``fairness_scalars`` and the rates behind them, as plain floats.
+    """The scalars of :func:`fairness_scalars` and the rates they compare, as plain floats.
 
     Args:
         prediction, target, bias, groups: as in ``joint_counts``.
 
     Returns:
-        The scalars, then ``selection_rate/<outcome>|<bias>`` and so on for each rate, outcome and
-        bias (of the accuracy in single-label data ``accuracy/<bias>``); NaN where undefined.
+        The scalars, then each rate under ``RATE/<outcome>|<bias>``, such as
+        ``selection_rate/<outcome>|<bias>``. The accuracy of single-label data is under
+        ``accuracy/<bias>``. NaN where undefined.
 
     Raises:
-        ValueError: a shape, dtype or value is not as ``joint_counts`` wants it.
+        ValueError: an argument has a shape, dtype or value that ``joint_counts`` does not allow.
     """
     counts = Margins(*(part.cpu() for part in margin_counts(prediction, target, bias, groups)))
     rates = group_rates(counts, groups)
@@ -222,11 +230,11 @@ def fairness_report(
         "precision": (cells, rates.precision),
         "accuracy": (cells if groups.multi_label else groups.bias_names, rates.accuracy),
     }
-    found = {key: value.item() for key, value in fairness_scalars(counts, groups).items()}
+    report = {key: value.item() for key, value in fairness_scalars(counts, groups).items()}
     for name, (places, values) in columns.items():
         for place, value in zip(places, values.flatten().tolist(), strict=True):
-            found[f"{name}/{place}"] = value
-    return found
+            report[f"{name}/{place}"] = value
+    return report
 
 
 def _odds(rates: Rates, compare: Callable[[Tensor], Tensor]) -> tuple[Tensor, Tensor]:

@@ -1,1 +1,1 @@
-"""Which spatial frequencies a model reads."""
+"""Which spatial frequencies of an image a model uses."""

@@ -1,4 +1,4 @@
-"""The family of filtered images. Pure Python."""
+"""The family of accuracies on low-passed and high-passed images. Pure Python."""
 
 from debias.metrics.descriptions import Family, numbers
 
@@ -10,7 +10,7 @@ _FILTERED = {
 
 FREQUENCY = Family(
     "Spatial frequencies",
-    "How much of the images' spectrum the model needs.",
+    "Accuracy on images that keep only a part of their spectrum.",
     numbers("frequency", "frequency") | _FILTERED,
     headlines=("accuracy/clean", "low_pass/area", "high_pass/area"),
     needs=("run",),
