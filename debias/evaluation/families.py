@@ -174,9 +174,7 @@ CONDITIONS: Mapping[str, Callable[[Evidence], str]] = {
     "aligned": _unless(
         lambda case: case.groups.aligned, "the data set does not define which groups are aligned"
     ),
-    "run": _unless(
-        lambda case: case.parts, "it needs the model, and there are only predictions"
-    ),
+    "run": _unless(lambda case: case.parts, "it needs the model, and there are only predictions"),
     "masks": _masks_are_there,
     "maps": lambda evidence: maps_missing(evidence.run),
 }

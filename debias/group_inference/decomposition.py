@@ -85,9 +85,7 @@ def _elbow(quantiles: list[float], losses: list[float]) -> float:
     try:
         from kneed import KneeLocator
     except ImportError:
-        raise InputError(
-            'elbows needs kneed: pip install "debias-vision[attribution]"'
-        ) from None
+        raise InputError('elbows needs kneed: pip install "debias-vision[attribution]"') from None
     if max(losses) == min(losses):
         return quantiles[-1]
     elbow = KneeLocator(

@@ -1,1 +1,1 @@
-"""How much of the bias can be read from outputs or features."""
+"""Leakage: how well the bias can be predicted from a model's outputs or features."""

@@ -1,4 +1,4 @@
-"""Leakage of a model's outputs against that of labels that are equally often right."""
+"""Leakage of a model's outputs, compared with that of labels with as many errors."""
 
 from typing import NamedTuple
 
@@ -11,15 +11,15 @@ from debias.types import Groups
 
 
 class LeakageAmplification(NamedTuple):
-    """Leakage of labels, of labels with random errors and of a model, and what the model adds.
+    """Leakage of the labels, of labels with random errors and of a model, and their difference.
 
     Attributes:
         dataset: leakage of the true labels.
-        dataset_at_f1: leakage of the true labels, flipped at random until their F1 is the model's.
+        dataset_at_f1: leakage of the true labels after random flips, with the F1 of the model.
         model: leakage of the model's logits.
         amplification: mean of ``model`` minus mean of ``dataset_at_f1``, ideal 0.
         model_f1: macro F1 of the model's predictions.
-        labels_f1: macro F1 of the flipped labels, mean over the rounds.
+        labels_f1: macro F1 of the flipped labels, averaged over the rounds.
     """
 
     dataset: Leakage
@@ -40,9 +40,12 @@ def leakage_amplification(
     seed: int = 0,
     attacker: Attacker = LOGISTIC,
 ) -> LeakageAmplification:
-    r"""How much more of the bias a model's outputs tell than labels with as many errors.
+    r"""How much more a model's outputs leak of the bias than labels with as many errors.
 
     .. math:: \Delta = \lambda_M(F_1) - \lambda_D(F_1)
+
+    with :math:`\lambda_M` the leakage of the model's logits, :math:`F_1` its macro F1, and
+    :math:`\lambda_D` the leakage of labels that random flips give the same F1.
 
     Source: Wang et al., "Balanced Datasets Are Not Enough", ICCV 2019,
     uvavision/Balanced-Datasets-Are-Not-Enough (``attacker.py``, ``dataset_leakage.py``,
@@ -51,24 +54,24 @@ def leakage_amplification(
     Args:
         logits: ``(N, outputs)`` of held-out samples.
         target: ``(N,)`` integer class, or ``(N, L)`` 0/1 when multi-label.
-        bias: ``(N,)`` integer, -1 where unknown: such samples count nowhere.
-        groups: names and numbering; says whether targets are multi-label.
+        bias: ``(N,)`` integer, -1 where unknown; such samples are left out.
+        groups: names and numbering of the groups; says whether targets are multi-label.
         rounds, seed, attacker: as in :func:`~debias.metrics.leakage.features.feature_leakage`; each
             round flips other labels.
 
     Returns:
-        The three leakages and their F1; NaN where ``feature_leakage`` is.
+        The three leakages and their F1. NaN where ``feature_leakage`` is NaN.
 
-    Differs from the reference: it reads the leakage at the model's F1 off a curve over flip
-    probabilities; here the probability is found for each draw. Of several classes, it measures F1
-    with one class put for another, but flips the entries of the one-hot vector for the attacker;
-    here both have one class put for another.
+    Differs from the reference: the reference reads the leakage at the model's F1 from a curve over
+    flip probabilities. Here a search finds the flip probability for each draw. With several
+    classes, the reference replaces one class by another to measure F1, but flips entries of the
+    one-hot vector for the attacker. Here both replace one class by another.
     """
     known = bias >= 0
     logits, target, bias = logits[known], target[known], bias[known]
     labels = label_vectors(target, groups)
     model_f1 = macro_f1(label_vectors(groups.predict(logits), groups), labels)
-    # not the seed itself: the draws of rows must not go with the flips
+    # another seed than that of the drawn rows, so that rows and flips are independent
     generator = torch.Generator().manual_seed(seed + 1_000_003)
     flipped = [labels_at_f1(labels, model_f1, groups, generator) for _ in range(rounds)]
     model = feature_leakage(logits, bias, rounds=rounds, seed=seed, attacker=attacker)
@@ -81,21 +84,21 @@ def leakage_amplification(
 def leakage_report(
     logits: Tensor, target: Tensor, bias: Tensor, groups: Groups, *, rounds: int = 5
 ) -> dict[str, float]:
-    """The numbers of the family ``LEAKAGE`` for a split."""
-    found = leakage_amplification(logits, target, bias, groups, rounds=rounds)
+    """The numbers of the family ``LEAKAGE`` for one split, as plain floats."""
+    result = leakage_amplification(logits, target, bias, groups, rounds=rounds)
     return {
-        "leakage/dataset": found.dataset.mean,
-        "leakage/dataset_at_f1": found.dataset_at_f1.mean,
-        "leakage/model": found.model.mean,
-        "leakage/amplification": found.amplification,
-        "leakage/dataset_deviation": found.dataset.deviation,
-        "leakage/dataset_at_f1_deviation": found.dataset_at_f1.deviation,
-        "leakage/model_deviation": found.model.deviation,
+        "leakage/dataset": result.dataset.mean,
+        "leakage/dataset_at_f1": result.dataset_at_f1.mean,
+        "leakage/model": result.model.mean,
+        "leakage/amplification": result.amplification,
+        "leakage/dataset_deviation": result.dataset.deviation,
+        "leakage/dataset_at_f1_deviation": result.dataset_at_f1.deviation,
+        "leakage/model_deviation": result.model.deviation,
     }
 
 
 def label_vectors(target: Tensor, groups: Groups) -> Tensor:
-    """``(N, outputs)`` int64 0/1: the labels as they are, or one-hot classes."""
+    """Targets as ``(N, outputs)`` int64 0/1: one-hot classes, or the labels when multi-label."""
     return (
         target.long()
         if groups.multi_label
@@ -110,28 +113,28 @@ def macro_f1(prediction: Tensor, labels: Tensor) -> float:
         prediction, labels: ``(N, L)`` 0/1.
 
     Returns:
-        In [0, 1], ideal 1. A column without a positive in either has no F1 and is left out; NaN if
-        there is none.
+        In [0, 1], ideal 1. A column without any positive, predicted or true, has no F1 and is left
+        out. NaN if no column has an F1.
 
-    Differs from the reference: scikit-learn counts such a column as 0.
+    Differs from the reference: in scikit-learn, such a column has an F1 of 0.
     """
     both = (prediction & labels).sum(dim=0)
     return (2 * both.double() / (prediction.sum(dim=0) + labels.sum(dim=0))).nanmean().item()
 
 
 def labels_at_f1(labels: Tensor, f1: float, groups: Groups, generator: Generator) -> Tensor:
-    """Labels with errors made at random, so many that their macro F1 is as near as can be to the
-    one asked for.
+    """Add random errors to labels until their macro F1 is as close as possible to a given one.
 
     Args:
-        labels: ``(N, outputs)`` int64 0/1, as :func:`label_vectors` gives them.
-        f1: the macro F1 that is wanted.
-        groups: multi-label: each entry is flipped; otherwise, one class is put for another.
-        generator: on the CPU.
+        labels: ``(N, outputs)`` int64 0/1, as :func:`label_vectors` returns them.
+        f1: the macro F1 to reach.
+        groups: names and numbering of the groups. When multi-label, single entries are flipped;
+            otherwise one class is replaced by another.
+        generator: source of randomness, on the CPU.
 
     Returns:
-        Of the shape of ``labels``. No more errors are made than leave pure noise, so that a lower
-        F1 than that of noise is not reached.
+        ``(N, outputs)`` int64 0/1. The flip probability is at most that of pure noise, so an F1
+        below that of noise is not reached.
     """
     chance = torch.rand(
         labels.shape if groups.multi_label else labels.shape[:1], generator=generator
@@ -152,7 +155,7 @@ def _flipped(labels: Tensor, opposite: Tensor, flip: Tensor) -> Tensor:
 
 
 def _other_class(labels: Tensor, generator: Generator) -> Tensor:
-    """One-hot classes, each another than before, all others equally likely."""
+    """Replace each one-hot class by another one; all other classes are equally likely."""
     classes = labels.shape[1]
     step = torch.randint(1, max(classes, 2), (len(labels),), generator=generator).to(labels.device)
     return torch.nn.functional.one_hot((labels.argmax(dim=1) + step) % classes, classes)

@@ -1,4 +1,4 @@
-"""Whether an attribute can still be told from images that ought not to show it."""
+"""Whether an attribute can be predicted from images that were transformed to hide it."""
 
 import torch
 from torch import Tensor
@@ -10,17 +10,17 @@ from debias.metrics.scores.ranking import auroc
 def resampled_auroc(
     scores: Tensor, positive: Tensor, *, generator: torch.Generator, resamples: int = 2000
 ) -> Tensor:
-    """Areas under the ROC curve of bootstrap samples drawn inside positives and negatives.
+    """AUROC of bootstrap samples, drawn separately from the positives and the negatives.
 
     Args:
-        scores: ``(N,)`` float of a classifier of the attribute, higher for more likely, on held-out
-            images.
+        scores: ``(N,)`` float, scores of an attribute classifier on held-out images; a higher score
+            is more likely positive.
         positive: ``(N,)`` bool or 0/1, whether the attribute is present.
         generator: source of randomness.
-        resamples: how many bootstrap samples.
+        resamples: number of bootstrap samples.
 
     Returns:
-        ``(resamples,)`` float64 in [0, 1]; NaN without a positive or a negative.
+        ``(resamples,)`` float64 in [0, 1]. NaN if there is no positive, or no negative.
     """
     parts = (scores[positive.bool()], scores[~positive.bool()])
     if not all(len(part) for part in parts):
@@ -43,12 +43,12 @@ def artifact_interval(
     level: float = 0.95,
     resamples: int = 2000,
 ) -> Interval:
-    """Interval of how well an attribute is predicted from transformed images.
+    """Bootstrap interval of the AUROC with which an attribute is predicted from transformed images.
 
-    The attribute leaves an artifact in these images if the interval lies above 0.5.
+    If the interval lies above 0.5, the images still contain an artifact of the attribute.
 
     Source: Meister et al., "Gender Artifacts in Visual Datasets", ICCV 2023 (its released code
-    prints average precision only; the interval is the project's).
+    prints average precision only; the interval is our addition).
 
     Args:
         scores, positive, generator, resamples: as in :func:`resampled_auroc`.
@@ -62,7 +62,7 @@ def artifact_interval(
 def artifact_report(
     scores: Tensor, positive: Tensor, *, generator: torch.Generator
 ) -> dict[str, float]:
-    """``artifact_auroc`` (0.5 for no artifact) and the ends of its 95 % interval, as floats."""
+    """``artifact_auroc`` (0.5 without artifact) and the ends of its 95 % interval, as floats."""
     low, high = artifact_interval(scores, positive, generator=generator)
     area = auroc(scores, positive)
     return {

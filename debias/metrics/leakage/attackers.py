@@ -1,4 +1,4 @@
-"""What guesses the bias from a model's outputs: a logistic regression."""
+"""Attackers, which predict the bias from features or outputs: a logistic regression."""
 
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
@@ -8,47 +8,47 @@ from torch import Generator, Tensor
 
 
 class BiasRows(NamedTuple):
-    """``(N, D)`` float features and the ``(N,)`` int64 bias of the same samples, in [0, K)."""
+    """``(N, D)`` float features and ``(N,)`` int64 bias values, in [0, K), of the same samples."""
 
     features: Tensor
     bias: Tensor
 
 
 class Attacker(Protocol):
-    """Learns the bias from features, from the start at each call."""
+    """A function that learns the bias from features; each call learns from scratch."""
 
     def __call__(
         self, train: BiasRows, validation: BiasRows, features: Tensor, generator: Generator
     ) -> Tensor:
-        """Probabilities of the bias values.
+        """Learn from some rows, and predict probabilities of the bias values for others.
 
         Args:
-            train: rows to learn from; they hold at least two values of the bias.
-            validation: rows to stop or choose by; one who needs none ignores them.
-            features: ``(M, D)`` rows to answer for.
-            generator: the only source of chance, on the CPU.
+            train: rows to learn from, with at least two bias values.
+            validation: rows for early stopping or model selection; an attacker may ignore them.
+            features: ``(M, D)`` features of the rows to predict.
+            generator: the only source of randomness, on the CPU.
 
         Returns:
-            ``(M, K)`` float64 on the CPU, K one more than the largest bias in ``train``; 0 for a
-            value it never saw.
+            ``(M, K)`` float64 on the CPU, with K - 1 the largest bias value in ``train``. A value
+            that ``train`` lacks has probability 0.
         """
         ...
 
 
 @dataclass(frozen=True)
 class LogisticAttacker:
-    r"""Logistic regression in float64: the same rows give the same answer, without any chance.
+    r"""An attacker by logistic regression in float64; it is deterministic.
 
     .. math:: \min_{w, b} \tfrac{1}{2} \|w\|^2 + C \sum_i \mathrm{CE}(w^\top z_i + b, a_i)
 
-    with z standardised by the training rows' mean and deviation.
+    with features z standardised by the training rows' mean and standard deviation, and a the bias.
 
     Source: scikit-learn's ``LogisticRegression`` (solver lbfgs), which is used.
 
     Args:
-        strength: C, the inverse of the penalty.
-        standardize: whether to standardise the features; a constant one is only centred.
-        tolerance: largest gradient at which the solver stops.
+        strength: C, the inverse of the strength of the penalty.
+        standardize: whether to standardise the features; a constant feature is only centred.
+        tolerance: the solver stops when the largest gradient is at most this.
     """
 
     strength: float = 1.0
@@ -58,7 +58,7 @@ class LogisticAttacker:
     def __call__(
         self, train: BiasRows, validation: BiasRows, features: Tensor, generator: Generator
     ) -> Tensor:
-        """As :class:`Attacker`; ``validation`` and ``generator`` are not used."""
+        """Fit and predict as in :class:`Attacker`, without ``validation`` and ``generator``."""
         from sklearn.linear_model import LogisticRegression
         from sklearn.pipeline import make_pipeline
         from sklearn.preprocessing import StandardScaler
@@ -66,9 +66,9 @@ class LogisticAttacker:
         regression = LogisticRegression(C=self.strength, tol=self.tolerance, max_iter=10_000)
         steps = (StandardScaler(), regression) if self.standardize else (regression,)
         fitted = make_pipeline(*steps).fit(_array(train.features), train.bias.cpu().numpy())
-        found = torch.from_numpy(fitted.predict_proba(_array(features)))
-        probabilities = found.new_zeros(len(found), int(train.bias.max()) + 1)
-        probabilities[:, torch.from_numpy(fitted.classes_)] = found
+        predicted = torch.from_numpy(fitted.predict_proba(_array(features)))
+        probabilities = predicted.new_zeros(len(predicted), int(train.bias.max()) + 1)
+        probabilities[:, torch.from_numpy(fitted.classes_)] = predicted
         return probabilities
 
 
@@ -76,7 +76,7 @@ LOGISTIC = LogisticAttacker()
 
 
 def share_right(scores: Tensor, bias: Tensor) -> float:
-    """Accuracy in [0, 1] of the greatest of ``(N, K)`` scores; NaN without rows."""
+    """Accuracy of the highest of ``(N, K)`` scores as prediction of the bias; NaN without rows."""
     return (scores.argmax(dim=1) == bias).double().mean().item()
 
 

@@ -1,4 +1,4 @@
-"""How much of the bias a fresh attacker finds in what a model computed."""
+"""Leakage of features: how well a newly trained attacker predicts the bias from them."""
 
 import math
 from collections.abc import Sequence
@@ -12,11 +12,11 @@ from debias.metrics.leakage.attackers import LOGISTIC, Attacker, BiasRows, share
 
 
 class Leakage(NamedTuple):
-    """Leakage over rounds.
+    """Leakage over several rounds, each with its own attacker.
 
     Attributes:
-        mean, deviation: over the rounds; the deviation divides by their number, as the reference
-            does.
+        mean: mean of the leakage over the rounds.
+        deviation: standard deviation over the R rounds; it divides by R, as in the reference.
         rounds: the leakage of each round.
         chance: the accuracy of an attacker without features, 1 / K for K values of the bias.
     """
@@ -36,39 +36,39 @@ def feature_leakage(
     seed: int = 0,
     attacker: Attacker = LOGISTIC,
 ) -> Leakage:
-    r"""Accuracy with which a fresh attacker guesses the bias from held-out features.
+    r"""Accuracy with which a newly trained attacker predicts the bias from held-out features.
 
     .. math:: \lambda = \tfrac{1}{2} + \left|\mathrm{acc} - \tfrac{1}{2}\right|
 
-    In each round, as many rows of every bias value are drawn, without repetition: half of them
-    teach the attacker, a quarter chooses its epoch, and on a quarter it is asked. All of them must
-    be new to the model: give it the features of a validation or test split.
+    Each round draws equally many rows of every bias value, without replacement. The attacker learns
+    from half of them, may choose its epoch on a quarter, and is tested on a quarter. The model must
+    not have been trained on these rows: give the features of a validation or test split.
 
     Source: Wang et al., "Balanced Datasets Are Not Enough", ICCV 2019,
     uvavision/Balanced-Datasets-Are-Not-Enough (``object_multilabel/attacker.py``).
 
     Args:
-        features: ``(N, D)`` or ``(N,)`` finite numbers: features, logits or labels, one row a
+        features: ``(N, D)`` or ``(N,)`` finite numbers: features, logits or labels, one row per
             sample.
         bias: ``(N,)`` integer value of the bias attribute; rows with -1 are left out.
-        target: ``(N,)`` integer class, or ``(N, L)`` 0/1 labels. With it the draw holds as many
-            rows of every bias value in each class, or combination of labels, so that one who knows
-            these alone is at chance; a class that lacks a value is left out.
-        rounds: draws, each with a new attacker.
-        seed: of draws and attackers. The draws do not depend on the attacker.
+        target: ``(N,)`` integer class, or ``(N, L)`` 0/1 labels. If given, each class (or
+            combination of labels) has equally many drawn rows of every bias value, so an attacker
+            that knows only the target is at chance. A class that lacks a bias value is left out.
+        rounds: number of draws, each with a new attacker.
+        seed: seed of the draws and attackers. The draws do not depend on the attacker.
         attacker: a logistic regression (deterministic given the draw), or one of your own.
 
     Returns:
-        Leakage in [chance, 1], ideal chance: 1/2 for two values. At chance the fold still adds
-        about ``0.4 / sqrt(n)`` for n rows asked. With more than two values there is no fold: it is
-        the accuracy, in [0, 1]. All NaN where fewer than two values of the bias are known, or one
-        of them has fewer than four rows in every class.
+        With two bias values, leakage in [1/2, 1], ideal 1/2. The absolute value still adds about
+        ``0.4 / sqrt(n)`` at chance, for n tested rows. With K > 2 values the leakage is the
+        accuracy itself, in [0, 1], ideal 1 / K. All NaN if fewer than two bias values are known, or
+        if no class has at least four rows of every bias value.
 
     Raises:
-        ValueError: shapes differ, features are not finite, or there is no round.
+        ValueError: lengths differ, ``features`` are not finite, or ``rounds`` is less than 1.
 
-    Differs from the reference: it learns on the split that the model was trained on, and draws a
-    fixed number of rows. Its attacker is a perceptron of three hidden layers.
+    Differs from the reference: the reference learns on the training split of the model, and draws a
+    fixed number of rows. Its attacker is a perceptron with three hidden layers.
 
     Example:
         >>> bias = torch.arange(2).repeat(20)
@@ -76,7 +76,7 @@ def feature_leakage(
         Leakage(mean=1.0, deviation=0.0, rounds=(1.0, 1.0), chance=0.5)
     """
     if rounds < 1:
-        raise InputError(f"rounds must be at least 1, got {rounds}")
+        raise InputError(f"rounds must be at least 1; got {rounds}")
     return leakage_over([features] * rounds, bias, target=target, seed=seed, attacker=attacker)
 
 
@@ -88,7 +88,7 @@ def leakage_over(
     seed: int = 0,
     attacker: Attacker = LOGISTIC,
 ) -> Leakage:
-    """As :func:`feature_leakage`, with a version of the features for each round."""
+    """Leakage as in :func:`feature_leakage`, with another version of the features in each round."""
     versions = [_checked(version, bias, target) for version in versions]
     known = bias >= 0
     values, codes = torch.unique(bias[known], return_inverse=True)
@@ -101,7 +101,7 @@ def leakage_over(
     draws = [_balanced_parts(classes.cpu(), codes.cpu(), len(values), generator) for _ in versions]
     rows = [BiasRows(version[known], codes) for version in versions]
     accuracies = [
-        _round(seen, parts, attacker, generator) for seen, parts in zip(rows, draws, strict=True)
+        _round(one, parts, attacker, generator) for one, parts in zip(rows, draws, strict=True)
     ]
     return _summary(tuple(leakage(accuracy, len(values)) for accuracy in accuracies), len(values))
 
@@ -109,7 +109,7 @@ def leakage_over(
 def feature_leakage_report(
     features: Tensor, bias: Tensor, target: Tensor, *, rounds: int = 5, seed: int = 0
 ) -> dict[str, float]:
-    """The leakages of the family ``FEATURES`` of held-out features, and their deviations."""
+    """The ``leakage/`` numbers of the family ``FEATURES`` for held-out features, as floats."""
     plain = feature_leakage(features, bias, rounds=rounds, seed=seed)
     within = feature_leakage(features, bias, target=target, rounds=rounds, seed=seed)
     return {
@@ -121,8 +121,8 @@ def feature_leakage_report(
 
 
 def leakage(accuracy: float, values: int = 2) -> float:
-    """Leakage of an attacker's accuracy; of two bias values, one below 1/2 is turned around."""
-    # one who is always wrong on two values knows them; on more values nothing follows
+    """Leakage from an attacker's accuracy; with two bias values, accuracy below 1/2 is mirrored."""
+    # of two values, an attacker that is always wrong also identifies the bias; of more, it does not
     return 0.5 + abs(accuracy - 0.5) if values == 2 else accuracy
 
 
@@ -134,7 +134,10 @@ def attacker_accuracy(
     attacker: Attacker,
     generator: Generator,
 ) -> float:
-    """Accuracy on ``test`` of an attacker that learnt on ``train``; NaN with nothing to learn."""
+    """Accuracy on ``test`` of an attacker that learnt on ``train``.
+
+    NaN if ``test`` is empty, or ``train`` has fewer than two bias values.
+    """
     if len(test.bias) == 0 or len(torch.unique(train.bias)) < 2:
         return math.nan
     return share_right(attacker(train, validation, test.features, generator), test.bias.cpu())
@@ -148,7 +151,7 @@ def _round(rows: BiasRows, parts: list[Tensor], attacker: Attacker, generator: G
 def _balanced_parts(
     classes: Tensor, codes: Tensor, values: int, generator: Generator
 ) -> list[Tensor]:
-    """Rows to learn from, to choose by and to be asked on: in each class as many per value."""
+    """Training, validation and test rows: in each class, equally many per bias value."""
     parts: list[list[Tensor]] = [[torch.empty(0, dtype=torch.long)] for _ in range(3)]
     for one in torch.unique(classes):
         cells = [((classes == one) & (codes == value)).nonzero()[:, 0] for value in range(values)]
@@ -162,23 +165,24 @@ def _balanced_parts(
 
 
 def _summary(rounds: tuple[float, ...], values: int) -> Leakage:
-    found = torch.tensor(rounds, dtype=torch.float64)
+    leakages = torch.tensor(rounds, dtype=torch.float64)
     chance = 1 / values if values > 1 else math.nan
-    return Leakage(found.mean().item(), found.std(correction=0).item(), rounds, chance)
+    return Leakage(leakages.mean().item(), leakages.std(correction=0).item(), rounds, chance)
 
 
 def _checked(features: Tensor, bias: Tensor, target: Tensor | None) -> Tensor:
-    """Features as ``(N, D)``, and everything else refused that has no meaning."""
+    """Return features as ``(N, D)``, after a check of all lengths and of finite values."""
     features = features.flatten(1) if features.ndim > 1 else features[:, None]
     lengths = {len(features), len(bias), len(bias if target is None else target)}
     if bias.ndim != 1 or len(lengths) > 1:
         shapes = [tuple(part.shape) for part in (features, bias, target) if part is not None]
         raise InputError(
-            f"features, bias and target must have one row a sample, and bias is (N,); got {shapes}"
+            "features, bias and target must have one row per sample, and bias must be (N,); got "
+            f"shapes {shapes}"
         )
     if not bool(features.isfinite().all()):
         raise InputError(
-            "features hold a value that is not finite: see which images give it, no attacker can "
-            "use it"
+            "features must be finite; got NaN or infinity: check the model and the images that "
+            "give it"
         )
     return features

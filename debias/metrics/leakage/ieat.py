@@ -1,4 +1,4 @@
-"""The image embedding association test: are two kinds of picture near two attributes unequally?"""
+"""The image embedding association test (iEAT) of two kinds of image with two attributes."""
 
 import math
 from itertools import combinations
@@ -11,14 +11,14 @@ from debias.errors import InputError
 
 
 class Association(NamedTuple):
-    """Effect size in [-2, 2] and one-sided p-value, float64 scalars."""
+    """Result of the iEAT: effect size in [-2, 2] and one-sided p-value, float64 scalars."""
 
     effect_size: Tensor
     p_value: Tensor
 
 
 def associations(targets: Tensor, first: Tensor, second: Tensor) -> Tensor:
-    r"""How much nearer each target is to the first attribute than to the second.
+    r"""How much more similar each target is to the first attribute than to the second.
 
     .. math:: s(w) = \frac{1}{|A|} \sum_{a \in A} \cos(w, a)
               - \frac{1}{|B|} \sum_{b \in B} \cos(w, b)
@@ -28,8 +28,8 @@ def associations(targets: Tensor, first: Tensor, second: Tensor) -> Tensor:
         first, second: ``(|A|, D)`` and ``(|B|, D)`` features.
 
     Returns:
-        ``(N,)`` float64 in [-2, 2], ideal 0; NaN for a zero vector, and throughout if an attribute
-        is empty.
+        ``(N,)`` float64 in [-2, 2], ideal 0. NaN for a zero vector. All NaN if an attribute is
+        empty.
     """
     units = [_unit(side) for side in (targets, first, second)]
     return units[0] @ (units[1].mean(dim=0) - units[2].mean(dim=0))
@@ -38,35 +38,36 @@ def associations(targets: Tensor, first: Tensor, second: Tensor) -> Tensor:
 def association_test(
     x: Tensor, y: Tensor, a: Tensor, b: Tensor, *, permutations: int = 10_000, seed: int = 0
 ) -> Association:
-    r"""Whether features of X go with A and those of Y with B.
+    r"""Test whether X is associated with attribute A and Y with attribute B.
 
     .. math:: d = \frac{\mathrm{mean}_{x \in X} s(x) - \mathrm{mean}_{y \in Y} s(y)}
               {\mathrm{std}_{w \in X \cup Y} s(w)}
 
-    with the deviation of a sample (n - 1). The p-value is the share of the equal halvings of X and
-    Y together whose first half has a sum of s at least that of X; ties count.
+    with the standard deviation of a sample (n - 1), and s as in :func:`associations`. The p-value
+    considers all splits of X and Y together into equal halves. It is the share of them whose first
+    half has a sum of s at least that of X; ties count.
 
     Source: Steed and Caliskan, "Image Representations Learned With Unsupervised Pre-Training
     Contain Human-like Biases", FAccT 2021; ryansteed/ieat and ryansteed/weat.
 
     Args:
-        x, y: ``(|X|, D)`` and ``(|Y|, D)`` features of the two kinds of target.
+        x, y: ``(|X|, D)`` and ``(|Y|, D)`` features of the two kinds of target image.
         a, b: ``(|A|, D)`` and ``(|B|, D)`` features of the two attributes.
-        permutations: where there are no more halvings than this, all are tried; otherwise one fewer
-            is drawn at random, and the observed one is added.
-        seed: of the draw.
+        permutations: if there are at most this many splits, all are used. Otherwise
+            ``permutations - 1`` are drawn at random, and the observed split is added.
+        seed: seed of the draw.
 
     Returns:
-        Effect size in [-2, 2] and p in (0, 1]; ideal effect 0. Effect NaN where s does not vary or
-        is not defined; p NaN where it is not defined or X and Y differ in size.
+        Effect size in [-2, 2], ideal 0, and p in (0, 1]. The effect size is NaN if s is constant or
+        undefined. p is NaN if s is undefined, or if X and Y differ in size or are empty.
 
     Raises:
-        ValueError: a set is not ``(n, D)``, D differs, or there is no permutation.
+        ValueError: a set is not ``(n, D)``, D differs, or ``permutations`` is less than 1.
 
     Example:
         >>> x, y = torch.tensor([[1.0, 0.2], [0.9, 0.1]]), torch.tensor([[0.1, 1.0], [0.3, 0.8]])
-        >>> found = association_test(x, y, torch.tensor([[1.0, 0.0]]), torch.tensor([[0.0, 1.0]]))
-        >>> round(found.effect_size.item(), 4), round(found.p_value.item(), 4)  # p = 1/6
+        >>> result = association_test(x, y, torch.tensor([[1.0, 0.0]]), torch.tensor([[0.0, 1.0]]))
+        >>> round(result.effect_size.item(), 4), round(result.p_value.item(), 4)  # p = 1/6
         (1.7138, 0.1667)
     """
     if permutations < 1 or any(
@@ -74,12 +75,12 @@ def association_test(
     ):
         shapes = [tuple(side.shape) for side in (x, y, a, b)]
         raise InputError(
-            f"the test needs four sets (n, D) of features and a permutation; got {shapes}, "
-            f"{permutations}"
+            "the test needs four sets of features (n, D) and permutations >= 1; got sets of shapes "
+            f"{shapes} and permutations={permutations}"
         )
     pool = associations(torch.cat((x, y)), a, b).cpu()
     effect = pool.new_tensor(math.nan)
-    # what differs by rounding only does not vary
+    # differences from rounding alone count as constant
     if len(pool) > 1 and pool.max() - pool.min() > 1e-12:
         effect = (pool[: len(x)].mean() - pool[len(x) :].mean()) / pool.std(correction=1)
     return Association(effect, _p_value(pool, len(x), permutations, seed))
@@ -88,9 +89,9 @@ def association_test(
 def ieat_report(
     x: Tensor, y: Tensor, a: Tensor, b: Tensor, *, permutations: int = 10_000, seed: int = 0
 ) -> dict[str, float]:
-    """Effect size and p-value as plain floats; arguments as in :func:`association_test`."""
-    found = association_test(x, y, a, b, permutations=permutations, seed=seed)
-    return {"ieat/effect_size": found.effect_size.item(), "ieat/p_value": found.p_value.item()}
+    """Effect size and p-value of :func:`association_test`, with its arguments, as plain floats."""
+    result = association_test(x, y, a, b, permutations=permutations, seed=seed)
+    return {"ieat/effect_size": result.effect_size.item(), "ieat/p_value": result.p_value.item()}
 
 
 def _p_value(pool: Tensor, half: int, permutations: int, seed: int) -> Tensor:
@@ -98,7 +99,7 @@ def _p_value(pool: Tensor, half: int, permutations: int, seed: int) -> Tensor:
         return pool.new_tensor(math.nan)
     exact = math.comb(2 * half, half) <= permutations
     sums = _every_half(pool, half) if exact else _random_halves(pool, half, permutations - 1, seed)
-    # the order of a sum must not break a tie
+    # rounding, which depends on the order of a sum, must not break a tie
     hits = (sums >= pool[:half].sum() - 1e-12 * len(pool)).sum()
     return hits.double() / len(sums) if exact else (hits + 1).double() / permutations
 

@@ -1,4 +1,4 @@
-"""What a simple probe reads from held-out features: the bias, in accuracy and in bits."""
+"""How well a simple probe predicts the bias from held-out features, in accuracy and in bits."""
 
 import math
 from typing import NamedTuple
@@ -10,14 +10,15 @@ from debias.metrics.leakage.attackers import Attacker, BiasRows, LogisticAttacke
 
 
 class Probe(NamedTuple):
-    """What a probe gets right on held-out rows.
+    """Results of a probe of the bias on held-out rows.
 
     Attributes:
-        accuracy: share of the rows that are right.
-        balanced_accuracy: mean over the bias values that occur of the share that is right.
-        auroc: area under the ROC curve; with more than two values, mean of one against the rest.
-        majority: share of the most common value among the held-out rows, what ``accuracy`` is to be
-            compared with.
+        accuracy: share of the rows whose bias is predicted correctly.
+        balanced_accuracy: mean recall over the bias values that occur.
+        auroc: area under the ROC curve; with more than two values, the mean of each against the
+            rest.
+        majority: share of the most common value among the held-out rows; compare ``accuracy`` with
+            it.
     """
 
     accuracy: float
@@ -27,12 +28,12 @@ class Probe(NamedTuple):
 
 
 class Information(NamedTuple):
-    """Usable information in bits.
+    """Usable information about the bias, in bits.
 
     Attributes:
-        null_entropy: held-out cross-entropy of the training rows' frequencies.
-        conditional_entropy: held-out cross-entropy of the probe.
-        information: the former minus the latter.
+        null_entropy: cross-entropy on held-out rows if the training frequencies are predicted.
+        conditional_entropy: cross-entropy of the probe on held-out rows.
+        information: ``null_entropy`` minus ``conditional_entropy``.
     """
 
     null_entropy: float
@@ -41,27 +42,27 @@ class Information(NamedTuple):
 
 
 def linear_probe(train: BiasRows, test: BiasRows, *, probe: Attacker | None = None) -> Probe:
-    """Leakage of the bias to a linear probe, against the most common value.
+    """Fit a linear probe of the bias, and compare it with always predicting the commonest value.
 
     Source: scikit-learn's ``LogisticRegression``, ``balanced_accuracy_score`` and
     ``roc_auc_score``.
 
     Args:
-        train: rows to learn from; those of bias -1 are left out.
-        test: rows to be asked on, of other samples; those of bias -1 are left out.
-        probe: logistic regression with C = 1 on standardised features if none is given.
+        train: rows to learn from; rows of bias -1 are left out.
+        test: rows of other samples to test on; rows of bias -1 are left out.
+        probe: the probe; by default a logistic regression with C = 1 on standardised features.
 
     Returns:
         Ideal, for features without bias: accuracy = majority, balanced accuracy 1 / K, AUROC 1/2.
-        All NaN where the training rows have fewer than two values or no row is asked; AUROC also
-        where the rows asked have one value.
+        All NaN if the training rows have fewer than two bias values, or there is no test row. AUROC
+        is also NaN if the test rows have a single value.
 
     Example:
         >>> bias = torch.arange(2).repeat(8)
         >>> linear_probe(BiasRows(bias[:, None], bias), BiasRows(bias[:4, None], bias[:4]))
         Probe(accuracy=1.0, balanced_accuracy=1.0, auroc=1.0, majority=0.5)
     """
-    train, test = _known(train), _known(test)
+    train, test = _labelled(train), _labelled(test)
     scores = _scores(train, test, probe)
     if scores is None:
         return Probe(math.nan, math.nan, math.nan, math.nan)
@@ -77,11 +78,12 @@ def linear_probe(train: BiasRows, test: BiasRows, *, probe: Attacker | None = No
 
 
 def v_information(train: BiasRows, test: BiasRows, *, probe: Attacker | None = None) -> Information:
-    r"""Bits about the bias that a family of probes can get out of features.
+    r"""Usable information: bits about the bias that a probe extracts from features.
 
     .. math:: I_V(z \to a) = \frac{1}{N} \sum_i \log_2 p(a_i \mid z_i) - \log_2 p_\emptyset(a_i)
 
-    with :math:`p_\emptyset` the training rows' frequencies, and both terms on held-out rows.
+    with p the probe's probabilities, :math:`p_\emptyset` the frequencies of the training rows, and
+    both terms computed on held-out rows.
 
     Source: Xu et al., "A Theory of Usable Information Under Computational Constraints", ICLR 2020;
     kawine/dataset_difficulty.
@@ -90,11 +92,11 @@ def v_information(train: BiasRows, test: BiasRows, *, probe: Attacker | None = N
         train, test, probe: as in :func:`linear_probe`.
 
     Returns:
-        At most the null entropy; ideal 0, for features that the probe gets nothing out of. Negative
-        where the probe does worse than the frequencies. NaN where ``linear_probe`` is, or a value
-        is asked that was never learnt.
+        Information of at most the null entropy; ideal 0, for features from which the probe learns
+        nothing. It is negative if the probe predicts worse than the frequencies. NaN if
+        ``linear_probe`` is NaN, or if ``test`` has a bias value that ``train`` lacks.
     """
-    train, test = _known(train), _known(test)
+    train, test = _labelled(train), _labelled(test)
     scores = _scores(train, test, probe)
     if (
         scores is None
@@ -102,9 +104,9 @@ def v_information(train: BiasRows, test: BiasRows, *, probe: Attacker | None = N
     ):
         return Information(math.nan, math.nan, math.nan)
     frequencies = torch.bincount(train.bias).double() / len(train.bias)
-    chosen = scores.gather(1, test.bias[:, None])[:, 0]
-    # a probability that underflows is not a certainty
-    conditional = -chosen.clamp(min=torch.finfo(torch.float64).tiny).log2().mean().item()
+    probability = scores.gather(1, test.bias[:, None])[:, 0]
+    # a probability that underflowed to 0 would make the cross-entropy infinite
+    conditional = -probability.clamp(min=torch.finfo(torch.float64).tiny).log2().mean().item()
     null = -frequencies[test.bias].log2().mean().item()
     return Information(null, conditional, null - conditional)
 
@@ -114,44 +116,47 @@ def probe_report(
 ) -> dict[str, float]:
     """The ``probe/`` numbers of the family ``FEATURES`` for held-out features.
 
-    Half of the rows of each bias value teach the probe, and it is tested on the other half.
+    The probe learns from half of the rows of each bias value, and is tested on the other half.
 
     Args:
         features: ``(N, D)`` float, of a split that the model was not trained on.
         bias: ``(N,)`` integer, -1 where unknown.
-        seed: of the halves.
+        seed: seed of the random halves.
         probe: as in :func:`linear_probe`.
     """
-    rows = _known(BiasRows(features, bias))
+    rows = _labelled(BiasRows(features, bias))
     generator = torch.Generator().manual_seed(seed)
     train = torch.zeros(len(rows.bias), dtype=torch.bool)
     for value in torch.unique(rows.bias):
         cell = (rows.bias == value).nonzero()[:, 0]
         train[cell[torch.randperm(len(cell), generator=generator)[: (len(cell) + 1) // 2]]] = True
     halves = [BiasRows(rows.features[half], rows.bias[half]) for half in (train, ~train)]
-    found, information = linear_probe(*halves, probe=probe), v_information(*halves, probe=probe)
+    result, information = linear_probe(*halves, probe=probe), v_information(*halves, probe=probe)
     return {
-        "probe/accuracy": found.accuracy,
-        "probe/balanced_accuracy": found.balanced_accuracy,
-        "probe/auroc": found.auroc,
-        "probe/majority": found.majority,
+        "probe/accuracy": result.accuracy,
+        "probe/balanced_accuracy": result.balanced_accuracy,
+        "probe/auroc": result.auroc,
+        "probe/majority": result.majority,
         "probe/v_information": information.information,
     }
 
 
-def _known(rows: BiasRows) -> BiasRows:
+def _labelled(rows: BiasRows) -> BiasRows:
     known = rows.bias >= 0
     return BiasRows(rows.features[known].detach().cpu().double(), rows.bias[known].cpu().long())
 
 
 def _scores(train: BiasRows, test: BiasRows, probe: Attacker | None) -> Tensor | None:
-    """``(N, K)`` probabilities for the rows asked, K at least their columns; or nothing."""
+    """``(N, K)`` probabilities of the test rows, with a column for every bias value among them.
+
+    ``None`` if there is no test row, or fewer than two bias values to learn from.
+    """
     if len(test.bias) == 0 or len(torch.unique(train.bias)) < 2:
         return None
     generator = torch.Generator().manual_seed(0)
-    found = (probe or LogisticAttacker())(train, test, test.features, generator)
-    missing = max(int(test.bias.max()) + 1 - found.shape[1], 0)
-    return torch.nn.functional.pad(found, (0, missing))
+    scores = (probe or LogisticAttacker())(train, test, test.features, generator)
+    missing = max(int(test.bias.max()) + 1 - scores.shape[1], 0)
+    return torch.nn.functional.pad(scores, (0, missing))
 
 
 def _auroc(scores: Tensor, bias: Tensor) -> float:
@@ -159,9 +164,9 @@ def _auroc(scores: Tensor, bias: Tensor) -> float:
 
     values = [1] if scores.shape[1] == 2 else range(scores.shape[1])
     sides = [(bias == value, scores[:, value]) for value in values]
-    found = [
+    areas = [
         roc_auc_score(side.numpy(), score.numpy())
         for side, score in sides
         if side.any() and not side.all()
     ]
-    return float(sum(found) / len(found)) if found else math.nan
+    return float(sum(areas) / len(areas)) if areas else math.nan

@@ -120,7 +120,7 @@ def test_drawn_halvings_are_near_all_of_them_and_reproducible() -> None:
 )
 def test_what_has_no_meaning_is_refused(change: dict) -> None:
     arguments = dict(zip("xyab", random_sets(0), strict=True)) | change
-    with pytest.raises(ValueError, match="four sets"):
+    with pytest.raises(ValueError, match="four sets of features"):
         association_test(**arguments)
 
 

@@ -207,10 +207,10 @@ def test_nothing_to_learn_is_undefined(bias: list[int]) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"features": torch.zeros(3, 2)}, "one row a sample"),
-        ({"features": torch.full((8, 2), torch.nan)}, "not finite"),
-        ({"bias": torch.zeros(8, 1)}, "one row a sample"),
-        ({"target": torch.zeros(7)}, "one row a sample"),
+        ({"features": torch.zeros(3, 2)}, "one row per sample"),
+        ({"features": torch.full((8, 2), torch.nan)}, "must be finite"),
+        ({"bias": torch.zeros(8, 1)}, "one row per sample"),
+        ({"target": torch.zeros(7)}, "one row per sample"),
         ({"rounds": 0}, "at least 1"),
     ],
 )
