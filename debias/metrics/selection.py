@@ -1,4 +1,4 @@
-"""Which epoch's weights are kept: rules on validation scalars. Imports no torch."""
+"""Selection rules: which epoch is best by its validation scalars. Imports no torch."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -13,27 +13,27 @@ RULES: dict[str, str] = {
     "class_difference": "class_difference",
     "last": "average",
 }
-"""The scalar that each rule reads, and maximises unless it is in ``MINIMISING`` or is ``LAST``."""
+"""The scalar of each rule; a rule maximises it unless it is in ``MINIMISING`` or is ``LAST``."""
 
 LAST = "last"
-"""The rule that takes the last epoch that has its scalar, whatever the value."""
+"""The rule that selects the last epoch in which its scalar is defined, whatever the value."""
 
 MINIMISING = ("class_difference",)
-"""The rules that prefer the least value of their scalar."""
+"""The rules that select the lowest value of their scalar."""
 
 GROUP_RULES = ("worst_group", "balanced")
-"""The rules that read bias labels of the validation split."""
+"""The rules that need bias labels of the validation split."""
 
 AUTO = "auto"
-"""The default of ``select``: :func:`chosen_rule` decides by the labels of validation."""
+"""The default of ``select``; :func:`chosen_rule` chooses the rule by the validation labels."""
 
 
 def chosen_rule(select: str, *, labelled: bool) -> str:
-    """The rule that a config's ``select`` stands for.
+    """The selection rule of a config's ``select``; "auto" depends on the validation labels.
 
     Args:
         select: a key of ``RULES``, or "auto".
-        labelled: whether some validation image has a bias label.
+        labelled: whether at least one validation image has a bias label.
 
     Example:
         >>> [chosen_rule("auto", labelled=labelled) for labelled in (True, False)]
@@ -45,18 +45,18 @@ def chosen_rule(select: str, *, labelled: bool) -> str:
 
 
 def best_epoch(history: Sequence[Mapping[str, float | None]], rule: str) -> int:
-    """Epoch whose validation scalars the rule prefers.
+    """The epoch that a rule selects by the validation scalars.
 
     Args:
         history: one mapping of validation scalars per epoch; NaN or ``None`` where undefined.
         rule: a key of ``RULES``.
 
     Returns:
-        Position in ``history``; of equal values the earliest. By ``LAST`` the last one whose scalar
-        is defined.
+        Position in ``history``; of equal values the earliest. For ``LAST``, the last epoch in which
+        the scalar is defined.
 
     Raises:
-        ValueError: the rule is unknown, or its scalar is defined in no epoch.
+        ValueError: ``rule`` is unknown, or its scalar is undefined in every epoch.
 
     Example:
         >>> best_epoch([{"average": 0.5}, {"average": 0.9}, {"average": 0.9}], "average")
@@ -70,7 +70,7 @@ def best_epoch(history: Sequence[Mapping[str, float | None]], rule: str) -> int:
         others = " or ".join(name for name in RULES if name not in GROUP_RULES)
         raise InputError(
             f"selection rule {rule!r}: {RULES[rule]} is defined in none of {len(history)} epochs; "
-            f"select by {others} where the validation split has no bias labels"
+            f"select by {others} if the validation split has no bias labels"
         )
     return (
         max(i for i, value in enumerate(values) if value > -math.inf)
@@ -80,7 +80,7 @@ def best_epoch(history: Sequence[Mapping[str, float | None]], rule: str) -> int:
 
 
 def best_epochs(history: Sequence[Mapping[str, float | None]]) -> dict[str, int]:
-    """What each rule prefers, for the rules whose scalar is defined in some epoch."""
+    """The epoch that each rule selects, for the rules whose scalar is defined in some epoch."""
     defined = [
         rule
         for rule, key in RULES.items()
@@ -90,7 +90,7 @@ def best_epochs(history: Sequence[Mapping[str, float | None]]) -> dict[str, int]
 
 
 def merit(rule: str, value: float | None) -> float:
-    """A value of a rule's scalar so that more is better; minus infinity where it is undefined.
+    """A rule's scalar with the sign that makes higher better; minus infinity if it is undefined.
 
     Example:
         >>> merit("average", 0.25), merit("class_difference", 0.25), merit("average", None)

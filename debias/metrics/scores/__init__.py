@@ -1,1 +1,1 @@
-"""What scores say by bias value: ranking, F1, calibration, retrieval."""
+"""Measures of scores for each bias value: ranking, F1, calibration and retrieval."""

@@ -1,4 +1,4 @@
-"""AUROC, average precision, F1 and calibration of each bias value, the worst, the gap."""
+"""AUROC, average precision, F1, Brier score and calibration of each bias value; worst and gap."""
 
 import torch
 from torch import Tensor
@@ -25,16 +25,17 @@ from debias.types import Groups
 
 
 def f1_by_bias(counts: Tensor | Margins, groups: Groups) -> Tensor:
-    r"""F1 by outcome and bias, :math:`2 \mathrm{TP} / (2 \mathrm{TP} + \mathrm{FP} + \mathrm{FN})`.
+    r"""F1 of each outcome and bias value,
+    :math:`2 \mathrm{TP} / (2 \mathrm{TP} + \mathrm{FP} + \mathrm{FN})`.
 
     Args:
         counts: as ``margin_counts`` or ``joint_counts`` returns them.
         groups: names and numbering of the groups.
 
     Returns:
-        ``(outcomes, biases)`` float64 in [0, 1], outcomes as in ``one_vs_rest``; 0 where an outcome
-        neither occurs nor is predicted, so that the outcomes are the same in each group; NaN for a
-        bias without samples.
+        ``(outcomes, biases)`` float64 in [0, 1], outcomes as in ``one_vs_rest``. An outcome that
+        neither occurs nor is predicted has F1 0, so a mean over outcomes has the same outcomes for
+        each bias value. NaN for a bias value without samples.
     """
     confusion = one_vs_rest(counts, groups)
     tp, fp, fn, tn = (part.double() for part in confusion)
@@ -43,31 +44,32 @@ def f1_by_bias(counts: Tensor | Margins, groups: Groups) -> Tensor:
 
 
 def f1_scalars(counts: Tensor | Margins, groups: Groups) -> dict[str, Tensor]:
-    """F1 of each bias, ``f1/<bias>``, of everyone, worst and gap; see the family ``SCORES``.
+    """F1 over all samples, of each bias value, of the worst one, and the gap; family ``SCORES``.
 
     Args:
         counts, groups: as in ``f1_by_bias``.
     """
-    everyone = Margins(*map(_as_one_bias, margins(counts)))
-    overall = f1_by_bias(everyone, groups).mean()
+    pooled = Margins(*map(_as_one_bias, margins(counts)))
+    overall = f1_by_bias(pooled, groups).mean()
     return {"f1": overall} | _over_biases("f1", f1_by_bias(counts, groups), groups)
 
 
 def ranking_scalars(
     scores: Tensor, target: Tensor, bias: Tensor, groups: Groups
 ) -> dict[str, Tensor]:
-    """AUROC and average precision of each bias and Borkan's areas; see the family ``SCORES``.
+    """AUROC and average precision of each bias value, and Borkan's AUROCs; family ``SCORES``.
 
     Args:
-        scores: ``(N, outputs)`` float, probabilities as a rule; see ``score_columns``.
+        scores: ``(N, outputs)`` float, usually probabilities; see ``score_columns``.
         target: ``(N,)`` integer class in [0, rows), or ``(N, L)`` 0/1 when multi-label.
-        bias: ``(N,)`` integer in [0, biases), or -1 where unknown: such a sample counts in what is
-            overall alone.
+        bias: ``(N,)`` integer in [0, biases), or -1 where unknown: such a sample counts only in the
+            numbers over all samples.
         groups: names and numbering of the groups.
 
     Returns:
-        float64 scalars in [0, 1]. Of several classes the mean over all of them, NaN for a bias that
-        lacks one; of several labels the mean over the labels that are defined.
+        float64 scalars in [0, 1]. With several classes, each is the mean over all classes, and NaN
+        for a bias value that lacks a class. With several labels, it is the mean over the labels
+        for which it is defined.
 
     Raises:
         ValueError: a shape or value is not as above, or a score is NaN.
@@ -93,7 +95,7 @@ def ranking_scalars(
 
 
 def brier_by_bias(probabilities: Tensor, target: Tensor, bias: Tensor, groups: Groups) -> Tensor:
-    r"""Mean squared error of each outcome's probability,
+    r"""Brier score: mean squared error of each outcome's probability,
     :math:`\frac{1}{n_k} \sum_{i: a_i = k} (p_i - y_i)^2`.
 
     Source: Brier, "Verification of forecasts expressed in terms of probability", 1950; for two
@@ -104,7 +106,7 @@ def brier_by_bias(probabilities: Tensor, target: Tensor, bias: Tensor, groups: G
         target, bias, groups: as in ``ranking_scalars``.
 
     Returns:
-        ``(outcomes, biases)`` float64 in [0, 1], 0 ideal; NaN for a bias without samples.
+        ``(outcomes, biases)`` float64 in [0, 1], 0 ideal; NaN for a bias value without samples.
 
     Raises:
         ValueError: a shape or value is not as above.
@@ -120,7 +122,11 @@ def brier_by_bias(probabilities: Tensor, target: Tensor, bias: Tensor, groups: G
 def brier_scalars(
     probabilities: Tensor, target: Tensor, bias: Tensor, groups: Groups
 ) -> dict[str, Tensor]:
-    """Brier score of each bias, of everyone, the worst and the gap; see ``brier_by_bias``."""
+    """Brier score over all samples, of each bias value, of the worst one, and the gap.
+
+    Args:
+        probabilities, target, bias, groups: as in ``brier_by_bias``.
+    """
     overall = brier_by_bias(probabilities, target, torch.zeros_like(bias), groups.classes).mean()
     return {"brier": overall} | _over_biases(
         "brier", brier_by_bias(probabilities, target, bias, groups), groups, higher=False
@@ -128,7 +134,7 @@ def brier_scalars(
 
 
 def precision_by_bias(score: Tensor, positive: Tensor, bias: Tensor, *, biases: int) -> Tensor:
-    """``(biases,)`` average precision within each bias, NaN without positives."""
+    """``(biases,)`` average precision within each bias value; NaN for one without positives."""
     slices = (bias == value for value in range(biases))
     return torch.stack([average_precision(score[inside], positive[inside]) for inside in slices])
 
@@ -136,22 +142,22 @@ def precision_by_bias(score: Tensor, positive: Tensor, bias: Tensor, *, biases: 
 def calibration_scalars(
     table: Reliability, groups: Groups, *, prefix: str = ""
 ) -> dict[str, Tensor]:
-    """Expected and maximum calibration error of each bias and group; see the family ``SCORES``.
+    """Expected and maximum calibration error, also of each bias value and group; family ``SCORES``.
 
     Args:
-        table: ``(rows, biases + 1, bins)`` each, as ``reliability`` returns it.
+        table: counts of shape ``(rows, biases + 1, bins)``, as ``reliability`` returns them.
         groups: names and numbering of the groups.
-        prefix: of every key, to tell two conventions apart.
+        prefix: prefix of every key, for a second convention of confidence.
 
     Returns:
-        float64 scalars in [0, 1], 0 ideal; of several labels the mean over the labels that are
-        defined.
+        float64 scalars in [0, 1], 0 ideal. With several labels, each is the mean over the labels
+        for which it is defined.
     """
-    everyone = Reliability(*(_as_one_bias(part) for part in table))
+    pooled = Reliability(*(_as_one_bias(part) for part in table))
     scalars = {}
     for name, error in (("ece", expected_calibration_error), ("mce", maximum_calibration_error)):
         key, of_groups = f"{prefix}{name}", error(by_group(table))
-        scalars[key] = error(by_bias(everyone, groups)).nanmean()
+        scalars[key] = error(by_bias(pooled, groups)).nanmean()
         scalars |= _over_biases(key, error(by_bias(table, groups)), groups, higher=False)
         scalars[f"worst_group_{key}"] = greatest(of_groups)
         scalars |= {
@@ -164,8 +170,16 @@ def calibration_scalars(
 def _over_biases(
     name: str, values: Tensor, groups: Groups, *, higher: bool = True
 ) -> dict[str, Tensor]:
-    """Worst, gap and each bias of ``(outcomes, biases)`` values, averaged over outcomes, and the
-    worst cell of all.
+    """Scalars of one measure: its worst bias value, the gap, and each bias value.
+
+    Args:
+        name: key of the measure.
+        values: ``(outcomes, biases)``; averaged over the outcomes.
+        groups: names and numbering of the groups.
+        higher: whether higher values are better.
+
+    Returns:
+        The scalars; with several outcomes also ``worst_outcome_``, the worst of all ``values``.
     """
     worst, averages = least if higher else greatest, _over_outcomes(values, groups)
     scalars = {f"worst_{name}": worst(averages), f"{name}_gap": rate_difference(averages)}
@@ -177,10 +191,10 @@ def _over_biases(
 
 
 def _as_one_bias(table: Tensor) -> Tensor:
-    """The table with every sample under one bias value; the last slot is for the unknown."""
+    """Pool a table over the bias values, unknown ones included; the last slot stays empty."""
     return torch.stack((table.sum(dim=1), torch.zeros_like(table[:, 0])), dim=1)
 
 
 def _over_outcomes(values: Tensor, groups: Groups) -> Tensor:
-    # a mean over another set of classes would not compare; labels stand for themselves
+    # means over different sets of classes are not comparable, but labels are separate tasks
     return values.nanmean(dim=0) if groups.multi_label else values.mean(dim=0)

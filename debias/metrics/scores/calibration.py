@@ -1,4 +1,4 @@
-"""Whether probabilities mean what they say, in each group: bins, and errors from them."""
+"""Calibration of each group: counts in bins of confidence, and calibration errors from them."""
 
 from typing import NamedTuple
 
@@ -10,12 +10,14 @@ from debias.types import Groups
 
 
 class Reliability(NamedTuple):
-    """Sums over the samples of each bin, of one shape ``(..., bins)``; groups add up.
+    """Sums over the samples of each bin of confidence, three tensors of shape ``(..., bins)``.
+
+    Sums of several groups can be added.
 
     Attributes:
-        samples: int64, how many.
-        hits: int64, how many of them were right, or positive.
-        confidence: float64, sum of the probabilities that were stated.
+        samples: int64, number of samples.
+        hits: int64, number of samples that were right, or positive.
+        confidence: float64, sum of the predicted probabilities.
     """
 
     samples: Tensor
@@ -26,11 +28,12 @@ class Reliability(NamedTuple):
 def decision_confidence(
     probabilities: Tensor, target: Tensor, groups: Groups
 ) -> tuple[Tensor, Tensor]:
-    """Probability of what was chosen, and whether that was right: one of two binary conventions,
-    and that of classes.
+    """Confidence of each decision: the probability of the decision, and whether it was right.
+
+    :func:`positive_confidence` is the other convention, for two classes or several labels.
 
     Args:
-        probabilities: ``(N, classes)``, or ``(N, L)`` of the labels being present, in [0, 1].
+        probabilities: in [0, 1]: ``(N, classes)``, or ``(N, L)`` that each label is present.
         target: ``(N,)`` integer class, or ``(N, L)`` 0/1 when multi-label.
         groups: names and numbering of the groups.
 
@@ -49,7 +52,9 @@ def decision_confidence(
 def positive_confidence(
     probabilities: Tensor, target: Tensor, groups: Groups
 ) -> tuple[Tensor, Tensor]:
-    """Probability of the positive class and whether it is true: the other binary convention.
+    """Confidence of the positive class: its probability, and whether it is the true class.
+
+    :func:`decision_confidence` is the other convention, for any number of classes.
 
     Args:
         probabilities, target, groups: as in ``decision_confidence``, with two classes or several
@@ -59,21 +64,23 @@ def positive_confidence(
         Confidence and bool hit, of the shape of ``target``.
 
     Raises:
-        ValueError: three classes or more have no positive one.
+        ValueError: there are three classes or more, so none is positive.
     """
     if groups.multi_label:
         return probabilities, target.bool()
     if groups.rows != 2:
-        raise InputError(f"{groups.rows} classes have no positive one: use decision_confidence")
+        raise InputError(
+            f"{groups.rows} classes have no positive one: use decision_confidence instead"
+        )
     return probabilities[:, 1], target == 1
 
 
 def reliability(
     confidence: Tensor, hit: Tensor, target: Tensor, bias: Tensor, groups: Groups, *, bins: int = 15
 ) -> Reliability:
-    """Sort stated probabilities into equal bins of [0, 1], by target row and bias.
+    """Count predicted probabilities in equal bins of [0, 1], for each target row and bias value.
 
-    A probability on the edge between two bins goes to the upper one, 1 to the last.
+    A probability on the edge between two bins counts in the upper one, 1 in the last.
 
     Args:
         confidence: float in [0, 1], of the shape of ``target``.
@@ -81,18 +88,18 @@ def reliability(
         target: ``(N,)`` integer class in [0, rows), or ``(N, L)`` 0/1 when multi-label.
         bias: ``(N,)`` integer in [0, biases), or -1 where unknown.
         groups: names and numbering of the groups.
-        bins: how many, of equal width.
+        bins: number of bins, of equal width.
 
     Returns:
-        ``(rows, biases + 1, bins)`` each; samples of unknown bias are in the last slot. Values out
-        of range are clamped into the table, so that the device is not waited for: check them where
-        it is read.
+        Counts of shape ``(rows, biases + 1, bins)``; the last bias slot is for samples of unknown
+        bias. Values out of range are clamped instead of checked, since a check would synchronise
+        with the device. Check them where the table is used.
     """
     slots, confidence = (
         groups.biases + 1,
         confidence if confidence.dtype == torch.float64 else confidence.float(),
     )
-    # edges in the dtype of the probabilities, so that 0.7 is on the edge 7/10 in either
+    # edges in the dtype of the probabilities, so that 0.7 lies on the edge 7/10 in any dtype
     edges = torch.arange(1, bins, dtype=confidence.dtype, device=confidence.device) / bins
     place = torch.bucketize(confidence.contiguous(), edges, right=True)
     slot = bias.long().clamp(-1, groups.biases - 1).remainder(slots)
@@ -109,31 +116,35 @@ def reliability(
 
 
 def by_bias(table: Reliability, groups: Groups) -> Reliability:
-    """``(1, biases, bins)``, or ``(labels, biases, bins)``: the table without target rows."""
+    """Sum a table over targets: ``(1, biases, bins)``, or ``(labels, biases, bins)`` for labels."""
     rows_each = 2 if groups.multi_label else groups.rows
     known = [part[:, :-1] for part in table]
     return Reliability(*(part.reshape(-1, rows_each, *part.shape[1:]).sum(dim=1) for part in known))
 
 
 def by_group(table: Reliability) -> Reliability:
-    """``(groups, bins)``, in the order of ``Groups.encode``."""
+    """A table as ``(groups, bins)``, in the order of ``Groups.encode``, without unknown bias."""
     return Reliability(*(part[:, :-1].flatten(0, 1) for part in table))
 
 
 def check_probabilities(probabilities: Tensor) -> None:
-    """Refuse probabilities that are outside [0, 1] or NaN; waits for the device."""
-    if not probabilities.numel():  # nothing has no least value
+    """Raise an error if a probability is outside [0, 1] or NaN; synchronises with the device.
+
+    Raises:
+        ValueError: a probability is outside [0, 1] or NaN.
+    """
+    if not probabilities.numel():  # aminmax of an empty tensor is an error
         return
     least, greatest = (end.item() for end in probabilities.aminmax())
     if not (least >= 0 and greatest <= 1):
         raise InputError(
-            f"probabilities run from {least} to {greatest}, outside [0, 1]: apply softmax, or "
-            "sigmoid when multi-label, to the logits"
+            f"probabilities must lie in [0, 1]; got {least} to {greatest}, outside [0, 1]: apply "
+            "softmax to the logits, or sigmoid when multi-label"
         )
 
 
 def expected_calibration_error(table: Reliability) -> Tensor:
-    r"""Mean distance between confidence and accuracy over the bins, by how many samples they hold.
+    r"""Mean distance between confidence and accuracy over the bins, weighted by their samples.
 
     .. math:: \mathrm{ECE} = \sum_b \frac{n_b}{n} |\mathrm{acc}_b - \mathrm{conf}_b|
 
@@ -141,16 +152,19 @@ def expected_calibration_error(table: Reliability) -> Tensor:
     2015; Guo et al., ICML 2017. As torchmetrics (norm ``l1``) and netcal.
 
     Args:
-        table: ``(..., bins)``.
+        table: sums of shape ``(..., bins)``.
 
     Returns:
-        ``(...)`` float64 in [0, 1], 0 ideal; NaN for an empty group. Small groups inflate it: read
-        it with their size.
+        ``(...)`` float64 in [0, 1], 0 ideal; NaN for an empty group. It is biased upwards for small
+        groups, so report the group sizes too.
     """
     return (table.hits - table.confidence).abs().sum(dim=-1) / table.samples.sum(dim=-1)
 
 
 def maximum_calibration_error(table: Reliability) -> Tensor:
-    """Greatest distance of confidence and accuracy over the bins with samples; else as above."""
+    """Greatest distance between confidence and accuracy over the bins that have samples.
+
+    Arguments and result are those of :func:`expected_calibration_error`.
+    """
     distance = (table.hits - table.confidence).abs() / table.samples
     return torch.where(table.samples.sum(dim=-1) > 0, distance.nan_to_num().amax(dim=-1), torch.nan)

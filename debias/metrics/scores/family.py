@@ -1,46 +1,46 @@
-"""The family of ranking, F1 and calibration of each bias value. Pure Python."""
+"""The family of ranking, F1 and calibration measures of each bias value. Pure Python."""
 
 from debias.metrics.descriptions import Description, Family, numbers
 
 _CALIBRATION = numbers("scores", "calibration")
 _OVERALL = numbers("scores", "overall") | _CALIBRATION
 
-#: The scalars over all images, which need no bias label.
+#: Keys of the scalars over all images, which need no bias labels.
 OVERALL = tuple(_OVERALL)
 
 
 def _over_biases(key: str, text: Description) -> dict[str, Description]:
-    """The worst, the gap and each bias value of a measure, and its worst cell of all."""
+    """Descriptions of the numbers made from a measure: worst bias value, gap, worst cell and so on."""
     title, meaning = text.title, text.meaning
     return {
         f"worst_{key}": text._replace(
-            title=f"{title}, worst", meaning=f"{meaning} The worst value of the bias."
+            title=f"{title}, worst", meaning=f"{meaning} Worst bias value only."
         ),
         f"{key}_gap": Description(
-            f"{title}, gap", f"{meaning} Greatest minus least over the bias.", 0.0, "lower"
+            f"{title}, gap", f"{meaning} Highest minus lowest over the bias values.", 0.0, "lower"
         ),
         f"{key}/<bias>": text._replace(title=f"{title} of a value of the bias"),
         f"worst_outcome_{key}": text._replace(
             title=f"{title}, worst outcome",
-            meaning=f"{meaning} The worst class or label in any bias.",
+            meaning=f"{meaning} Worst class or label of any bias value.",
         ),
     }
 
 
 def _numbers() -> dict[str, Description]:
-    found = numbers("scores", "samples") | _OVERALL
+    texts = numbers("scores", "samples") | _OVERALL
     for key, text in (_OVERALL | numbers("scores", "mixtures")).items():
-        found |= _over_biases(key, text)
+        texts |= _over_biases(key, text)
     for key, text in _CALIBRATION.items():
-        found[f"worst_group_{key}"] = text._replace(title=f"{text.title}, worst group")
-        found[f"group_{key}/<group>"] = text._replace(title=f"{text.title} of a group")
-    return found
+        texts[f"worst_group_{key}"] = text._replace(title=f"{text.title}, worst group")
+        texts[f"group_{key}/<group>"] = text._replace(title=f"{text.title} of a group")
+    return texts
 
 
 SCORES = Family(
     "Scores and calibration",
-    "How well the scores rank the images, all of them and those of each bias value, and "
-    "whether stated confidence can be believed.",
+    "How well the scores rank the images, overall and for each bias value, and whether the "
+    "confidence is calibrated.",
     _numbers(),
     headlines=("auroc", "auroc_gap", "ece", "ece_gap"),
     needs=("scores",),

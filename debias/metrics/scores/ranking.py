@@ -1,8 +1,7 @@
-"""How well scores rank positives over negatives, within and across the groups of a bias attribute:
-exact, with ties.
+"""How well scores rank positives over negatives, within and across bias values.
 
-One outcome at a time: a class against the rest, or a label. ``score_columns`` makes the outcomes of
-a data set.
+All numbers are exact, and ties count half. The functions work on one outcome: a class against the
+rest, or a label. ``score_columns`` returns the outcomes of a data set.
 """
 
 from typing import NamedTuple
@@ -15,13 +14,14 @@ from debias.types import Groups
 
 
 class Wins(NamedTuple):
-    """How often positives of one bias outscore negatives of another; all that areas under ROC
-    curves are made of.
+    """Counts of pairs in which a positive scores higher than a negative: enough for every AUROC.
 
     Attributes:
-        halves: ``(biases, biases)`` int64, entry (k, l) twice the pairs of a positive of k and a
-            negative of l in which the positive scores higher, a tie counting one.
-        positives, negatives: ``(biases,)`` int64.
+        halves: ``(biases, biases)`` int64. Entry (k, l) is about pairs of a positive of bias value
+            k and a negative of l: 2 for each pair in which the positive scores higher, and 1 for
+            each tie.
+        positives: ``(biases,)`` int64, number of positives of each bias value.
+        negatives: ``(biases,)`` int64, number of negatives of each bias value.
     """
 
     halves: Tensor
@@ -30,15 +30,16 @@ class Wins(NamedTuple):
 
 
 class BorkanAUC(NamedTuple):
-    """Three areas per bias, each ``(biases,)`` float64 in [0, 1], 1 ideal; NaN without a positive
-    or a negative.
+    """Borkan's three AUROCs for each bias value, each ``(biases,)`` float64 in [0, 1], 1 ideal.
+
+    An AUROC without a positive or without a negative is NaN.
 
     Attributes:
-        subgroup: positives against negatives of the bias.
-        bpsn: background positives against subgroup negatives; low where negatives of the bias score
-            too high.
-        bnsp: background negatives against subgroup positives; low where positives of the bias score
-            too low.
+        subgroup: positives against negatives of the bias value.
+        bpsn: positives of other bias values against negatives of this one; low if the scores of
+            these negatives are too high.
+        bnsp: negatives of other bias values against positives of this one; low if the scores of
+            these positives are too low.
     """
 
     subgroup: Tensor
@@ -47,24 +48,24 @@ class BorkanAUC(NamedTuple):
 
 
 def score_columns(scores: Tensor, target: Tensor, groups: Groups) -> tuple[Tensor, Tensor]:
-    """The scores of each outcome and whether it is true, in the order of ``outcome_names``.
+    """Scores and truth of each outcome, in the order of ``outcome_names``.
 
     Args:
-        scores: ``(N, outputs)`` float, higher for more likely: logits or probabilities. Of two
-            classes the score of the second counts: give probabilities, as a difference of logits
-            would rank otherwise than one logit.
+        scores: ``(N, outputs)`` float, logits or probabilities; higher is more likely. With two
+            classes, only the score of the second is used. Give probabilities then, because the
+            second logit alone ranks differently from the difference of the two logits.
         target: ``(N,)`` integer class in [0, rows), or ``(N, L)`` 0/1 when multi-label.
         groups: names and numbering of the groups.
 
     Returns:
-        ``(outcomes, N)`` float64 scores and ``(outcomes, N)`` bool.
+        ``(outcomes, N)`` float64 scores, and ``(outcomes, N)`` bool, true for positives.
 
     Raises:
         ValueError: the scores are not as above, or one is NaN.
     """
     check_scores(scores, target, groups)
     if bool(scores.isnan().any()):
-        raise InputError("scores hold NaN, which has no rank: look for a diverged model")
+        raise InputError("scores hold NaN, which has no rank: check whether the model diverged")
     columns = scores.T.double()
     if groups.multi_label:
         return columns, target.T == 1
@@ -73,7 +74,11 @@ def score_columns(scores: Tensor, target: Tensor, groups: Groups) -> tuple[Tenso
 
 
 def check_scores(scores: Tensor, samples: Tensor, groups: Groups) -> None:
-    """Refuse scores that are not ``(N, outputs)`` floats for ``(N, ...)`` samples."""
+    """Raise an error unless scores are ``(N, outputs)`` floats for N samples.
+
+    Raises:
+        ValueError: the shape differs, or the scores are not floating-point numbers.
+    """
     shape = (len(samples), groups.outputs)
     if tuple(scores.shape) != shape or not scores.is_floating_point():
         raise InputError(
@@ -83,13 +88,13 @@ def check_scores(scores: Tensor, samples: Tensor, groups: Groups) -> None:
 
 
 def pair_wins(score: Tensor, positive: Tensor, bias: Tensor, *, biases: int) -> Wins:
-    """Count the pairs of a positive and a negative that a score orders rightly, by biases.
+    """Count the pairs in which a positive scores higher than a negative, for pairs of bias values.
 
     Args:
         score: ``(N,)`` float without NaN.
         positive: ``(N,)`` bool or 0/1.
         bias: ``(N,)`` integer in [0, biases), or -1 where unknown: such a sample is left out.
-        biases: how many values the bias has.
+        biases: number of bias values.
     """
     known = bias >= 0
     score, positive, bias = score[known], positive[known].bool(), bias[known].long()
@@ -104,7 +109,7 @@ def pair_wins(score: Tensor, positive: Tensor, bias: Tensor, *, biases: int) -> 
 
 
 def borkan_auc(wins: Wins) -> BorkanAUC:
-    r"""Areas under the ROC curve of each bias and of its two mixtures with the rest.
+    r"""AUROC of each bias value, and of its two mixtures with the other bias values.
 
     .. math:: \mathrm{AUC}_k = P(s^+ > s^-) + \tfrac{1}{2} P(s^+ = s^-), \qquad
               s^+, s^- \text{ scores of a random positive and negative}
@@ -115,9 +120,9 @@ def borkan_auc(wins: Wins) -> BorkanAUC:
     Args:
         wins: as ``pair_wins`` returns it.
 
-    Differs from the reference: torchmetrics calls an area without positives or negatives 0, which
-    would then be the worst group; here it is NaN. On (target, bias) groups every area is undefined,
-    hence on biases.
+    Differs from the reference: in torchmetrics, an AUROC without positives or negatives is 0, which
+    would then be the worst. Here it is NaN. The subgroups are bias values, because every AUROC
+    within a (target, bias) group is undefined.
     """
     halves, positives, negatives = wins
     own = halves.diagonal()
@@ -129,7 +134,7 @@ def borkan_auc(wins: Wins) -> BorkanAUC:
 
 
 def auroc(score: Tensor, positive: Tensor) -> Tensor:
-    """Area under the ROC curve of ``(N,)`` scores: float64 in [0, 1], NaN with one outcome.
+    """Area under the ROC curve of ``(N,)`` scores: float64 in [0, 1]; NaN if one side is missing.
 
     Example:
         >>> score, positive = torch.tensor([0.9, 0.5, 0.5, 0.1]), torch.tensor([1, 1, 0, 0])
@@ -141,21 +146,21 @@ def auroc(score: Tensor, positive: Tensor) -> Tensor:
 
 
 def average_precision(score: Tensor, positive: Tensor) -> Tensor:
-    r"""Mean over the positives of the precision at the threshold that just admits them.
+    r"""Mean over the positives of the precision, with the score of the positive as threshold.
 
     .. math:: \mathrm{AP} = \frac{1}{P} \sum_{i: y_i = 1}
               \frac{|\{j: s_j \ge s_i, y_j = 1\}|}{|\{j: s_j \ge s_i\}|}
 
-    The same as the sum of precision times step in recall over the distinct thresholds, without
-    interpolation.
+    This equals the sum, over the distinct thresholds, of the precision times the step in recall,
+    without interpolation.
 
     Args:
         score: ``(N,)`` float without NaN.
         positive: ``(N,)`` bool or 0/1.
 
     Returns:
-        Scalar float64 in (0, 1], 1 ideal, the share of positives for random scores; NaN without
-        positives.
+        Scalar float64 in (0, 1], 1 ideal; about the share of positives for random scores. NaN
+        without positives.
 
     Differs from the reference: scikit-learn returns 0 without positives.
 
@@ -164,9 +169,9 @@ def average_precision(score: Tensor, positive: Tensor) -> Tensor:
         >>> average_precision(score, positive).item()  # (1 + 2/3) / 2
         0.8333333333333333
     """
-    found = score[positive.bool()].sort().values
+    hits = score[positive.bool()].sort().values
     admitted = [
-        len(ranked) - torch.searchsorted(ranked, found) for ranked in (found, score.sort().values)
+        len(ranked) - torch.searchsorted(ranked, hits) for ranked in (hits, score.sort().values)
     ]
     return (admitted[0].double() / admitted[1].double()).mean()
 

@@ -1,4 +1,4 @@
-"""What the scores of one evaluation say of each bias value, as numbers for a report."""
+"""The numbers of the family ``SCORES`` for a report, and the reliability curves."""
 
 import torch
 from torch import Tensor
@@ -25,21 +25,21 @@ from debias.types import Groups
 def scores_report(
     probabilities: Tensor, target: Tensor, bias: Tensor, groups: Groups, *, bins: int = 15
 ) -> dict[str, float]:
-    """F1, AUROC, average precision and calibration error, of everyone and each bias value.
+    """All numbers of the family ``SCORES``: over all images, and for each bias value.
 
     Args:
         probabilities: ``(N, classes)`` after softmax, or ``(N, L)`` after sigmoid, in [0, 1].
         target: ``(N,)`` integer class, or ``(N, L)`` 0/1 when multi-label.
-        bias: ``(N,)`` integer in [0, biases), or -1 where unknown: such a sample counts in what is
-            overall alone.
+        bias: ``(N,)`` integer in [0, biases), or -1 where unknown: such a sample counts only in the
+            numbers over all images.
         groups: names and numbering of the groups.
-        bins: how many for the calibration errors, of equal width.
+        bins: number of bins of the calibration errors, of equal width.
 
     Returns:
-        The keys of the family ``SCORES`` as plain floats, NaN where undefined; ``worst_outcome_``
-        where there are several classes or labels, ``positive_`` (the second convention of
-        calibration) where there is a positive class. Where no bias is known, those of ``OVERALL``
-        alone.
+        The keys of the family ``SCORES`` as plain floats, NaN where undefined. Keys with
+        ``worst_outcome_`` exist for three or more classes, or several labels. Keys with
+        ``positive_``, the second convention of calibration, exist for two classes and for labels.
+        If no bias is known, only the keys of ``OVERALL`` exist.
 
     Raises:
         ValueError: a shape, dtype or value is not as above.
@@ -72,16 +72,17 @@ def _sizes(bias: Tensor, groups: Groups) -> dict[str, Tensor]:
 def reliability_rows(
     probabilities: Tensor, target: Tensor, bias: Tensor, groups: Groups, *, bins: int = 15
 ) -> list[dict[str, object]]:
-    """The calibration picture: a curve per bias value, and per label when multi-label.
+    """The reliability curve of each bias value; when multi-label, of each label and bias value.
 
     Args:
         probabilities, target, bias, groups, bins: as in ``scores_report``.
 
     Returns:
-        Rows ``{"outcome", "bias", "samples", "confidence", "accuracy"}``, the last three lists with
-        an entry per bin, ``None`` in empty ones. Where no bias is known, the bias is "all images".
-        The outcome is "" for classes: the confidence is that of the decision. For labels it is the
-        label, the confidence the probability that it is present, and the accuracy how often it is.
+        One dictionary per curve, with the keys ``outcome``, ``bias``, ``samples``, ``confidence``
+        and ``accuracy``. The last three are lists with one entry per bin; confidence and accuracy
+        are ``None`` in empty bins. For classes, ``outcome`` is "" and the confidence is that of the
+        decision. For labels, ``outcome`` is the label, the confidence is the probability that it is
+        present, and the accuracy is how often it is. If no bias is known, ``bias`` is "all images".
 
     Raises:
         ValueError: a shape or a probability is not as above.

@@ -1,4 +1,4 @@
-"""Ranked lists that should begin with the minority: precision at k, and slices."""
+"""Retrieval of minority groups by a score, and comparison of predicted with true slices."""
 
 from typing import NamedTuple
 
@@ -9,14 +9,14 @@ from debias.metrics.scores.ranking import average_precision
 
 
 class Retrieval(NamedTuple):
-    """Retrieval of the minority of each class by a score.
+    """How well a score retrieves the minority samples, with E minority groups (class, context).
 
     Attributes:
-        overall: average precision over all samples together.
-        average_precision: ``(E,)`` of the class's minority, for each group (class, context) of a
-            minority.
-        slice_precision: ``(E,)`` share of this one group among the k samples of its class that are
-            scored highest.
+        overall: average precision of the minority over all samples together.
+        average_precision: ``(E,)`` for each group, the average precision of all minority samples
+            of its class among the samples of that class.
+        slice_precision: ``(E,)`` share of each group among the k highest-scored samples of its
+            class.
     """
 
     overall: Tensor
@@ -25,7 +25,10 @@ class Retrieval(NamedTuple):
 
 
 class SliceMatch(NamedTuple):
-    """``(T,)`` float64 each: how well the best slice, or a complement, fits each true one."""
+    """``(T,)`` float64 each: agreement of each true slice with the best predicted slice for it.
+
+    The complement of a predicted slice may be the best too.
+    """
 
     average_precision: Tensor
     precision_at_10: Tensor
@@ -36,13 +39,14 @@ class SliceMatch(NamedTuple):
 
 
 def precision_at(scores: Tensor, relevant: Tensor, k: int) -> Tensor:
-    """Share of relevant ones among the k samples that are scored highest; a list shorter than k
-    still counts as k.
+    """Precision at k: the share of relevant samples among the k of highest score.
+
+    If there are fewer than k samples, the number of relevant ones is still divided by k.
 
     Args:
         scores: ``(N,)`` float; of equal scores the earlier sample comes first.
         relevant: ``(N,)`` bool.
-        k: how many are looked at, at least 1.
+        k: length of the list, at least 1.
 
     Returns:
         float64 in [0, 1], ideal 1.
@@ -53,22 +57,22 @@ def precision_at(scores: Tensor, relevant: Tensor, k: int) -> Tensor:
 def minority_retrieval(
     scores: Tensor, target: Tensor, bias: Tensor, minority: Tensor, *, k: int = 10
 ) -> Retrieval:
-    """How well a score such as 1 - confidence puts the minority of each class first.
+    """How well a score, such as 1 - confidence, ranks the minority of each class first.
 
     Source: Yenamandra et al., "FACTS: First Amplify Correlations and Then Slice", ICCV 2023,
     yvsriram/FACTS.
 
     Args:
-        scores: ``(N,)`` float, high for those taken to be of a minority.
+        scores: ``(N,)`` float; a higher score marks a likely minority sample.
         target: ``(N,)`` integer class.
-        bias: ``(N,)`` integer context of each sample, -1 where unknown: such samples count nowhere.
+        bias: ``(N,)`` integer context of each sample, -1 where unknown; such samples are left out.
         minority: ``(N,)`` bool or 0/1: the samples that the shortcut misleads.
         k: length of the list.
 
     Returns:
-        In [0, 1], ideal 1. E counts the groups (class, context) with a sample of the minority, in
-        order of class, then context; the reference averages over these. NaN or empty where there is
-        no minority.
+        Values in [0, 1], ideal 1, for the E groups (class, context) that have a minority sample, in
+        order of class, then context. The reference averages over these groups. Without a minority,
+        ``overall`` is NaN and the other tensors are empty.
     """
     known = bias >= 0
     scores, target, bias, minority = (column[known] for column in (scores, target, bias, minority))
@@ -87,18 +91,18 @@ def minority_retrieval(
 
 
 def minority_gap(values: Tensor, target: Tensor, minority: Tensor) -> Tensor:
-    """How much higher a value, such as confidence, is in the majority: mean over classes.
+    """Majority mean minus minority mean of a value such as confidence, averaged over classes.
 
     Source: Yenamandra et al., "FACTS", ICCV 2023, yvsriram/FACTS.
 
     Args:
-        values: ``(N,)`` numbers, one a sample.
+        values: ``(N,)`` numbers, one per sample.
         target: ``(N,)`` integer class.
         minority: ``(N,)`` bool or 0/1: the samples that the shortcut misleads.
 
     Returns:
-        float64: the difference of the two sides' means, in the unit of the values. A class that
-        lacks a side is left out; NaN if none is left.
+        Scalar float64, in the unit of the values. A class without majority or without minority is
+        left out; NaN if no class is left.
     """
     values, minority = values.double(), minority.bool()
     classes = [target == one for one in torch.unique(target)]
@@ -109,53 +113,55 @@ def minority_gap(values: Tensor, target: Tensor, minority: Tensor) -> Tensor:
 def slice_precision(
     probabilities: Tensor, target: Tensor, bias: Tensor, minority: Tensor, *, k: int = 10
 ) -> Tensor:
-    """For each true minority group, the precision at k of the predicted slice that holds it best.
+    """For each true minority group, the highest precision at k among the predicted slices.
 
-    In each class, a sample belongs to its most probable slice; a slice is sorted by that
-    probability, and its first k are looked at, of which a slice shorter than k lacks some.
+    In each class, a sample belongs to its most probable slice. A slice is sorted by that
+    probability, and precision is computed on its first k samples. A slice of fewer than k samples
+    is still divided by k.
 
     Source: Yenamandra et al., "FACTS", ICCV 2023, yvsriram/FACTS.
 
     Args:
-        probabilities: ``(N, S)`` float, of each slice.
+        probabilities: ``(N, S)`` float, probability of each predicted slice.
         target, bias, minority, k: as in :func:`minority_retrieval`.
 
     Returns:
-        ``(E,)`` float64 in [0, 1], ideal 1, groups as in :func:`minority_retrieval`; the reference
-        gives their mean.
+        ``(E,)`` float64 in [0, 1], ideal 1, for the groups of :func:`minority_retrieval`. The
+        reference reports their mean.
     """
     known = bias >= 0
     (strength, chosen), target, bias = probabilities[known].max(dim=1), target[known], bias[known]
-    found = []
+    precisions = []
     for one, context in torch.unique(
         torch.stack((target, bias), dim=1)[minority[known].bool()], dim=0
     ):
         slices = [(target == one) & (chosen == index) for index in range(probabilities.shape[1])]
-        found.append(
+        precisions.append(
             torch.stack(
                 [precision_at(strength[part], bias[part] == context, k) for part in slices]
             ).amax()
         )
-    return torch.stack(found) if found else torch.empty(0, dtype=torch.float64)
+    return torch.stack(precisions) if precisions else torch.empty(0, dtype=torch.float64)
 
 
 def slice_match(
     probabilities: Tensor, slices: Tensor, *, predicted: Tensor | None = None
 ) -> SliceMatch:
-    """For each true slice, the scores of the predicted slice with the best average precision.
+    """Match each true slice with the predicted slice of highest average precision, and score it.
 
     Source: Eyuboglu et al., "Domino: Discovering Systematic Errors with Cross-Modal Embeddings",
     ICLR 2022, HazyResearch/domino.
 
     Args:
-        probabilities: ``(N, S)`` float in [0, 1], of each predicted slice.
-        slices: ``(N, T)`` bool, the true slices; a sample may be in many.
-        predicted: ``(N, S)`` bool, the predicted slices; the probabilities above 1/2 if not given.
+        probabilities: ``(N, S)`` float in [0, 1], probability of each predicted slice.
+        slices: ``(N, T)`` bool, the true slices; a sample may be in several.
+        predicted: ``(N, S)`` bool, the predicted slices; by default the probabilities above 1/2.
 
     Returns:
-        ``(T,)`` float64 each, in [0, 1], ideal 1; the first of equally good slices. Precision of an
-        empty prediction is 0, as in the reference. All NaN for a true slice without samples.
-        Precision at k divides by the number of samples where these are fewer.
+        ``(T,)`` float64 each, in [0, 1], ideal 1. Complements of predicted slices are candidates
+        too; of equally good candidates the first is matched. The precision of an empty slice is 0,
+        as in the reference. With fewer than k samples, precision at k divides by their number. All
+        NaN for a true slice without samples.
     """
     predicted = probabilities > 0.5 if predicted is None else predicted.bool()
     sides = (
@@ -171,14 +177,13 @@ def slice_match(
 
 
 def _best_match(probabilities: Tensor, predicted: Tensor, true: Tensor) -> Tensor:
-    """``(6,)`` in the order of :class:`SliceMatch`."""
+    """The best match of one true slice: ``(6,)`` scores in the order of :class:`SliceMatch`."""
     if not true.any():
         return torch.full((6,), torch.nan, dtype=torch.float64)
     ranks = torch.stack([average_precision(column, true) for column in probabilities.unbind(dim=1)])
     best = int(ranks.argmax())
     tops = [precision_at(probabilities[:, best], true, min(k, len(true))) for k in (10, 25)]
     chosen = predicted[:, best]
-    both, size, rare = ((chosen & true).sum().double(), chosen.sum(), true.sum())
-    return torch.stack(
-        [ranks[best], *tops, both / size.clamp(min=1), both / rare, 2 * both / (size + rare)]
-    )
+    both, size, true_size = ((chosen & true).sum().double(), chosen.sum(), true.sum())
+    precision, recall = both / size.clamp(min=1), both / true_size
+    return torch.stack([ranks[best], *tops, precision, recall, 2 * both / (size + true_size)])
