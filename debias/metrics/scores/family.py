@@ -10,7 +10,7 @@ OVERALL = tuple(_OVERALL)
 
 
 def _over_biases(key: str, text: Description) -> dict[str, Description]:
-    """Descriptions of the numbers made from a measure: worst bias value, gap, worst cell and so on."""
+    """Descriptions of the numbers made from one measure: worst bias value, gap, and so on."""
     title, meaning = text.title, text.meaning
     return {
         f"worst_{key}": text._replace(

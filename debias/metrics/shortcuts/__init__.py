@@ -1,1 +1,1 @@
-"""Which cue, context or background a model answers by."""
+"""Which cue, context or background a model's decisions follow."""

@@ -1,4 +1,4 @@
-"""How much a label is recognised by its usual context, from the scores of all images."""
+"""How much the recognition of a label depends on its usual context, from a model's scores."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -10,14 +10,14 @@ from debias.metrics.scores.ranking import average_precision
 
 
 class ContextPair(NamedTuple):
-    """A label and the label that is its context: two columns."""
+    """A label and a second label that is its context, as column indices of the label matrix."""
 
     label: int
     context: int
 
 
 def contextual_bias(scores: Tensor, labels: Tensor, pair: ContextPair) -> Tensor:
-    r"""How much more confident a model is of a label where its context is present.
+    r"""Ratio of a model's confidence in a label with its context to that without the context.
 
     .. math:: \frac{\mathrm{mean}\; p_b \mid b \text{ and } c \text{ present}}
                    {\mathrm{mean}\; p_b \mid b \text{ present}, c \text{ absent}}
@@ -31,10 +31,10 @@ def contextual_bias(scores: Tensor, labels: Tensor, pair: ContextPair) -> Tensor
         pair: label b and context c.
 
     Returns:
-        Scalar float64, 1 for a label that does not need its context, more for one that does; NaN
-        where one of the two sets is empty or the denominator is 0.
+        Scalar float64; 1 if the label does not need its context, above 1 if it does. NaN if one of
+        the two sets of images is empty or the denominator is 0.
 
-    Differs from the reference: it returns 0 where a set is empty.
+    Differs from the reference: the reference returns 0 if a set is empty.
     """
     exclusive, together, _ = _parts(labels, pair)
     confidence = scores[:, pair.label].double()
@@ -45,16 +45,20 @@ def contextual_bias(scores: Tensor, labels: Tensor, pair: ContextPair) -> Tensor
 def biased_pairs(
     scores: Tensor, labels: Tensor, *, share: float = 0.1, top: int = 20
 ) -> list[ContextPair]:
-    """The labels that need their context most, each with that context; most biased first.
+    """Find the labels whose confidence depends most on a context, each with that context.
 
     Source: Singh et al., CVPR 2020 (COCO-Stuff: 20 pairs that co-occur in at least 10 % of the
     label's images).
 
     Args:
-        scores: ``(N, L)`` probabilities in [0, 1], of images the pairs are not evaluated on.
+        scores: ``(N, L)`` probabilities in [0, 1], of images on which the pairs are not evaluated.
         labels: ``(N, L)`` 0/1.
-        share: least share of a label's images that show the context.
-        top: how many pairs at most.
+        share: a context must be present in at least this share of the label's images.
+        top: largest number of pairs.
+
+    Returns:
+        At most one pair per label, with the context of highest :func:`contextual_bias`; the pair of
+        highest bias is first.
     """
     together = labels.double().T @ labels.double()
     common = together >= share * together.diagonal()[:, None]
@@ -62,15 +66,15 @@ def biased_pairs(
     strongest: dict[int, tuple[float, ContextPair]] = {}
     for label, context in common.nonzero().tolist():
         pair = ContextPair(label, context)
-        found = (contextual_bias(scores, labels, pair).item(), pair)
-        # NaN is no bias that could be ranked
-        if found[0] == found[0]:
-            strongest[label] = max(found, strongest.get(label, found))
+        candidate = (contextual_bias(scores, labels, pair).item(), pair)
+        # a NaN cannot be ranked
+        if candidate[0] == candidate[0]:
+            strongest[label] = max(candidate, strongest.get(label, candidate))
     return [pair for _, pair in sorted(strongest.values(), key=lambda entry: -entry[0])[:top]]
 
 
 def exclusive_precision(scores: Tensor, labels: Tensor, pair: ContextPair) -> Tensor:
-    """Average precision of a label on images without the context, or without the label.
+    """Average precision of a label, with positives that lack its context.
 
     Source: Singh et al., CVPR 2020.
 
@@ -78,8 +82,9 @@ def exclusive_precision(scores: Tensor, labels: Tensor, pair: ContextPair) -> Te
         scores, labels, pair: as in :func:`contextual_bias`; the scores may be logits.
 
     Returns:
-        Scalar float64 in [0, 1], ideally that of :func:`cooccurring_precision`; NaN without such
-        images.
+        Scalar float64 in [0, 1], ideally equal to :func:`cooccurring_precision`. The positives are
+        the label's images without the context, the negatives all images without the label. NaN
+        without positives.
     """
     exclusive, _, other = _parts(labels, pair)
     rows = exclusive | other
@@ -87,7 +92,10 @@ def exclusive_precision(scores: Tensor, labels: Tensor, pair: ContextPair) -> Te
 
 
 def cooccurring_precision(scores: Tensor, labels: Tensor, pair: ContextPair) -> Tensor:
-    """The same over the label's images *with* the context; see :func:`exclusive_precision`."""
+    """Average precision of a label, with positives that show its context.
+
+    Otherwise as :func:`exclusive_precision`.
+    """
     _, together, other = _parts(labels, pair)
     rows = together | other
     return average_precision(scores[rows, pair.label], together[rows])
@@ -96,17 +104,17 @@ def cooccurring_precision(scores: Tensor, labels: Tensor, pair: ContextPair) -> 
 def context_report(
     scores: Tensor, labels: Tensor, pairs: Sequence[ContextPair]
 ) -> dict[str, float]:
-    """What K pairs of label and context say of a multi-label model, in the mean.
+    """The numbers of the family ``CONTEXT``: means over K pairs of label and context.
 
     Args:
         scores: ``(N, L)`` probabilities in [0, 1].
         labels: ``(N, L)`` 0/1.
-        pairs: found on other images, by :func:`biased_pairs`.
+        pairs: K pairs that :func:`biased_pairs` found on other images.
 
     Returns:
-        ``contextual_bias`` (ideally 1), ``exclusive_precision``, ``cooccurring_precision`` and
-        ``context_gap``, the mean of the latter minus the former (ideally 0); plain floats, NaN
-        where no pair defines one.
+        Plain floats: ``contextual_bias`` (ideally 1), ``exclusive_precision``,
+        ``cooccurring_precision``, and ``context_gap`` (ideally 0), the mean of the co-occurring
+        minus the exclusive precision. NaN if no pair defines a number.
     """
     measures = (contextual_bias, exclusive_precision, cooccurring_precision)
     bias, exclusive, together = (
@@ -122,6 +130,6 @@ def context_report(
 
 
 def _parts(labels: Tensor, pair: ContextPair) -> tuple[Tensor, Tensor, Tensor]:
-    """Which rows show the label alone, with its context, and not at all: three ``(N,)`` bool."""
+    """Rows with the label but not its context, with both, and without the label: ``(N,)`` bool."""
     shown, context = labels[:, pair.label].bool(), labels[:, pair.context].bool()
     return shown & ~context, shown & context, ~shown

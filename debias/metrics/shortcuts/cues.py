@@ -1,4 +1,4 @@
-"""Which of several cues a model answers by, and whether two models fail on the same images."""
+"""Which of several cues a model follows, and whether two models fail on the same images."""
 
 import math
 from collections.abc import Sequence
@@ -13,13 +13,13 @@ from debias.metrics.accuracy.scalars import accuracy, mean_accuracy
 
 
 class CueConflicts(NamedTuple):
-    """What was answered to images of two cues: four int64 scalars.
+    """Counts of the answers on images with two cues, shape and texture: four int64 scalars.
 
     Attributes:
-        shape: conflicting images that were answered by their shape.
-        texture: conflicting images that were answered by their texture.
-        conflicts: images whose shape and texture are of different classes.
-        total: all images.
+        shape: conflicting images whose answer is the class of the shape.
+        texture: conflicting images whose answer is the class of the texture.
+        conflicts: conflicting images: their shape and texture are of different classes.
+        total: all images whose shape and texture are known.
     """
 
     shape: Tensor
@@ -29,7 +29,7 @@ class CueConflicts(NamedTuple):
 
 
 class ErrorConsistency(NamedTuple):
-    """Observed and expected share of images with both right or both wrong, and kappa."""
+    """Observed and expected share of images on which both are right or both wrong, and kappa."""
 
     observed: Tensor
     expected: Tensor
@@ -37,30 +37,36 @@ class ErrorConsistency(NamedTuple):
 
 
 def map_classes(prediction: Tensor, mapping: Tensor) -> Tensor:
-    """Classes of a fine set as those of a coarse one, such as ImageNet's 1000 as 9 or 16.
+    """Map fine classes to coarse ones, such as the 1000 classes of ImageNet to 9 or 16.
 
     Args:
         prediction: integer fine classes in [0, K), of any shape.
-        mapping: ``(K,)`` int64 coarse class of each fine one, -1 for none: such an answer is wrong
-            for every target.
+        mapping: ``(K,)`` int64 coarse class of each fine class, or -1 for none: such a prediction
+            is wrong for every target.
+
+    Returns:
+        Coarse classes, of the shape of ``prediction``.
 
     Raises:
-        ValueError: a prediction has no place in the mapping.
+        ValueError: a prediction is outside [0, K).
     """
     if prediction.numel() and not 0 <= int(prediction.min()) <= int(prediction.max()) < len(
         mapping
     ):
         raise InputError(
-            f"the mapping holds classes 0 to {len(mapping) - 1}; got a prediction "
+            f"predictions must be classes 0 to {len(mapping) - 1}; got a prediction "
             f"{int(prediction.min())} or {int(prediction.max())}"
         )
     return mapping[prediction]
 
 
 def count_conflicts(response: Tensor, shape: Tensor, texture: Tensor) -> CueConflicts:
-    """Count the answers to ``(N,)`` images, by the class of their shape and of their texture.
+    """Count how often answers on N images follow the shape and how often the texture.
 
-    A row with a class of -1 (unknown) is left out; a ``response`` of -1 agrees with nothing.
+    Args:
+        response: ``(N,)`` integer answered class; -1 follows no cue.
+        shape: ``(N,)`` integer class of the shape; a row of -1 (unknown) is left out.
+        texture: ``(N,)`` integer class of the texture; a row of -1 (unknown) is left out.
     """
     known = (shape >= 0) & (texture >= 0)
     conflict = known & (shape != texture)
@@ -69,22 +75,22 @@ def count_conflicts(response: Tensor, shape: Tensor, texture: Tensor) -> CueConf
 
 
 def shape_bias(shape: Tensor, texture: Tensor) -> Tensor:
-    r"""Of the answers that follow either cue, the share that follows the shape:
+    r"""Shape bias: of the answers that follow shape or texture, the share that follows the shape,
     :math:`n_s / (n_s + n_t)`.
 
     Source: Geirhos et al., "ImageNet-trained CNNs are biased towards texture; increasing shape bias
     improves accuracy and robustness", ICLR 2019; reference code bethgelab/model-vs-human.
 
     Args:
-        shape: integer, conflicting images answered by shape.
-        texture: of the same shape, those answered by texture.
+        shape: integer, number of conflicting images whose answer follows the shape.
+        texture: integer tensor of equal size, number of those whose answer follows the texture.
 
     Returns:
-        float64 in [0, 1]: 1 for shape alone, people reach 0.96; NaN where both are 0.
+        float64 in [0, 1]; 1 if only the shape is followed. People reach 0.96. NaN if both are 0.
 
-    Differs from the reference: it divides by zero there. The share of *all* conflicting images that
-    are answered by shape, also called shape bias by some, is ``shape_accuracy`` in
-    :func:`conflict_scalars`.
+    Differs from the reference: the reference then divides by zero. Some also call the share of
+    *all* conflicting images whose answer follows the shape "shape bias"; that is ``shape_accuracy``
+    in :func:`conflict_scalars`.
 
     Example:
         >>> shape_bias(torch.tensor(16), torch.tensor(10)).item()
@@ -94,11 +100,13 @@ def shape_bias(shape: Tensor, texture: Tensor) -> Tensor:
 
 
 def conflict_scalars(counts: CueConflicts) -> dict[str, Tensor]:
-    """``shape_bias``, the fractions of the images answered by either cue, ``shape_accuracy``.
+    """Shape bias, and how often the answers follow shape or texture.
 
-    The two fractions divide by all images, conflicting or not, as model-vs-human does;
-    ``shape_accuracy`` divides by those that conflict. float64, NaN where there is nothing to divide
-    by.
+    Returns:
+        float64 scalars. ``shape_bias`` is that of :func:`shape_bias`. ``shape_fraction`` and
+        ``texture_fraction`` divide the conflicting images whose answer follows the cue by all
+        images, as model-vs-human does. ``shape_accuracy`` divides by the conflicting images. NaN if
+        a divisor is 0.
     """
     return {
         "shape_bias": shape_bias(counts.shape, counts.texture),
@@ -109,7 +117,7 @@ def conflict_scalars(counts: CueConflicts) -> dict[str, Tensor]:
 
 
 def error_consistency(counts: Tensor) -> ErrorConsistency:
-    r"""How far two observers fail on the same images, beyond what their accuracies make likely.
+    r"""How much two observers err on the same images, beyond what their accuracies explain.
 
     .. math:: \kappa = \frac{c_\mathrm{obs} - c_\mathrm{exp}}{1 - c_\mathrm{exp}},
               \qquad c_\mathrm{exp} = p_1 p_2 + (1 - p_1)(1 - p_2)
@@ -118,11 +126,12 @@ def error_consistency(counts: Tensor) -> ErrorConsistency:
     humans by measuring error consistency", NeurIPS 2020; reference code bethgelab/model-vs-human.
 
     Args:
-        counts: ``(2, 2)`` integer, images by (first is right, second is right), wrong before right.
+        counts: ``(2, 2)`` integer, number of images by whether the first (row) and the second
+            observer (column) is right; index 0 is wrong, 1 is right.
 
     Returns:
-        Three float64 scalars. Kappa is 1 for the same mistakes, 0 for unrelated ones, at least -1;
-        NaN if both are always right or both always wrong, or without an image.
+        Three float64 scalars. Kappa is 1 for the same errors, 0 for independent ones, and at least
+        -1. NaN if both are always right or both always wrong, or without an image.
     """
     share = counts.double() / counts.sum()
     first, second = share.sum(dim=1), share.sum(dim=0)
@@ -132,10 +141,11 @@ def error_consistency(counts: Tensor) -> ErrorConsistency:
 
 
 def cue_cells(cues: Tensor, *, labels: int) -> Tensor:
-    """Cell ``cue * labels + value`` of each cue of each image, ``(N, K)``; -1 counts nowhere.
+    """Index of the cell ``cue * labels + value`` of each cue of each image: ``(N, K)``.
 
-    Images whose cues all agree say nothing of which one was followed, and are not counted; nor is a
-    value of -1. A value that is no label gets a cell of ``K * labels``, which is out of range.
+    The index is -1, which is not counted, for an unknown value (-1). It is also -1 for images whose
+    cues all agree, because they do not show which cue was followed. A value that is no label has
+    the index ``K * labels``, which is out of range.
     """
     cells = cues + labels * torch.arange(cues.shape[1], device=cues.device)
     cells = torch.where(cues < labels, cells, cues.shape[1] * labels)
@@ -144,18 +154,19 @@ def cue_cells(cues: Tensor, *, labels: int) -> Tensor:
 
 
 def cue_tally(response: Tensor, cues: Tensor, *, labels: int) -> Tally:
-    """How often the response equals each cue's value, by that value.
+    """Count how often the answer equals the value of each cue, for each value.
 
     Args:
         response: ``(N,)`` integer answers.
         cues: ``(N, K)`` int64 value of each cue, in [0, labels), -1 where unknown.
-        labels: how many values there are.
+        labels: number of values of a cue.
 
     Returns:
-        Two ``(K, labels)`` int64 tensors.
+        Two ``(K, labels)`` int64 tensors, right and total. Images whose cues all agree are not
+        counted.
 
     Raises:
-        ValueError: a value is not a label.
+        ValueError: a cue value is at least ``labels``.
     """
     cells = cue_cells(cues, labels=labels)
     if len(cues) and int(cells.max()) == cues.shape[1] * labels:
@@ -164,7 +175,7 @@ def cue_tally(response: Tensor, cues: Tensor, *, labels: int) -> Tally:
 
 
 def count_cells(correct: Tensor, cells: Tensor, shape: tuple[int, ...]) -> Tally:
-    """Right and total in each cell of a table of this shape; a cell of -1 counts nowhere."""
+    """Right and total in each cell of a table of this shape; a cell of -1 is not counted."""
     known = cells >= 0
     right, total = (
         torch.bincount(cells[rows], minlength=math.prod(shape)).view(shape)
@@ -174,22 +185,24 @@ def count_cells(correct: Tensor, cells: Tensor, shape: tuple[int, ...]) -> Tally
 
 
 def cue_scalars(tally: Tally, names: Sequence[str]) -> dict[str, Tensor]:
-    r"""How often a model trained where all cues agree follows each where they differ.
+    r"""How often a model follows each cue if cues conflict, after training on agreeing cues.
 
     .. math:: \mathrm{acc}_k = \frac1N \sum_i 1[\hat y_i = c_{ik}]
 
+    with :math:`c_{ik}` the class that cue k of image i indicates, over N images with a conflict.
+
     Source: Scimeca et al., "Which Shortcut Cues Will DNNs Choose? A Study from the Parameter-Space
-    Perspective", ICLR 2022 (WCST-ML; its code was not at hand).
+    Perspective", ICLR 2022 (WCST-ML; its code was not available).
 
     Args:
-        tally: ``(K, L)`` as :func:`cue_tally` returns it.
-        names: of the K cues.
+        tally: two ``(K, L)`` tensors, as :func:`cue_tally` returns them.
+        names: names of the K cues.
 
     Returns:
-        float64 scalars: ``cue/NAME`` in [0, 1], the share of answers that follow a cue, and
-        ``cue_balanced/NAME``, the mean over that cue's values, which does not depend on how common
-        they are; ``preferred_cue``, the position of the greatest; ``chance`` = 1/L. NaN where no
-        image was counted.
+        float64 scalars. ``cue/NAME`` in [0, 1] is the share of answers that follow a cue.
+        ``cue_balanced/NAME`` is the mean of that share over the cue's values, so it does not depend
+        on how common they are. ``preferred_cue`` is the position of the greatest ``cue/NAME``.
+        ``chance`` is 1/L. NaN if no image was counted.
     """
     pooled = accuracy(tally.correct.sum(dim=1), tally.total.sum(dim=1))
     balanced = [mean_accuracy(row) for row in accuracy(*tally)]
@@ -205,18 +218,17 @@ def cue_scalars(tally: Tally, names: Sequence[str]) -> dict[str, Tensor]:
 
 
 def cell_balanced_cues(response: Tensor, cues: Tensor) -> Tensor:
-    """How often each cue is followed, averaged over the combinations of cue values that occur, each
-    counting the same.
+    """How often each cue is followed: the unweighted mean over the combinations of cue values.
 
-    What the paper reports; equal to ``cue/NAME`` of :func:`cue_scalars` where every combination is
-    equally common.
+    The paper of :func:`cue_scalars` reports these numbers. They equal ``cue/NAME`` there if all
+    combinations are equally common.
 
     Args:
         response: ``(N,)`` integer answers.
         cues: ``(N, K)`` int64 value of each cue; images whose cues all agree are left out.
 
     Returns:
-        ``(K,)`` float64 in [0, 1]; NaN without an image.
+        ``(K,)`` float64 in [0, 1], over the combinations that occur; NaN without an image.
     """
     apart = (cues != cues[:, :1]).any(dim=1)
     cells, place = torch.unique(cues[apart], dim=0, return_inverse=True)

@@ -1,10 +1,10 @@
-"""The families of shortcuts, contexts and backgrounds. Pure Python."""
+"""The families of shortcuts, context, background, and place and size. Pure Python."""
 
 from debias.metrics.descriptions import Family, numbers
 
 SHORTCUTS = Family(
     "Target or shortcut",
-    "What the model follows where target and shortcut lead to different classes.",
+    "Whether the model follows the target or the shortcut if they lead to different classes.",
     numbers("shortcuts", "shortcuts"),
     headlines=("target_preference", "target_fraction", "shortcut_fraction"),
     needs=("bias", "aligned", "one label"),
@@ -12,8 +12,8 @@ SHORTCUTS = Family(
 
 CONTEXT = Family(
     "Context",
-    "Whether the model finds a label without what it is usually seen with; over the pairs of "
-    "labels that need each other most, chosen on the validation split.",
+    "Whether the model finds a label without its usual context. It averages over pairs of label "
+    "and context, chosen on the validation split.",
     numbers("shortcuts", "context"),
     headlines=("contextual_bias", "context_gap"),
     needs=("labels", "scores", "elsewhere"),
@@ -21,7 +21,7 @@ CONTEXT = Family(
 
 BACKGROUND = Family(
     "Background",
-    "What accuracy is left when foregrounds are pasted on other backgrounds.",
+    "Accuracy on foregrounds that are pasted on other backgrounds.",
     numbers("shortcuts", "background"),
     headlines=("background_robustness", "background_gap"),
     needs=("run", "masks"),
@@ -30,7 +30,7 @@ BACKGROUND = Family(
 
 PLACEMENT = Family(
     "Place and size",
-    "What accuracy is left when foregrounds are moved, shrunk or enlarged.",
+    "Accuracy on foregrounds that are moved, shrunk or enlarged.",
     numbers("shortcuts", "placement"),
     headlines=("centre_bias", "size_bias/0.5", "size_bias/2"),
     needs=("run", "masks"),

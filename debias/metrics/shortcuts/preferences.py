@@ -1,4 +1,4 @@
-"""How much accuracy goes with the background or with shortcuts, and what answers follow."""
+"""How accuracy depends on the background and on shortcuts, and whether predictions follow them."""
 
 from collections.abc import Sequence
 
@@ -12,23 +12,23 @@ from debias.metrics.shortcuts.cues import count_cells, count_conflicts, shape_bi
 from debias.metrics.shortcuts.recombination import background_gap
 from debias.types import Groups
 
-#: The two variants of ImageNet-9 that the gap compares.
+#: The two variants of ImageNet-9 that ``background_gap`` compares.
 SAME_CLASS, ANY_CLASS = "mixed_same", "mixed_rand"
 
 
 def variant_scalars(tally: Tally, names: Sequence[str]) -> dict[str, Tensor]:
-    """Accuracy on each variant, and the gap between backgrounds of the same and any class.
+    """Accuracy on each variant of a data set, and the gap between same-class and any backgrounds.
 
     Source: Xiao et al., "Noise or Signal: The Role of Image Backgrounds in Object Recognition",
     ICLR 2021; reference code MadryLab/backgrounds_challenge.
 
     Args:
         tally: two ``(V,)`` int64 tensors, right and total on each variant.
-        names: of the V variants.
+        names: names of the V variants.
 
     Returns:
-        float64 scalars ``accuracy/NAME`` and, if "mixed_same" and "mixed_rand" are among the names,
-        ``background_gap``, ideally 0; NaN where a variant was not seen.
+        float64 scalars ``accuracy/NAME``. If "mixed_same" and "mixed_rand" are among the names,
+        also ``background_gap``, ideally 0. NaN for a variant without images.
     """
     accuracies = dict(zip(names, accuracy(*tally), strict=True))
     scalars = {f"accuracy/{name}": value for name, value in accuracies.items()}
@@ -38,31 +38,34 @@ def variant_scalars(tally: Tally, names: Sequence[str]) -> dict[str, Tensor]:
 
 
 def challenge_accuracy(tally: Tally) -> Tensor:
-    """Share of the foregrounds that no background fools the model about.
+    """Share of the foregrounds that the model classifies correctly on every background.
 
     Source: Xiao et al., ICLR 2021 (Background Challenge; a ResNet-50 reaches 0.223).
 
     Args:
-        tally: two ``(F,)`` int64 tensors: on how many backgrounds each foreground was recognised,
-            of how many.
+        tally: two ``(F,)`` int64 tensors: the number of backgrounds on which each foreground was
+            classified correctly, and the number of its backgrounds.
 
     Returns:
-        Scalar float64 in [0, 1], ideally 1; a foreground without a background is left out, NaN if
+        Scalar float64 in [0, 1], ideally 1. A foreground without a background is left out; NaN if
         all are.
 
     Example:
         >>> challenge_accuracy(Tally(torch.tensor([3, 2, 0]), torch.tensor([3, 3, 0]))).item()
         0.5
     """
-    seen = tally.total > 0
-    return accuracy((seen & (tally.correct == tally.total)).sum(), seen.sum())
+    tested = tally.total > 0
+    return accuracy((tested & (tally.correct == tally.total)).sum(), tested.sum())
 
 
 def shortcut_cells(conflicting: Tensor) -> Tensor:
-    """Cell in [0, 2^K) of each ``(N, K)`` row that says which shortcuts mislead (1) or not (0); -1
-    if one is unknown.
+    """Index of the cell of each image, by which of K shortcuts mislead: ``(N,)`` in [0, 2^K).
 
-    The first shortcut is the slowest digit, so that the counts of all cells fold into ``(2,) * K``.
+    The first shortcut is the most significant digit, so counts by cell reshape to ``(2,) * K``.
+
+    Args:
+        conflicting: ``(N, K)`` integer: 1 for a shortcut that misleads, 0 for one that does not, -1
+            where unknown: the index of such a row is -1.
     """
     powers = 2 ** torch.arange(conflicting.shape[1] - 1, -1, -1, device=conflicting.device)
     return torch.where(
@@ -71,15 +74,16 @@ def shortcut_cells(conflicting: Tensor) -> Tensor:
 
 
 def shortcut_tally(correct: Tensor, conflicting: Tensor) -> Tally:
-    """Right and total by which of K shortcuts mislead.
+    """Count images, and those that are right, for each combination of misleading shortcuts.
 
     Args:
-        correct: ``(N,)`` bool.
-        conflicting: ``(N, K)`` int64: 1 where a shortcut points to another class (an uncommon
-            background), 0 where it points to the target, -1 where unknown: such a row is left out.
+        correct: ``(N,)`` bool, whether the prediction is right.
+        conflicting: ``(N, K)`` int64: 1 for a shortcut that points to another class (such as an
+            uncommon background), 0 for one that points to the target, -1 where unknown: such a row
+            is left out.
 
     Returns:
-        Two ``(2,) * K`` int64 tensors, indexed by whether each shortcut misleads.
+        Two ``(2,) * K`` int64 tensors, right and total; index 1 is a shortcut that misleads.
     """
     return count_cells(correct, shortcut_cells(conflicting), (2,) * conflicting.shape[1])
 
@@ -87,33 +91,35 @@ def shortcut_tally(correct: Tensor, conflicting: Tensor) -> Tally:
 def shortcut_scalars(
     tally: Tally, train_frequencies: Tensor, names: Sequence[str]
 ) -> dict[str, Tensor]:
-    r"""Accuracy in distribution, and how much of it is lost when some of the shortcuts mislead.
+    r"""In-distribution accuracy, and the accuracy gap if some of the shortcuts mislead.
 
     .. math:: \mathrm{ID} = \sum_s \pi_s\, \mathrm{acc}_s,
               \qquad \mathrm{gap}_s = \mathrm{acc}_s - \mathrm{ID}
 
-    over the sets s of shortcuts that mislead, with :math:`\pi` their shares of the training data.
+    over the sets s of shortcuts that mislead, with :math:`\mathrm{acc}_s` the accuracy on images of
+    set s, and :math:`\pi_s` the share of the training images in it.
 
     Source: Li et al., "A Whac-A-Mole Dilemma: Shortcuts Come in Multiples Where Mitigating One
-    Amplifies Others", CVPR 2023 (UrbanCars: gaps BG, CoObj and both; from its definitions, the code
-    was not at hand).
+    Amplifies Others", CVPR 2023 (UrbanCars: gaps BG, CoObj and both; from its definitions, since
+    its code was not available).
 
     Args:
         tally: two ``(2,) * K`` int64 tensors, as :func:`shortcut_tally` returns them.
-        train_frequencies: ``(2,) * K`` training images of each cell.
-        names: of the K shortcuts.
+        train_frequencies: ``(2,) * K`` number of training images of each cell.
+        names: names of the K shortcuts.
 
     Returns:
-        float64 scalars ``in_distribution`` in [0, 1] and ``gap/NAME``, ``gap/NAME+NAME``, ...: at
-        most 0 for a model that uses the shortcuts, ideally 0; NaN where a cell was not seen.
+        float64 scalars ``in_distribution`` in [0, 1], and ``gap/NAME``, ``gap/NAME+NAME`` and so
+        on for the shortcuts that mislead. A gap is at most 0 for a model that uses the shortcuts,
+        ideally 0. NaN for a cell without images.
 
     Raises:
-        ValueError: the shapes do not fit the names.
+        ValueError: a table does not have the shape ``(2,) * K`` for K names.
     """
     shape = (2,) * len(names)
     if tally.total.shape != shape or train_frequencies.shape != shape:
         raise InputError(
-            f"{len(names)} shortcuts have counts and frequencies of shape {shape}; got "
+            f"{len(names)} shortcuts need counts and frequencies of shape {shape}; got "
             f"{tuple(tally.total.shape)} and {tuple(train_frequencies.shape)}"
         )
     accuracies = accuracy(*tally).flatten()
@@ -127,7 +133,7 @@ def shortcut_scalars(
 
 
 def bias_classes(groups: Groups) -> Tensor:
-    """``(biases,)`` int64: the class that each bias is a shortcut to; -1 if none or several."""
+    """``(biases,)`` int64: the class to which each bias value is aligned; -1 if none or several."""
     rows = [
         [row for row, bias in groups.aligned if bias == value] for value in range(groups.biases)
     ]
@@ -137,10 +143,10 @@ def bias_classes(groups: Groups) -> Tensor:
 def shortcut_report(
     prediction: Tensor, target: Tensor, bias: Tensor, groups: Groups
 ) -> dict[str, float]:
-    """Whether a model follows the target or the shortcut where the two lead to different classes.
+    """Whether a model follows the target or the shortcut if they lead to different classes.
 
-    The shape bias of any data set whose ``groups.aligned`` says which class a bias value is the
-    shortcut to.
+    This is the shape bias for any data set. ``groups.aligned`` gives the class that each bias value
+    is a shortcut to.
 
     Args:
         prediction: ``(N,)`` integer class.
@@ -149,9 +155,9 @@ def shortcut_report(
         groups: names and numbering of the groups.
 
     Returns:
-        ``target_preference`` in [0, 1], ideally 1; ``target_fraction`` and ``shortcut_fraction`` of
-        the conflicting images. Plain floats, NaN without a conflict; an empty dict when multi-label
-        or without aligned groups.
+        Plain floats: ``target_preference`` in [0, 1], ideally 1, and ``target_fraction`` and
+        ``shortcut_fraction`` of the conflicting images. NaN without conflicting images. An empty
+        dict when multi-label or without aligned groups.
     """
     if groups.multi_label or not groups.aligned:
         return {}
@@ -165,7 +171,7 @@ def shortcut_report(
 
 
 def _subsets(names: Sequence[str]) -> list[str]:
-    """Names of the shortcuts that mislead in each cell, joined; empty if none does."""
+    """Joined names of the shortcuts that mislead in each cell; empty for the cell without any."""
     digits = (format(cell, f"0{len(names)}b") for cell in range(2 ** len(names)))
     return [
         "+".join(name for name, digit in zip(names, row, strict=True) if digit == "1")

@@ -375,7 +375,7 @@ def test_shortcut_gaps_agree_with_a_loop(rows, size):
 
 
 def test_shapes_that_do_not_fit_are_refused():
-    with pytest.raises(ValueError, match=r"2 shortcuts have .* \(2, 2\); got \(2,\)"):
+    with pytest.raises(ValueError, match=r"2 shortcuts need .* \(2, 2\); got \(2,\)"):
         shortcut_scalars(Tally(torch.zeros(2), torch.zeros(2)), torch.zeros(2, 2), ("a", "b"))
 
 
