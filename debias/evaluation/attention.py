@@ -71,7 +71,7 @@ def _predicted(model: nn.Module, image: Tensor) -> Tensor:
 
 
 def check_maps(parts: Parts, *, layer: str | None = None) -> None:
-    """Raise an error if :func:`attention_maps` cannot work; checked with a map of a black image.
+    """Raise an error if :func:`attention_maps` cannot work, by a map of a blank image.
 
     Raises:
         ValueError: images have several labels, the layer's map has no positions or a single one, or
@@ -94,7 +94,7 @@ def check_one_class(parts: Parts) -> None:
 
 
 def check_places(parts: Parts, *, layer: str | None = None) -> None:
-    """Raise an error if the layer's map has a single position; checked with a black image.
+    """Raise an error if the layer's map has a single position, by a map of a blank image.
 
     Raises:
         ValueError: the map has no positions or a single one, or captum is not installed.
@@ -112,7 +112,7 @@ def check_places(parts: Parts, *, layer: str | None = None) -> None:
 def attention_maps(
     parts: Parts, rows: Tensor, *, layer: str | None = None, progress: bool = True
 ) -> Tensor:
-    """Grad-CAM maps of the true classes of some images, resized whole to the evaluation size.
+    """Grad-CAM maps of the true classes of some images, which are resized without cropping.
 
     Args:
         parts: the objects of a run, with the weights that are to be explained.

@@ -156,7 +156,7 @@ def _maps(parts: Parts, batch: Batch) -> Tensor:
 
 
 def maps_missing(parts: Parts) -> str:
-    """Why a model has no Grad-CAM maps, or an empty text if it has; tested with a black image."""
+    """Why a model has no Grad-CAM maps, or an empty text if it has; tested on a blank image."""
     parts.ready()
     try:
         check_places(parts)

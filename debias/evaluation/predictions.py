@@ -93,7 +93,7 @@ def write_predictions(path: Path, examples: Examples, predicted: Predicted) -> N
 
 
 def measure(predictions: Predictions, examples: Examples) -> Settings:
-    """The accuracies of one split for the report, and ``unknown``: its images of unknown bias."""
+    """The accuracies of one split for the report, and ``unknown``, its number of unknown biases."""
     groups = examples.groups
     counts = margin_counts(
         predictions.prediction(groups), predictions.target, predictions.bias, groups

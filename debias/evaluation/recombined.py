@@ -155,7 +155,7 @@ def _recombined(
 def drawn_donors(
     batch: Batch, parts: Parts, importance: Tensor, recombination: Recombination
 ) -> Tensor:
-    """``(N,)`` donor of each sample's background, drawn by the importance of the donor's group.
+    """``(N,)`` index of the sample whose background each sample gets, drawn by group importance.
 
     A donor whose group does not occur in training is drawn only if no other donor is allowed.
     """

@@ -13,7 +13,7 @@ SILHOUETTE_SAMPLES = 5000
 
 
 class Clusters(NamedTuple):
-    """Clusters within classes.
+    """The k-means clusters of each class, and how well they are separated.
 
     Attributes:
         inferred: ``(N,)`` int64 cluster of each sample within its class; 0 is the largest cluster.

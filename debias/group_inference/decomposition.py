@@ -43,7 +43,7 @@ def most_attended(maps: Tensor, quantile: float) -> Tensor:
 
 
 def elbows(losses: Tensor, quantiles: Tensor) -> Tensor:
-    r"""Find the elbow of each curve, from which it rises: Kneedle, as implemented in ``kneed``.
+    r"""Find the elbow of each curve, where it starts to rise, by the Kneedle method of ``kneed``.
 
     .. math:: \hat q_k = \frac{q_k - q_1}{q_K - q_1}, \quad
               \hat\ell_k = \frac{\ell_k - \min \ell}{\max \ell - \min \ell}, \qquad

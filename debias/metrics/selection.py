@@ -90,7 +90,7 @@ def best_epochs(history: Sequence[Mapping[str, float | None]]) -> dict[str, int]
 
 
 def merit(rule: str, value: float | None) -> float:
-    """A rule's scalar with the sign that makes higher better; minus infinity if it is undefined.
+    """A rule's scalar, negated if lower is better; minus infinity if it is undefined.
 
     Example:
         >>> merit("average", 0.25), merit("class_difference", 0.25), merit("average", None)

@@ -76,7 +76,7 @@ LOGISTIC = LogisticAttacker()
 
 
 def share_right(scores: Tensor, bias: Tensor) -> float:
-    """Accuracy of the highest of ``(N, K)`` scores as prediction of the bias; NaN without rows."""
+    """Accuracy of predicting the bias by the highest of ``(N, K)`` scores; NaN without rows."""
     return (scores.argmax(dim=1) == bias).double().mean().item()
 
 

@@ -59,8 +59,8 @@ def feature_leakage(
         attacker: a logistic regression (deterministic given the draw), or one of your own.
 
     Returns:
-        With two bias values, leakage in [1/2, 1], ideal 1/2. The absolute value still adds about
-        ``0.4 / sqrt(n)`` at chance, for n tested rows. With K > 2 values the leakage is the
+        With two bias values, leakage in [1/2, 1], ideal 1/2. At chance, the absolute value adds about
+        ``0.4 / sqrt(n)`` on average, for n tested rows. With K > 2 values the leakage is the
         accuracy itself, in [0, 1], ideal 1 / K. All NaN if fewer than two bias values are known, or
         if no class has at least four rows of every bias value.
 
@@ -121,7 +121,7 @@ def feature_leakage_report(
 
 
 def leakage(accuracy: float, values: int = 2) -> float:
-    """Leakage from an attacker's accuracy; with two bias values, accuracy below 1/2 is mirrored."""
+    """Leakage from an attacker's accuracy; with two bias values, a < 1/2 becomes 1 - a."""
     # of two values, an attacker that is always wrong also identifies the bias; of more, it does not
     return 0.5 + abs(accuracy - 0.5) if values == 2 else accuracy
 

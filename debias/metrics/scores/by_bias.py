@@ -145,7 +145,7 @@ def calibration_scalars(
     """Expected and maximum calibration error, also of each bias value and group; family ``SCORES``.
 
     Args:
-        table: counts of shape ``(rows, biases + 1, bins)``, as ``reliability`` returns them.
+        table: sums of shape ``(rows, biases + 1, bins)``, as ``reliability`` returns them.
         groups: names and numbering of the groups.
         prefix: prefix of every key, for a second convention of confidence.
 

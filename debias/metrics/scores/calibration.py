@@ -33,20 +33,22 @@ def decision_confidence(
     :func:`positive_confidence` is the other convention, for two classes or several labels.
 
     Args:
-        probabilities: in [0, 1]: ``(N, classes)``, or ``(N, L)`` that each label is present.
+        probabilities: ``(N, classes)`` in [0, 1]. With several labels ``(N, L)``, the probability
+            that each is present.
         target: ``(N,)`` integer class, or ``(N, L)`` 0/1 when multi-label.
         groups: names and numbering of the groups.
 
     Returns:
-        Confidence and bool hit, of the shape of ``target``.
+        The confidence, and a bool that is true if the decision was right; both of the shape of
+        ``target``.
     """
     if groups.multi_label:
         return (
             torch.maximum(probabilities, 1 - probabilities),
             (probabilities > 0.5) == target.bool(),
         )
-    confidence, chosen = probabilities.max(dim=1)
-    return confidence, chosen == target
+    confidence, decision = probabilities.max(dim=1)
+    return confidence, decision == target
 
 
 def positive_confidence(
@@ -61,7 +63,8 @@ def positive_confidence(
             labels.
 
     Returns:
-        Confidence and bool hit, of the shape of ``target``.
+        The confidence, and a bool that is true if the positive class is the true one; both of the
+        shape of ``target``.
 
     Raises:
         ValueError: there are three classes or more, so none is positive.
@@ -83,15 +86,15 @@ def reliability(
     A probability on the edge between two bins counts in the upper one, 1 in the last.
 
     Args:
-        confidence: float in [0, 1], of the shape of ``target``.
-        hit: bool, of the shape of ``target``.
+        confidence: float in [0, 1], of the shape of ``target``: the probabilities to count.
+        hit: bool, of the shape of ``target``: whether each predicted event was true.
         target: ``(N,)`` integer class in [0, rows), or ``(N, L)`` 0/1 when multi-label.
         bias: ``(N,)`` integer in [0, biases), or -1 where unknown.
         groups: names and numbering of the groups.
         bins: number of bins, of equal width.
 
     Returns:
-        Counts of shape ``(rows, biases + 1, bins)``; the last bias slot is for samples of unknown
+        Sums of shape ``(rows, biases + 1, bins)``; the last bias slot is for samples of unknown
         bias. Values out of range are clamped instead of checked, since a check would synchronise
         with the device. Check them where the table is used.
     """
