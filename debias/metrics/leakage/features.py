@@ -59,8 +59,8 @@ def feature_leakage(
         attacker: a logistic regression (deterministic given the draw), or one of your own.
 
     Returns:
-        With two bias values, leakage in [1/2, 1], ideal 1/2. At chance, the absolute value adds about
-        ``0.4 / sqrt(n)`` on average, for n tested rows. With K > 2 values the leakage is the
+        With two bias values, leakage in [1/2, 1], ideal 1/2. At chance, the absolute value adds
+        about ``0.4 / sqrt(n)`` on average, for n tested rows. With K > 2 values the leakage is the
         accuracy itself, in [0, 1], ideal 1 / K. All NaN if fewer than two bias values are known, or
         if no class has at least four rows of every bias value.
 
