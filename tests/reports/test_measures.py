@@ -73,7 +73,7 @@ def family(report: dict[str, Any], name: str) -> Any:
 
 def test_page_holds_the_numbers_with_ideal_direction_and_reading() -> None:
     text = Page(html_of(measured_report())).text
-    gap = "How much more often one group is given the outcome than another, deserved or not."
+    gap = "Highest minus lowest selection rate over the bias values, whatever the true labels."
     assert f"Demographic parity gap0.2500lower is better{gap}" in text
     assert "Accuracy ratio–1higher is better" in text
     assert "Amplification, attribute to task-0.0620lower is better" in text
