@@ -18,7 +18,7 @@ def test_list_metrics_tells_every_family_and_key(capsys: pytest.CaptureFixture[s
 def test_numbers_without_ideal_or_direction_name_none(capsys: pytest.CaptureFixture[str]) -> None:
     listing.run("metrics", "*")
     lines = capsys.readouterr().out.splitlines()
-    assert "samples/<bias>: Images. How many images have this bias value." in lines
+    assert "samples/<bias>: Images. Number of images of this bias value." in lines
     assert next(line for line in lines if line.startswith("discovery/error_lift")).endswith(
         "1 is no use. Higher is better."
     )
