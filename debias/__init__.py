@@ -4,7 +4,7 @@ line.
 
 import os
 
-# albumentations asks the network for its newest version when it is imported; nothing here may.
+# on import albumentations looks up its newest version over the network, which must not happen
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 
 __version__ = "0.1.0"

@@ -34,10 +34,11 @@ LISTS = (
 BENCHMARKS = ("waterbirds", "celeba", "biased_mnist")
 MASK_METHODS = ("boxes", "keypoints", "import", "gradcam")
 MASKS = """methods and their options:
-  boxes      source=FILE: CSV path,x,y,width,height, or CUB's bounding_boxes.txt; cut out by GrabCut
-  keypoints  source=FILE: CSV path,x,y, one row per point, or CUB's parts/part_locs.txt;
-             cut out by GrabCut
-  gradcam    threshold=NUMBER target=true|predicted layer=NAME: where a finished run's model looks
+  boxes      source=FILE: CSV path,x,y,width,height, or CUB's bounding_boxes.txt; GrabCut finds the
+             object
+  keypoints  source=FILE: CSV path,x,y, one row per point, or CUB's parts/part_locs.txt; GrabCut
+             finds the object
+  gradcam    threshold=NUMBER target=true|predicted layer=NAME: Grad-CAM of a finished run's model
   import     source=FOLDER of PNG files, or CSV path,mask; threshold=NUMBER: checks existing masks
 for every method: out=FOLDER splits=[train,val,test] overwrite=true, and data.* as in the config
 """
@@ -45,11 +46,11 @@ RUN_CONFIG = "a shipped config (debias list configs), or the path of a YAML file
 
 
 def parser() -> argparse.ArgumentParser:
-    """The arguments of every command. Heavy imports wait until a command runs."""
+    """Build the parser of all commands, without the heavy imports that a command needs to run."""
     top = argparse.ArgumentParser(
         prog="debias",
-        description="Train image classifiers against a known or unknown bias, and judge them by "
-        "their worst group.",
+        description="Train image classifiers against a known or unknown bias, and evaluate them "
+        "by their worst group.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -69,13 +70,14 @@ def _add_single_runs(commands: Any) -> None:
         command = commands.add_parser(name, help=meaning)
         command.add_argument("config", help=RUN_CONFIG)
         _add_overrides(command, "as in seed=1 data.root=PATH")
-    meaning = "every metric of a run, a checkpoint, or anybody's predictions"
+    meaning = "compute every metric of a run, a checkpoint or a file of predictions"
     evaluate = commands.add_parser("evaluate", help=meaning)
     evaluate.add_argument("run", help="a run's folder, a checkpoint, or a CSV file of predictions")
     _add_overrides(evaluate, "as in data.root=PATH measures=fairness,leakage fresh=true")
-    compare = commands.add_parser("compare", help="one table of finished runs, a line per method")
+    meaning = "print one table of finished runs, with one row per method"
+    compare = commands.add_parser("compare", help=meaning)
     compare.add_argument("folders", nargs="+", help="runs, or folders of runs")
-    column = "one more column; may be given repeatedly"
+    column = "add a column; you can repeat this option"
     compare.add_argument(
         "--measure", action="append", default=[], metavar="FAMILY:KEY", help=column
     )
@@ -83,31 +85,31 @@ def _add_single_runs(commands: Any) -> None:
 
 
 def _add_sweep(commands: Any) -> None:
-    meaning = "many runs from one file: list them, run them, read the results"
+    meaning = "plan, run, search or report the runs of one file"
     sweep = commands.add_parser("sweep", help=meaning)
     sweep.add_argument("action", choices=("plan", "run", "search", "report"))
     sweep.add_argument("source", help="the sweep's YAML file; for report, the folder of the sweep")
     _add_overrides(
         sweep,
-        "of every run, as in data.root=PATH; for run, also launcher=local workers=N threads=N "
+        "for every run, as in data.root=PATH; for run, also launcher=local workers=N threads=N "
         "retries=N; for search, also trials=N storage=URL; for report, "
         "format=markdown|latex|csv|html out=FILE",
     )
 
 
 def _add_reproduce(commands: Any) -> None:
-    meaning = "a benchmark's published settings: run them, compare the figures"
+    meaning = "run a benchmark's published settings, and compare the figures"
     reproduce = commands.add_parser("reproduce", help=meaning)
     reproduce.add_argument("benchmark", choices=BENCHMARKS)
     _add_overrides(reproduce, "as in data.root=PATH seeds=[0] out=FOLDER workers=2")
-    names = "settings with commas between them, as in jtt,dfr; all unless given"
+    names = "settings separated by commas, as in jtt,dfr; default: all"
     reproduce.add_argument("--strategies", default="", metavar="NAMES", help=names)
-    price = "print what it would cost, and run nothing"
+    price = "print the expected cost, and run nothing"
     reproduce.add_argument("--dry-run", action="store_true", help=price)
 
 
 def _add_preparations(commands: Any) -> None:
-    meaning = "groups from a finished run's predictions, to train on"
+    meaning = "infer groups from a finished run's predictions, to train on"
     groups = commands.add_parser("infer-groups", help=meaning)
     groups.add_argument("run", help="a run's folder")
     _add_overrides(
@@ -117,17 +119,17 @@ def _add_preparations(commands: Any) -> None:
     )
     masks = commands.add_parser(
         "masks",
-        help="make foreground masks where a data set has none",
+        help="make foreground masks for a data set without masks",
         epilog=MASKS,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     masks.add_argument("method", choices=MASK_METHODS)
-    source = "whose data gets masks: a config; for gradcam, a finished run's folder"
+    source = "the config whose images get masks; for gradcam, a finished run's folder"
     masks.add_argument("config", help=source)
     _add_overrides(masks, "as in out=FOLDER source=FILE data.root=PATH")
-    listing = commands.add_parser("list", help="say what there is, and what it needs")
+    listing = commands.add_parser("list", help="list methods, data sets, models and configs")
     listing.add_argument("what", choices=LISTS)
-    pattern = "of models or strategies: a pattern such as 'resnet*'"
+    pattern = "for models or strategies: a pattern such as 'resnet*'"
     listing.add_argument("pattern", nargs="?", default="*", help=pattern)
 
 
@@ -137,7 +139,7 @@ def _add_overrides(command: argparse.ArgumentParser, examples: str) -> None:
 
 def _parse(arguments: Sequence[str] | None) -> dict[str, Any]:
     options, rest = parser().parse_known_args(arguments)
-    # until Python 3.13, argparse gives up on the key=value that stand behind an option
+    # before Python 3.13, argparse does not accept key=value arguments after an option
     if rest and (not hasattr(options, "overrides") or any(text.startswith("-") for text in rest)):
         parser().error(f"unrecognized arguments: {' '.join(rest)}")
     return vars(options) | ({"overrides": [*options.overrides, *rest]} if rest else {})
@@ -148,19 +150,19 @@ def _show_warning(message: Warning | str, *place: object) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command.
+    """Run one command, and return the exit code of the process.
 
-    An error that a user can mend is one line on standard error and exit code 2; Ctrl-C is one line
-    and 130. A warning is one line on standard error too.
+    A user's mistake prints one line on standard error and returns 2. Ctrl-C prints one line and
+    returns 130. A warning prints one line on standard error.
     """
     options = _parse(arguments)
-    # not the format of warnings, which Lightning replaces when it is imported
+    # warnings.formatwarning would not do: Lightning replaces it when it is imported
     show = warnings.showwarning
     warnings.showwarning = _show_warning  # type: ignore[assignment]
     try:
         name = options.pop("command").replace("-", "_")
         importlib.import_module(f"debias.commands.{name}").run(**options)
-    except BrokenPipeError:  # the reader of our output has seen enough
+    except BrokenPipeError:  # the program that reads our output has ended, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except (ValueError, OSError) as error:
         line = told(error)

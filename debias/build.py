@@ -1,4 +1,4 @@
-"""A config to the objects of a run."""
+"""Builds the objects of a run from its config."""
 
 from functools import partial
 from pathlib import Path
@@ -28,15 +28,17 @@ from debias.types import Groups
 
 
 def build(config: Config, partition: Partition | None = None) -> Parts:
-    """Build everything a run needs, and check it: nothing is trained; only drawn data is written.
+    """Build and check all objects of a run, without training.
+
+    No file is written, except the images of a data set that debias draws itself.
 
     Args:
-        config: of the run.
-        partition: what was inferred, in place of ``groups.file``, which records it.
+        config: the settings of the run.
+        partition: inferred groups in memory, used in place of ``groups.file``.
 
     Raises:
-        ValueError: whatever is wrong with the config or the data; the message names the thing, the
-            value, the remedy.
+        ValueError: the config or the data have a mistake; the message names it, its value and the
+            remedy.
     """
     check_numbers(config)
     chosen = components.choose(config)
@@ -66,14 +68,16 @@ def build(config: Config, partition: Partition | None = None) -> Parts:
 
 
 def _check_data(chosen: Chosen, examples: Examples, seen: Examples) -> None:
-    """Refuse data without what the components need, as they are and as training sees them."""
+    """Raise an error if the data lack labels or masks that a component needs.
+
+    Both are checked: the data set as it was read, and ``seen``, its form with inferred groups.
+    """
     for kind, name, make, _ in (chosen.strategy, chosen.sampler):
-        # true labels would be read in place of inferred ones, and nobody would notice
+        # without this check, true labels would silently be read in place of inferred ones
         if seen is examples and components.INFERRED in components.needs(make):
             raise InputError(
-                f"{kind}.name={name} reads inferred groups, and none stand in for the labels of "
-                "training: set groups.file to a CSV of `debias infer-groups`, or take a recipe "
-                "that infers them"
+                f"{kind}.name={name} needs inferred groups, and the training split has none: set "
+                "groups.file to a CSV of `debias infer-groups`, or use a recipe that infers groups"
             )
     check_examples(examples, require=chosen.requires if seen is examples else ())
     # a strategy that reads inferred groups needs one for every training image
@@ -83,23 +87,24 @@ def _check_data(chosen: Chosen, examples: Examples, seen: Examples) -> None:
 
 def _model(chosen: Chosen, groups: Groups) -> Classifier:
     model: Classifier = chosen.model({"outputs": chosen.strategy.make.model_outputs(groups)})
-    # a no-op for what is computed; depthwise networks train up to twice as fast on CPUs, bfloat16
-    # ones on GPUs
-    convert: Any = model.to  # whose types know this argument in some releases of torch only
+    # same results, but depthwise networks train up to twice as fast on CPUs, and so do bfloat16
+    # networks on GPUs
+    convert: Any = model.to  # some releases of torch do not declare the type of this argument
     convert(memory_format=torch.channels_last)
     return model
 
 
 def facts_of(examples: Examples, seed: int, partition: Partition | None = None) -> Settings:
-    """What components may ask for by name: facts of the training split, and of the run.
+    """Facts of the training split and of the run, which components name as positional arguments.
 
-    Strategies and augmentations may ask for four more: the "model", an "image" batch of one, from
-    which shapes inside it are read, and the "mean" and "std" of the normalisation.
+    Strategies and augmentations may name four more facts: the "model", an "image" batch of one
+    image, with which the shapes inside the model are found, and the "mean" and "std" of the
+    normalisation.
 
     Args:
-        examples: the data set as training sees it.
-        seed: of the run.
-        partition: what stands in for the bias attribute of some splits, if anything does.
+        examples: the data set with the bias values that training sees.
+        seed: seed of the run.
+        partition: inferred values that replace the bias labels of some splits, or ``None``.
     """
     train = examples.rows("train")
     groups = examples.groups
@@ -125,32 +130,32 @@ def facts_of(examples: Examples, seed: int, partition: Partition | None = None) 
 
 
 def resolve_accelerator(accelerator: str, devices: int = 1) -> str:
-    """What to compute on: "auto" is the best that is there.
+    """The accelerator to compute on; "auto" is the first available of cuda, mps and cpu.
 
     Raises:
-        ValueError: it is unknown or not there, or has fewer devices than asked for.
+        ValueError: ``accelerator`` is unknown, or this machine has fewer than ``devices`` of it.
     """
-    there = {
+    available = {
         "cuda": torch.cuda.device_count(),
         "mps": int(torch.backends.mps.is_available()),
         "cpu": devices,
     }
     if accelerator == "auto":
-        accelerator = next(name for name, count in there.items() if count)
-    elif accelerator not in there:
+        accelerator = next(name for name, count in available.items() if count)
+    elif accelerator not in available:
         raise InputError(
-            f"unknown accelerator {accelerator!r}; {near(accelerator, ['auto', *there])}"
+            f"unknown accelerator {accelerator!r}; {near(accelerator, ['auto', *available])}"
         )
-    if there[accelerator] < devices:
+    if available[accelerator] < devices:
         raise InputError(
-            f"accelerator={accelerator} has {there[accelerator]} devices here, and "
-            f"devices={devices}: ask for fewer"
+            f"accelerator={accelerator} has {available[accelerator]} devices on this machine; got "
+            f"devices={devices}: set fewer devices, or another accelerator"
         )
     return accelerator
 
 
 def cache_folder(config: Config) -> Path | None:
-    """Folder of the decoded images, or ``None`` where the config wants none."""
+    """Folder of the cache of decoded images, or ``None`` if the config switches the cache off."""
     if not config.cache:
         return None
     return Path(config.cache_dir) if config.cache_dir else Path(config.out) / "cache"
@@ -167,7 +172,7 @@ def _module(
         if player not in players:
             raise InputError(f"the strategy has no player {player!r}; {near(player, players)}")
     for player, parameters in players.items():
-        scheduler(optimizer(player, parameters))  # a mistake in their options is found now
+        scheduler(optimizer(player, parameters))  # finds mistakes in their options before training
     frequencies = validation.frequencies("train")
     return DebiasModule(
         model,

@@ -1,4 +1,4 @@
-"""What is refused before training starts, because no single component would refuse it."""
+"""Checks before training, for mistakes in a run that no single component can see."""
 
 import math
 import warnings
@@ -18,22 +18,23 @@ from debias.models.layers import evaluating
 from debias.training.module import DebiasModule
 from debias.types import Groups
 
-#: The share of draws that may fall on other classes or groups than the data has, beside what chance
-#: explains.
-MOVED = 0.1
+#: Largest distance (total variation) between the class or group shares of the batches and of the
+#: data that gives no warning, beyond what chance explains.
+LARGEST_SHIFT = 0.1
 
-#: Draws for each class or group, from which its share is known to a few percent.
-ENOUGH = 400
+#: Draws per class or group, enough to estimate its share to a few percent.
+DRAWS = 400
 
-#: What training and prediction can both compute in.
+#: Values of ``precision`` that both training and prediction support.
 PRECISIONS = ("auto", "32-true", "bf16-mixed")
 
 
 def check_numbers(config: Config) -> None:
-    """Refuse the values that no component would refuse by itself.
+    """Check the settings that belong to no component, such as ``epochs``, ``seed`` and ``select``.
 
     Raises:
-        ValueError: naming the key, the value and what it must be.
+        ValueError: a number is out of range, or ``precision`` or ``select`` is unknown; the message
+            names the key, its value and the allowed values.
     """
     sizes = {key: getattr(config, key) for key in ("epochs", "batch_size", "eval_batch_size")}
     sizes = {key: size for key, size in sizes.items() if size is not None}
@@ -57,11 +58,13 @@ def check_numbers(config: Config) -> None:
 
 
 def check_selection(config: Config, examples: Examples) -> None:
-    """Refuse a selection rule that reads group labels where the validation split has none; warn
-    where it lacks a group.
+    """Check that the validation split has the bias labels that the selection rule reads.
+
+    A warning names the groups without a validation image.
 
     Raises:
-        ValueError: naming the rules that need none.
+        ValueError: the rule reads bias labels, and no validation image has one; the message names
+            the rules that need none.
     """
     counts = examples.frequencies("val")
     rule = chosen_rule(config.select, labelled=bool(counts.any()))
@@ -70,25 +73,26 @@ def check_selection(config: Config, examples: Examples) -> None:
     if not bool(counts.any()):
         others = " or ".join(f"select={rule}" for rule in RULES if rule not in GROUP_RULES)
         raise InputError(
-            f"select={rule} needs bias labels in validation, and {examples.source} has none there: "
-            f"{others}"
+            f"select={rule} needs bias labels in the validation split, and {examples.source} has "
+            f"none there: use {others}"
         )
     empty = fewer(examples.groups.names, counts)
     warnings.warn(
-        f"no validation image in {', '.join(empty)}: select={rule} cannot see it", stacklevel=2
+        f"no validation image in {', '.join(empty)}: select={rule} ignores this group", stacklevel=2
     )
 
 
 def warn_of_prior(config: Config, module: DebiasModule, order: Order, facts: Section) -> None:
-    """Warn of a strategy that corrects for frequencies which its batches do not have.
+    """Warn if a strategy corrects for training frequencies that its batches do not have.
 
-    What balances them corrects for the same: together they turn a shortcut round.
+    A balancing sampler or augmentation corrects for the same frequencies. Both together
+    over-correct: the model then learns the opposite shortcut.
 
     Args:
-        config: of the run.
-        module: with its strategy and augmentation.
-        order: which training samples an epoch visits.
-        facts: of the training split, with the "group" and the class "row" of each sample.
+        config: the settings of the run.
+        module: the module with the strategy and the augmentation.
+        order: the training samples that an epoch visits.
+        facts: facts of the training split, with the "group" and the class "row" of each sample.
     """
     prior, groups = module.strategy.corrects_prior, facts["groups"]
     if not prior:
@@ -96,25 +100,28 @@ def warn_of_prior(config: Config, module: DebiasModule, order: Order, facts: Sec
     by_class, by_group = (facts["row"], groups.rows), (facts["group"], groups.count)
     cell, cells = by_class if prior == "class" else by_group
     generator = seeded_generator(config.seed)
-    draws = [order.draw(generator) for _ in range(math.ceil(ENOUGH * cells / max(len(order), 1)))]
+    draws = [order.draw(generator) for _ in range(math.ceil(DRAWS * cells / max(len(order), 1)))]
     seen = (cell, cell[torch.cat(draws)])
     shares = [_shares(samples, cells, groups, prior) for samples in seen]
-    # of the rows that an order of a part of the data has chosen
+    # an order may have chosen a random part of the data, whose shares differ by chance
     chance = math.sqrt(cells / len(order)) / 2
-    moved = prior != "class" and module.augment.moves_bias
-    if moved or float((shares[0] - shares[1]).abs().sum()) / 2 > MOVED + chance:
-        kind = "augment" if moved else "sampler"
+    augmented = prior != "class" and module.augment.moves_bias
+    if augmented or float((shares[0] - shares[1]).abs().sum()) / 2 > LARGEST_SHIFT + chance:
+        kind = "augment" if augmented else "sampler"
         by = f"{kind}.name={getattr(config, kind)['name']}"
         warnings.warn(
             f"strategy.name={config.strategy['name']} corrects for how often the training data has "
-            f"each {prior}, and {by} changes that in its batches: both together correct twice, and "
-            "may turn a shortcut round; take one of them",
+            f"each {prior}, and {by} changes that in its batches: both together over-correct, and "
+            "may teach the opposite shortcut; use one of them",
             stacklevel=2,
         )
 
 
 def _shares(cell: Tensor, cells: int, groups: Groups, prior: str) -> Tensor:
-    """``(cells,)`` shares of classes or groups; of "class given bias", each bias counts alike."""
+    """``(cells,)`` share of the samples in each class or group.
+
+    For the prior "class given bias", every bias value has the same total share.
+    """
     counts = torch.bincount(cell[cell >= 0], minlength=cells).double()
     if prior != "class given bias":
         return counts / counts.sum()
@@ -123,19 +130,19 @@ def _shares(cell: Tensor, cells: int, groups: Groups, prior: str) -> Tensor:
 
 
 def check_batches(config: Config, module: DebiasModule, samples: int, image: Tensor) -> None:
-    """Refuse a batch of one image where a batch normalisation has one value per channel.
+    """Check that no batch normalisation trains on a single value per channel, which it cannot.
 
-    Such a layer cannot train on one value. A last batch of one image is left out; only a run of one
-    image per process has no other batch.
+    This can happen only in a batch of one image: with ``batch_size=1``, or if an epoch has one
+    image per process. Otherwise training leaves out a last batch of one image.
 
     Args:
-        config: of the run.
-        module: with its model.
-        samples: that an epoch visits.
-        image: ``(1, 3, H, W)`` of the size that the model is trained on.
+        config: the settings of the run.
+        module: the module with the model.
+        samples: number of samples that an epoch visits.
+        image: ``(1, 3, H, W)`` image of the size that the model is trained on.
 
     Raises:
-        InputError: naming the batch size, or the number of images.
+        InputError: a batch of one image gives such a layer one value per channel.
     """
     each = math.ceil(samples / config.devices)
     if min(config.batch_size, each) > 1 or not _normalises_one_value(module.model, image):
@@ -153,11 +160,11 @@ def check_batches(config: Config, module: DebiasModule, samples: int, image: Ten
 
 @torch.no_grad()
 def _normalises_one_value(model: nn.Module, image: Tensor) -> bool:
-    """Whether a layer that normalises by its batch sees one value per channel of an image."""
+    """Whether some batch normalisation in training mode gets one value per channel of ``image``."""
     sizes: list[int] = []
 
     def look(layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        """Note how many values of each channel there are."""
+        """Record the number of values per channel that the layer gets."""
         sizes.append(inputs[0].numel() // inputs[0].shape[1])
 
     layers = [
@@ -172,15 +179,15 @@ def _normalises_one_value(model: nn.Module, image: Tensor) -> bool:
 
 
 def check_turns(config: Config, module: DebiasModule, samples: int) -> None:
-    """Refuse a run that ends before a player of its strategy has moved at all.
+    """Check that the strategy updates each of its players at least once in the run.
 
     Args:
-        config: of the run.
-        module: with its players.
-        samples: that an epoch visits.
+        config: the settings of the run.
+        module: the module with the strategy and its players.
+        samples: number of samples that an epoch visits.
 
     Raises:
-        ValueError: naming the players, and the steps of the run.
+        ValueError: a player is never updated; the message names it and the number of steps.
     """
     steps = config.epochs * math.ceil(samples / (config.batch_size * config.devices))
     waiting = set(module.players)
@@ -189,7 +196,7 @@ def check_turns(config: Config, module: DebiasModule, samples: int) -> None:
         if not waiting:
             return
     raise InputError(
-        f"this run has {steps} steps, and in none of them the strategy lets "
-        f"{' or '.join(sorted(waiting))} move: train for more epochs, or shorten the strategy's "
-        "warm-up (its options count in steps)"
+        f"this run has {steps} steps, and the strategy updates {' or '.join(sorted(waiting))} in "
+        "none of them: train for more epochs, or shorten the strategy's warm-up (its options count "
+        "steps)"
     )

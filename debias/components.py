@@ -1,8 +1,8 @@
-"""Names to components: the only place that compares a component's name, and a few explicit tables.
+"""Finds components by name: the class or function that a config section names, and its options.
 
-Each entry is "module:object", imported when it is asked for, so that listing names loads nothing. A
-component's positional arguments are facts of the data or the model, given here by name; its
-keyword-only arguments are its options.
+The tables hold texts "module:object". An object is imported only when it is used, so that listing
+the names is fast. A component's positional arguments are facts of the data or the model, passed
+here by name. Its keyword-only arguments are its options. No other module compares component names.
 """
 
 from __future__ import annotations
@@ -38,19 +38,20 @@ TABLES: dict[str, dict[str, str]] = {
 }
 
 MODEL = "debias.models.classifier:timm_classifier"
-#: What a requirement is called where a method says what it reads.
+#: The text that :func:`reads` returns for each requirement.
 _READ = {"bias": "train labels", "some bias": "some train labels", "mask": "masks"}
-#: What is needed where a partition must stand in for the bias labels.
+#: The requirement of components that read inferred groups in place of bias labels.
 INFERRED = "inferred groups"
-#: What the facts that a component asks for need of the training data.
+#: The requirement on the training data that each of these facts implies.
 _NEEDED = {"group": "bias", "bias": "bias"}
 _NEEDED |= dict.fromkeys(("partition", "chosen", "partition_by_row"), INFERRED)
 
 
 class Component(NamedTuple):
-    """What a section of a config names: a class or function, with its checked options.
+    """The class or function that a config section names, with its checked options.
 
-    Call it with the facts that its positional arguments may ask for, by name.
+    A call with all facts by name builds the object. Only the facts that the positional arguments
+    name are passed on.
     """
 
     kind: str
@@ -59,12 +60,12 @@ class Component(NamedTuple):
     options: Settings
 
     def __call__(self, facts: Section) -> Any:
-        """The object of these facts and options."""
-        return self.make(*(facts[name] for name in _asked(self.make)), **self.options)
+        """Build the object from these facts and the component's options."""
+        return self.make(*(facts[name] for name in _fact_names(self.make)), **self.options)
 
 
 class Chosen(NamedTuple):
-    """The components of a config, each found once. ``players`` are optimisers of single players."""
+    """The components that a config names. ``players`` has the optimisers set for single players."""
 
     data: Component
     preprocessing: Component
@@ -78,7 +79,7 @@ class Chosen(NamedTuple):
 
     @property
     def requires(self) -> tuple[str, ...]:
-        """What the training data must have for strategy, sampler and augmentation."""
+        """What strategy, sampler and augmentation require of the training data, such as "bias"."""
         return needs(self.strategy.make, self.sampler.make, self.augment.make)
 
 
@@ -90,30 +91,30 @@ def choose(config: Config) -> Chosen:
             strategy.
     """
     sections = {kind: getattr(config, kind) for kind in Chosen._fields[:-1]}
-    found = {kind: component(kind, section) for kind, section in sections.items()}
+    named = {kind: component(kind, section) for kind, section in sections.items()}
     players = {
         player: component("optimizer", _player_section(player, own, config.optimizer))
         for player, own in config.players.items()
     }
     check_batch_size(config)
-    return Chosen(**found, players=players)
+    return Chosen(**named, players=players)
 
 
 def _player_section(player: str, own: Any, optimizer: Section) -> Settings:
     if not isinstance(own, dict):
         raise InputError(
-            f"players.{player} is a section: write its keys, as in players.{player}.lr=1e-3; got "
-            f"{own}"
+            f"players.{player} must be a section; got {own}: write its keys, as in "
+            f"players.{player}.lr=1e-3"
         )
     same = own.get("name", optimizer["name"]) == optimizer["name"]
     return {**(optimizer if same else {}), **own}
 
 
 def check_batch_size(config: Config) -> None:
-    """Refuse batches that are too small for the config's strategy.
+    """Check that ``batch_size`` is large enough for the config's strategy.
 
     Raises:
-        ValueError: naming both sizes.
+        ValueError: ``batch_size`` is below the ``smallest_batch`` of the strategy.
     """
     name = config.strategy["name"]
     needed = find("strategy", name).smallest_batch
@@ -124,10 +125,10 @@ def check_batch_size(config: Config) -> None:
 
 
 def find(kind: str, name: str) -> Any:
-    """The class or function of one kind that has a name.
+    """The class or function with a name, such as "group_dro" of the kind "strategy".
 
     Raises:
-        ValueError: there is none; the message names the nearest.
+        ValueError: the kind has no such name; the message lists valid names.
     """
     table = TABLES[kind]
     if not isinstance(name, str) or name not in table:
@@ -155,10 +156,10 @@ def component(kind: str, section: Section) -> Component:
 
 
 def construct(kind: str, section: Section, facts: Section) -> Any:
-    """Build what a config section names; see :func:`component` and :class:`Component`.
+    """Build the object that a config section names; see :func:`component`, :class:`Component`.
 
     Raises:
-        ValueError: an unknown name or option, a wrong type, or whatever the component refuses.
+        ValueError: an unknown name or option, a wrong type, or a value that the component refuses.
     """
     return component(kind, section)(facts)
 
@@ -169,31 +170,34 @@ def call(
     options: Section,
     facts: Section,
 ) -> Any:
-    """Call any function with checked options and the facts that its positional arguments name."""
+    """Call a function with the options, after a check, and the facts that its arguments name."""
     return Component(section, "", component, check_options(component, section, options))(facts)
 
 
 def needs(*makes: Any) -> tuple[str, ...]:
-    """What components need of the training data: what classes require, and their facts need."""
-    found: list[str] = []
+    """What components require of the training data, such as "bias", each once.
+
+    A class names requirements in ``requires``. Some facts among its arguments imply others.
+    """
+    required: list[str] = []
     for make in makes:
-        found += getattr(make, "requires", ())
-        found += [_NEEDED[fact] for fact in _asked(make) if fact in _NEEDED]
-    return tuple(dict.fromkeys(found))
+        required += getattr(make, "requires", ())
+        required += [_NEEDED[fact] for fact in _fact_names(make) if fact in _NEEDED]
+    return tuple(dict.fromkeys(required))
 
 
 def requirements(config: Config) -> tuple[str, ...]:
-    """What the training data must have for the strategy, sampler and augmentation of a config."""
+    """What strategy, sampler and augmentation of a config require of the training data."""
     kinds = ("strategy", "sampler", "augment")
     return needs(*(find(kind, getattr(config, kind)["name"]) for kind in kinds))
 
 
 def reads(kind: str, name: str) -> tuple[str, ...]:
-    """What a method reads beside images and classes, at its default options.
+    """The bias labels and masks that a method reads, at its default options.
 
     Returns:
-        Some of "train labels", "some train labels" and "val labels", of the bias attribute, and
-        "masks".
+        Some of "train labels", "some train labels", "val labels" and "masks". The labels are bias
+        labels.
     """
     if kind == "recipe":
         return tuple(f"{split} labels" for split in find(kind, name)().reads)
@@ -201,12 +205,12 @@ def reads(kind: str, name: str) -> tuple[str, ...]:
 
 
 def infers(kind: str, name: str) -> tuple[str, ...]:
-    """Splits whose groups a recipe infers by itself; none for other kinds."""
+    """Splits whose groups a recipe infers; empty for the other kinds of components."""
     return tuple(find(kind, name)().infers) if kind == "recipe" else ()
 
 
 def check_options(component: Callable[..., Any], section: str, options: Section) -> Settings:
-    """Options as the keyword-only arguments of a component want them: known names, right types.
+    """Check options against a component's keyword-only arguments, and convert their types.
 
     Raises:
         ValueError: an unknown option, with the nearest valid one; a wrong type; a missing option
@@ -232,19 +236,19 @@ def check_options(component: Callable[..., Any], section: str, options: Section)
 
 
 def options(component: Callable[..., Any]) -> Settings:
-    """The options of a component and their defaults, ``inspect.Parameter.empty`` for none."""
+    """The default of each option of a component; ``inspect.Parameter.empty`` if it has none."""
     defaults = {item.name: item.default for item in _keyword_only(component)}
     return {name: list(v) if isinstance(v, tuple) else v for name, v in defaults.items()}
 
 
 def imported(place: str) -> Any:
-    """The object that "module:object" names."""
+    """Import the object that a text "module:object" names."""
     module, _, attribute = place.partition(":")
     return getattr(importlib.import_module(module), attribute)
 
 
-def _asked(component: Callable[..., Any]) -> list[str]:
-    """The facts that a component's positional arguments name."""
+def _fact_names(component: Callable[..., Any]) -> list[str]:
+    """Names of a component's positional arguments, which are names of facts."""
     parameters = inspect.signature(component).parameters.values()
     return [item.name for item in parameters if item.kind is item.POSITIONAL_OR_KEYWORD]
 
@@ -264,7 +268,7 @@ def _schema(component: Callable[..., Any]) -> Any:
 
 
 def _plain(hint: Any) -> Any:
-    if get_origin(hint) is tuple:  # omegaconf names no value of a tuple that it cannot convert
+    if get_origin(hint) is tuple:  # omegaconf's error about a tuple does not name the value
         return list[get_args(hint)[0]]  # type: ignore[misc]
     return Union[get_args(hint)] if get_origin(hint) is UnionType else hint  # noqa: UP007 - omegaconf reads no "|"
 

@@ -1,8 +1,8 @@
-"""The config of a run: one schema, YAML files of differences, ``key=value`` overrides on top.
+"""The config of a run: its schema, and how YAML files and ``key=value`` overrides fill it.
 
-Planning needs no torch, so nothing here imports it. The sections that name a component
-(``strategy``, ``sampler``, ...) hold its name and its options; the options are those of the
-component's own signature and are checked by ``build``.
+Nothing here imports torch, so that planning many runs is fast. A section that names a component
+(``strategy``, ``sampler``, ...) holds its name and its options. ``build`` checks the options
+against the signature of the component.
 """
 
 import hashlib
@@ -18,17 +18,18 @@ from debias import merging
 from debias.errors import InputError, near
 from debias.files import write_atomically
 
-#: Where and how a run is executed; none of these changes what it computes, so none is part of its
-#: identity.
+#: Keys that say where and how a run is executed. They do not change its results, so they are not
+#: part of its identity.
 EXECUTION = (
     "name", "out", "cache", "cache_dir", "keep_all", "measures", "workers", "progress",
     "eval_batch_size", "anonymous",
 )  # fmt: skip
 
 
-#: The preprocessing of a config that names none, until its data set is known.
+#: Placeholder for a preprocessing that no file names; the data set then determines it.
 UNNAMED = "unnamed"
-#: The config of a run's last stage, where the run has several; its evaluation is built from it.
+#: File with the config of the last stage, in a run of several stages. Evaluation builds the model
+#: from it.
 LAST_STAGE = "last_stage.yaml"
 
 
@@ -38,7 +39,7 @@ def _component(name: str) -> Any:
 
 @dataclass
 class GroupsFile:
-    """Inferred groups: a CSV ``file`` of ``debias infer-groups``, and the ``splits`` it is for."""
+    """A CSV ``file`` of ``debias infer-groups``, which replaces the bias labels of ``splits``."""
 
     file: Optional[str] = None  # noqa: UP045 - omegaconf 2.3 reads Optional, not "float | None"
     splits: list[str] = field(default_factory=lambda: ["train"])
@@ -49,38 +50,39 @@ class Config:
     """All settings of a run.
 
     Attributes:
-        data: loader and its options (``name``, ``root``, ...).
-        preprocessing: recipe and its options (``name``, ``size``); of ``table`` and ``folder``
-            "resize", unless named.
+        data: name and options (``root``, ...) of the data set.
+        preprocessing: name and options (``size``, ...) of the cropping and resizing. The default is
+            "resize" for the data sets ``table`` and ``folder``.
         model: timm ``name``, ``pretrained``, ``weights``, ``freeze_batch_norm``.
-        strategy: mitigation strategy and its options.
-        sampler: which training rows an epoch visits.
-        augment: what is done to each training batch on the device, before the strategy sees it.
-        optimizer: optimiser of every player, and its options.
-        players: what differs for one player: ``{early: {lr: 1e-2}}``, over ``optimizer``.
-        scheduler: learning-rate schedule, stepped once an epoch.
+        strategy: name and options of the mitigation strategy.
+        sampler: which training images an epoch visits, and how often.
+        augment: change to each training batch, on the device, before the strategy sees it.
+        optimizer: name and options of the optimiser of every player.
+        players: optimiser options of single players, as in ``{early: {lr: 1e-2}}``. They override
+            ``optimizer``.
+        scheduler: learning-rate schedule, stepped once per epoch.
         recipe: the stages of training, and their options.
-        groups: ``{file: CSV of inferred groups, splits: [train, val]}``, in place of these splits'
-            bias labels.
-        epochs: passes over the sampler.
+        groups: ``{file: ..., splits: [train, val]}``. The CSV file of inferred groups replaces the
+            bias labels of these splits.
+        epochs: passes over the order of the sampler.
         batch_size: images per training step and process.
-        eval_batch_size: images per evaluation step; null is ``batch_size``, which needs less memory
-            than training.
-        clip: largest gradient norm of a player, or null.
-        seed: of the initialisation, the order and the augmentation.
-        select: rule that picks the epoch to report, on validation, such as worst_group, or "auto";
-            see docs/metrics.md.
-        precision: "32-true", "bf16-mixed", or "auto" for the faster of the two where it is as good.
-        accelerator: "cuda", "mps", "cpu", or "auto" for the first that is there.
-        devices: processes to train on.
-        name: the config the run was started from.
+        eval_batch_size: images per evaluation step; null means ``batch_size``, since evaluation
+            needs less memory than training.
+        clip: largest gradient norm of a player; null does not clip.
+        seed: seed of the initialisation, the order and the augmentation.
+        select: selection rule of the reported epoch, such as "worst_group", or "auto"; see
+            docs/metrics.md.
+        precision: "32-true", "bf16-mixed", or "auto": "bf16-mixed" if it is fast on this device.
+        accelerator: "cuda", "mps", "cpu", or "auto" for the first available.
+        devices: number of devices to train on, with one process each.
+        name: the config from which the run was started.
         out: folder that receives the run's folder.
         cache: decode images once into a memory-mapped file.
-        cache_dir: folder of that file; null is ``<out>/cache``.
+        cache_dir: folder of that file; null means ``<out>/cache``.
         keep_all: keep the weights of every epoch, not only of those that a selection rule prefers.
-        measures: to report of the test split: "quick", those that need no model;
-            "quick,features,background"; or "all".
-        workers: loader processes; null chooses.
+        measures: families of measures to report on the test split: "quick" (those that need no
+            model), a list such as "quick,features,background", or "all".
+        workers: number of loader processes; null lets debias choose.
         progress: show a progress bar.
         anonymous: write file names in place of absolute paths into report.json, as pages always do.
     """
@@ -122,7 +124,7 @@ SECTIONS = tuple(
 
 
 def folder() -> Path:
-    """The folder of the shipped configs: in the installed package, or beside it."""
+    """Folder of the shipped configs: in the installed package, or beside it in a checkout."""
     inside = Path(__file__).parent / "configs"
     return inside if inside.is_dir() else Path(__file__).parents[1] / "configs"
 
@@ -135,7 +137,7 @@ def shipped() -> list[str]:
 
 
 class Base(NamedTuple):
-    """What the files of a config say, before any override: read once for many runs."""
+    """The merged values of a config's files, before any override. One reading serves many runs."""
 
     source: str
     values: merging.Settings
@@ -146,10 +148,10 @@ class Base(NamedTuple):
 
 
 def base(source: str) -> Base:
-    """Read the files of a config; see :func:`load`.
+    """Read the files of a config, without overrides; see :func:`load`.
 
     Raises:
-        ValueError: no such config, or a file of it that cannot be read.
+        ValueError: there is no such config, or one of its files cannot be read.
     """
     return Base(source, _merged({"name": source}, *_layers(_find(source, Path()))))
 
@@ -172,37 +174,40 @@ def load(source: str, overrides: Sequence[str] = ()) -> Config:
 
 
 def from_plain(values: merging.Settings, overrides: Sequence[str] = ()) -> Config:
-    """A config from the nested dictionaries that :func:`plain` made, and overrides on top."""
+    """Make a config from nested dictionaries, as :func:`plain` returns them, and overrides."""
     layer = merging.plain_layer(values)
     merging.check_texts("", layer)
     return _assemble(layer, merging.read_overrides(overrides))
 
 
 def read(path: Path, overrides: Sequence[str] = ()) -> Config:
-    """Read the config that a run folder holds, as :func:`save` wrote it, and overrides on top."""
+    """Read a config that :func:`save` wrote, such as that of a run's folder, and add overrides."""
     return _assemble(
         merging.plain_layer(merging.read_yaml(path)), merging.read_overrides(overrides)
     )
 
 
 def evaluated(run: Path) -> Path:
-    """The config that a run's model was built from: of its last stage, where it has several."""
+    """Path of the config that a run's model was built from.
+
+    In a run of several stages it is the config of the last stage.
+    """
     last = run / LAST_STAGE
     return last if last.is_file() else run / "config.yaml"
 
 
 def changed(config: Config, changes: merging.Section) -> Config:
-    """A config with nested changes on top; a section of another name drops the old options."""
+    """A config with nested changes. Changing the name of a component drops its old options."""
     return _assemble(changes, below=plain(config))
 
 
 def save(config: Config, path: Path) -> None:
-    """Write a config whole, or not at all; it can be read back without the files it came from."""
+    """Write a config atomically, as one file that does not refer to the files it came from."""
     write_atomically(path, OmegaConf.to_yaml(OmegaConf.structured(config)))
 
 
 def plain(config: Config) -> merging.Settings:
-    """The config as nested plain dictionaries."""
+    """The config as nested dictionaries of plain values."""
     values = {item.name: getattr(config, item.name) for item in fields(Config)}
     values["groups"] = asdict(config.groups)
     return {
@@ -214,33 +219,33 @@ def plain(config: Config) -> merging.Settings:
 
 
 def identity(config: Config) -> str:
-    """Eight hexadecimal digits: the same exactly if two configs describe one computation."""
+    """Eight hexadecimal digits that two configs share exactly if they compute the same."""
     computed = {key: value for key, value in plain(config).items() if key not in EXECUTION}
-    # the same wherever both are possible
+    # both select the same epoch wherever both are possible
     computed["select"] = computed["select"].replace("auto", "worst_group")
-    # it was counted in, and runs keep the names that they were begun under
+    # this key was once part of the identity: a constant keeps the names of earlier runs
     computed["eval_batch_size"] = 256
     return hashlib.sha256(json.dumps(computed, sort_keys=True).encode()).hexdigest()[:8]
 
 
 def method_name(config: Config) -> str:
-    """Short name of the method: recipe and strategy, as far as they are not the plain ones."""
+    """Short name of the method, such as "jtt": recipe and strategy that are not the default."""
     return "-".join(_chosen(config, "recipe", "strategy")) or config.strategy["name"]
 
 
 def run_name(config: Config) -> str:
-    """Name of the run's folder: what was trained, the seed, and the config's identity."""
+    """Name of the run's folder: data set, method, seed, and the config's identity."""
     parts = [config.data["name"], method_name(config), *_chosen(config, "sampler", "augment")]
     return "-".join([*parts, f"seed{config.seed}", identity(config)])
 
 
 def _chosen(config: Config, *sections: str) -> list[str]:
-    """Names of the components of these sections that are not the plain ones."""
+    """Names of the components in these sections that are not the default ones."""
     names = [
         (getattr(config, section)["name"], getattr(Config(), section)["name"])
         for section in sections
     ]
-    return [name for name, plain_name in names if name != plain_name]
+    return [name for name, default in names if name != default]
 
 
 def _assemble(*layers: Mapping[Any, Any], below: merging.Settings | None = None) -> Config:
@@ -262,7 +267,7 @@ def _find(source: str, beside: Path) -> Path:
             return path
     if instead := former().get(source):
         raise InputError(
-            f"no config {source!r} any more, because it held only names: write {instead}"
+            f"config {source!r} was removed, because it only combined names: write {instead}"
         )
     raise InputError(
         f"no config {source!r}: it is neither a YAML file nor shipped; "
@@ -271,7 +276,7 @@ def _find(source: str, beside: Path) -> Path:
 
 
 def former() -> dict[str, str]:
-    """What replaces each config that was shipped once: a config and overrides."""
+    """The replacement of each config that is no longer shipped: a config and overrides."""
     text = (Path(__file__).parent / "former_configs.csv").read_text(encoding="utf-8")
     return dict(line.split(",") for line in text.splitlines()[1:])
 
@@ -279,8 +284,7 @@ def former() -> dict[str, str]:
 def _layers(path: Path, above: tuple[Path, ...] = ()) -> list[dict[Any, Any]]:
     if path.resolve() in above:
         raise InputError(
-            f"{path} extends itself, by way of {' and '.join(map(str, above))}: leave one extends "
-            "out"
+            f"{path} extends itself, through {' and '.join(map(str, above))}: remove one extends"
         )
     layer = merging.plain_layer(merging.read_yaml(path))
     base = layer.pop("extends", None)
@@ -307,7 +311,7 @@ def _merged(*layers: Mapping[Any, Any], below: merging.Settings | None = None) -
 
 def _section(key: str, below: merging.Settings, section: Any) -> merging.Settings:
     if not isinstance(section, dict):
-        raise InputError(f"{key} is a section: write {key}.name={section or 'NAME'}")
+        raise InputError(f"{key} must be a section: write {key}.name={section or 'NAME'}")
     name = section.get("name", merging.MISSING)
     # every model is built by the same component, with the same options
     keeps = key == "model" or name in (merging.MISSING, below["name"])
@@ -315,7 +319,7 @@ def _section(key: str, below: merging.Settings, section: Any) -> merging.Setting
 
 
 def _field(key: str, before: Any, value: Any) -> Any:
-    """A value as its field holds it; options of components may have any type."""
+    """Convert a value to the type of its field. Options of components are not converted here."""
     free = (
         key in (*SECTIONS, "players")
         and isinstance(value, dict)
