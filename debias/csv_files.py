@@ -1,4 +1,4 @@
-"""Reading CSV files and other tables of users: columns as text, and which line is wrong."""
+"""Reads users' CSV files and tables into columns of text, and names the line of each error."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from torch import Tensor
 
 from debias.errors import InputError, near, shortened, shown
 
-#: Rows that are turned into columns at a time; equal cells among them are kept as one string.
+#: Rows that are read at a time. Equal cells of a column share one string within such a chunk.
 CHUNK = 256
-#: How an unknown class or bias value is written.
+#: Cells that mean an unknown class or bias value.
 UNKNOWN = ("", "-1", "NA", "nan", "NaN", "None")
-#: Classes and bias values are numbered below this; greater numbers are something else.
+#: Numbers of classes and bias values must be below this; larger numbers are probably no labels.
 MOST_VALUES = 100_000
 SPLIT_POSITIONS = {"train": 0, "val": 1, "valid": 1, "validation": 1, "test": 2}
 SPLIT_POSITIONS |= {"0": 0, "1": 1, "2": 2}
@@ -29,11 +29,11 @@ SPLIT_POSITIONS |= {"0": 0, "1": 1, "2": 2}
 
 @dataclass(frozen=True)
 class Columns:
-    """The cells of some columns, as text.
+    """Some columns of a file, with their cells as text.
 
     Args:
-        source: the file they were read from.
-        lines: the line of the file that each row ends on, from 1.
+        source: the file from which they were read.
+        lines: the line of the file on which each row ends, counted from 1.
         cells: one sequence of N cells per column name.
     """
 
@@ -42,7 +42,7 @@ class Columns:
     cells: dict[str, Sequence[str]]
 
     def error(self, row: int, column: str, reason: str) -> ValueError:
-        """The error of one cell, naming file, line, column and value."""
+        """Make the error about one cell; its message names file, line, column and value."""
         cell = shortened(repr(self.cells[column][row]))
         return InputError(f"{self.source}, line {self.lines[row]}: {column} is {cell}, {reason}")
 
@@ -50,18 +50,18 @@ class Columns:
         """The cells of a column.
 
         Args:
-            name: of the column.
-            hint: the end of the message, should there be no such column.
+            name: name of the column.
+            hint: end of the error message.
 
         Raises:
-            InputError: no such column, with the nearest names.
+            InputError: there is no such column; the message names similar ones.
         """
         if name not in self.cells:
             raise _absent(self.source, list(self.cells), name, hint)
         return self.cells[name]
 
     def take(self, rows: Sequence[int]) -> Columns:
-        """The same columns at some rows."""
+        """The same columns, with only the given rows."""
         cells: dict[str, Sequence[str]] = {
             name: [column[row] for row in rows] for name, column in self.cells.items()
         }
@@ -72,7 +72,7 @@ class Columns:
         return [name for name in self.cells if name.startswith(prefix)]
 
     def paths(self, column: str) -> tuple[str, ...]:
-        """N paths, posix style.
+        """The N cells of a column of image paths.
 
         Raises:
             ValueError: a cell is empty.
@@ -99,8 +99,8 @@ class Columns:
         """``(N,)`` numbers of a column.
 
         Args:
-            column: its name.
-            finite: whether infinities and nan are mistakes.
+            column: name of the column.
+            finite: whether infinity and NaN raise an error.
 
         Raises:
             ValueError: a cell is not a (finite) number.
@@ -115,7 +115,7 @@ class Columns:
         return values
 
     def choices(self, column: str, meaning: Mapping[str, int]) -> Tensor:
-        """``(N,)`` int64 meaning of each cell.
+        """``(N,)`` int64: the number that ``meaning`` gives for each cell.
 
         Raises:
             ValueError: a cell is none of the keys of ``meaning``.
@@ -129,7 +129,10 @@ class Columns:
             raise self.error(row, column, f"but must be one of {allowed}") from None
 
     def splits(self, column: str) -> Tensor:
-        """``(N,)`` int64 positions in ``SPLITS``, of names (also "valid", "validation") or 0-2."""
+        """``(N,)`` int64 split of each cell: 0 for train, 1 for val, 2 for test.
+
+        A cell is a name (also "valid" or "validation") or the number itself.
+        """
         return self.choices(column, SPLIT_POSITIONS)
 
 
@@ -138,15 +141,16 @@ def read_csv(source: Path, wanted: Sequence[str] | None = None, *, exact: bool =
 
     Args:
         source: the file.
-        wanted: names of the columns; left out, all of them.
-        exact: as debias wrote it: blanks around a cell are part of it, and there may be no row.
+        wanted: names of the columns to read; ``None`` reads all.
+        exact: keep blanks around cells, and accept a file without rows. This is for files that
+            debias wrote.
 
     Raises:
         ValueError: no such file, not UTF-8, no such column, or a row that is shorter or longer than
             the header.
     """
     check_is_file(source)
-    # read as it comes: the text of millions of rows is as large as all that is kept of it
+    # read in pieces: the whole text of millions of rows would need as much memory as the columns
     with source.open(encoding="utf-8-sig", newline="") as file:
         reader = csv.reader(file, skipinitialspace=not exact)
         try:
@@ -158,20 +162,20 @@ def read_csv(source: Path, wanted: Sequence[str] | None = None, *, exact: bool =
             message = f"{source}, line {reader.line_num}: {error}; save it as CSV again"
             raise InputError(message) from None
         except UnicodeDecodeError:
-            read_text(source)  # says at which byte of the file
+            read_text(source)  # raises an error that names the byte
             raise
 
 
 def read_words(
     source: Path, header: Sequence[str], wanted: Sequence[str] | None = None, *, skip: int = 0
 ) -> Columns:
-    """Columns of a table whose cells are words with blanks between them.
+    """Columns of a text file without column names, whose cells are words separated by blanks.
 
     Args:
         source: the file.
-        header: names of its columns, which the file does not say.
-        wanted: names of the columns to read; left out, all of them.
-        skip: how many lines the table has above its rows.
+        header: names of all its columns, in order.
+        wanted: names of the columns to read; ``None`` reads all.
+        skip: number of lines above the rows.
 
     Raises:
         ValueError: no such file, not UTF-8, no such column, or a row that is shorter or longer than
@@ -190,7 +194,7 @@ def _pick(
     *,
     exact: bool = False,
 ) -> Columns:
-    """The wanted columns of numbered rows; blank rows are passed over."""
+    """The wanted columns of the rows; each row comes with its line. Blank rows are skipped."""
     _check_header(source, header)
     places = [_position(source, header, name) for name in wanted]
     lines = array("q")
@@ -222,17 +226,17 @@ def _whole_rows(
 
 def _check_header(source: Path, header: Sequence[str]) -> None:
     if not any(header):
-        raise InputError(f"{source} is empty, or its first line is: name the columns there")
+        raise InputError(f"{source} has an empty first line: write the names of the columns there")
     if len(header) == 1 and any(mark in header[0] for mark in ";\t"):
         raise InputError(
-            f"{source}: values must be separated by commas, and the header is "
+            f"{source}: values must be separated by commas; got the header "
             f"{shortened(repr(header[0]))}"
         )
 
 
 def _position(source: Path, header: Sequence[str], name: str) -> int:
     if header.count(name) > 1:
-        raise InputError(f"{source}: the column {name!r} is there twice: rename or remove one")
+        raise InputError(f"{source} has two columns {name!r}: rename or remove one")
     if name not in header:
         raise _absent(source, header, name)
     return header.index(name)
@@ -258,7 +262,7 @@ def is_integer(cell: str) -> bool:
 
 
 def check_is_file(source: Path) -> None:
-    """Refuse a path where there is no file."""
+    """Raise an ``InputError`` if the path is not a file."""
     if not source.is_file():
         raise InputError(f"no file {source}: correct the path, or put the file there")
 

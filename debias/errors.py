@@ -1,4 +1,4 @@
-"""Errors that a user can mend: their form, names near a misspelt one, and checks of values."""
+"""Errors about a user's mistake: their form, similar names, and checks of option values."""
 
 import difflib
 import errno
@@ -7,16 +7,16 @@ import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-#: Characters that a message spends on valid names; where all of them need more, it names the
-#: nearest only.
+#: Longest list of valid names in a message, in characters. Instead of a longer list, the message
+#: has only the most similar names.
 _ROOM = 300
-#: Characters of the longest message that is printed.
+#: Length of the longest message that is printed, in characters.
 LONGEST = 980
-#: Characters that steer a terminal, end a line, change the direction of text, or are not valid
+#: Characters that control a terminal, end a line, change the direction of text, or are not valid
 #: Unicode.
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
-#: Refusals of a file system that a user can mend: room, permission, a file in place of a folder, a
-#: long name, a link.
+#: Errors of a file system that a user can correct: no space, no permission, a file in place of a
+#: folder, a long name, a loop of links.
 _PLACE = {
     *(errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM),
     *(errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.ELOOP),
@@ -24,18 +24,18 @@ _PLACE = {
 
 
 class InputError(ValueError):
-    """A mistake in a config, option, file or data. Its message names thing, value and remedy.
+    """A user's mistake in a config, option, file or data; the message names it and the remedy.
 
-    The command line prints it as one line and exits with 2. Any other exception is a mistake of
-    this package or of a library, and keeps its traceback.
+    The command line prints the message as one line and exits with 2. Other exceptions keep their
+    traceback, except those that :func:`told` names.
     """
 
 
 def told(error: Exception) -> str | None:
-    """The one line that is printed for an error that a user can mend; ``None`` for any other.
+    """The line that the command line prints for a user's mistake; ``None`` for any other error.
 
-    These are :class:`InputError`, and an ``OSError`` about a place: no room, no permission, or a
-    name that cannot be.
+    A user's mistake is an :class:`InputError`, or an ``OSError`` about a place: no space, no
+    permission, or an impossible name.
 
     Example:
         >>> told(InputError("epochs must be at least 1; got 0"))
@@ -56,7 +56,9 @@ def told(error: Exception) -> str | None:
 
 
 def one_line(text: str) -> str:
-    """A text as one line of ``LONGEST`` characters at most: controls escaped, its middle cut.
+    """A text as one line of at most ``LONGEST`` characters.
+
+    Control characters are escaped, and the middle of a longer text is cut out.
 
     Example:
         >>> one_line("two\\nlines")
@@ -66,12 +68,12 @@ def one_line(text: str) -> str:
 
 
 def printable(text: str) -> str:
-    """A text whose control characters are escaped, so that it cannot steer a terminal."""
-    return _CONTROL.sub(lambda found: repr(found[0])[1:-1], text)
+    """A text with its control characters escaped, so that it cannot control a terminal."""
+    return _CONTROL.sub(lambda match: repr(match[0])[1:-1], text)
 
 
 def shortened(text: str, most: int = 200) -> str:
-    """A text of at most so many characters, whose middle is cut out.
+    """A text of at most ``most`` characters; the middle of a longer one is cut out.
 
     Example:
         >>> shortened("abcdefghijklmnopqrstuvwxyz", 11)
@@ -82,7 +84,7 @@ def shortened(text: str, most: int = 200) -> str:
 
 
 def shown(names: Sequence[object], most: int = 3) -> str:
-    """The first names of many, and how many more there are.
+    """The first ``most`` names, and the number of further ones.
 
     Example:
         >>> shown(["a", "b", "c", "d", "e"])
@@ -95,16 +97,21 @@ def shown(names: Sequence[object], most: int = 3) -> str:
 def check_printable(kind: str, text: str) -> None:
     """Refuse a name or a path with control characters.
 
+    Args:
+        kind: what ``text`` is, for the message.
+        text: the name or path.
+
     Raises:
-        InputError: naming it, escaped.
+        InputError: ``text`` has a control character; the message shows it escaped.
     """
     if _CONTROL.search(text):
         raise InputError(f"{kind} {shortened(ascii(text))} holds a control character: rename it")
 
 
 def near(name: str, valid: Iterable[str], listing: str = "") -> str:
-    """The end of a message about an unknown name: the valid names, or at most three near ones where
-    all are too many.
+    """The end of a message about an unknown name: the valid names.
+
+    If these are too many, the message has at most three similar ones.
 
     Args:
         name: the unknown name.
@@ -132,11 +139,11 @@ def check_finite(name: str, value: Any) -> None:
     """Refuse NaN and infinity as the value of an option, also inside its lists and sections.
 
     Args:
-        name: of the option, such as ``optimizer``.
+        name: name of the option, such as ``optimizer``.
         value: its value, such as ``{"lr": 0.1}``.
 
     Raises:
-        InputError: naming the number, such as ``optimizer.lr``.
+        InputError: a number is NaN or infinite; the message names it, as in ``optimizer.lr``.
     """
     if isinstance(value, Mapping):
         for key, entry in value.items():
@@ -156,11 +163,11 @@ def check_at_least(
     Args:
         least: the smallest number that is allowed.
         values: numbers by name, such as ``{"recipe.steps": steps}``.
-        of: whose values they are, such as ``FLAC``; said behind the bound.
-        hint: what to do, or why; ends the message.
+        of: the component whose values they are, such as ``FLAC``; the message names it.
+        hint: end of the message: what to do, or the reason of the bound.
 
     Raises:
-        InputError: naming the first such value, its name and the bound.
+        InputError: a value is below ``least``, or NaN; the message names the first.
 
     Example:
         >>> check_at_least(0, {"strength": -1.0, "ramp": 5}, of="FLAC")
@@ -174,7 +181,7 @@ def check_at_least(
 
 
 def check_positive(values: Mapping[str, float], *, of: str = "", hint: str = "") -> None:
-    """Refuse numbers that are not above 0; arguments and error as of :func:`check_at_least`."""
+    """Refuse numbers that are not above 0; arguments and error as in :func:`check_at_least`."""
     for name, value in values.items():
         if not value > 0:
             raise _refusal(name, "be positive", value, of, hint)
@@ -183,16 +190,16 @@ def check_positive(values: Mapping[str, float], *, of: str = "", hint: str = "")
 def check_between(
     interval: str, values: Mapping[str, float], *, of: str = "", hint: str = ""
 ) -> None:
-    """Refuse numbers outside of an interval; other arguments as of :func:`check_at_least`.
+    """Refuse numbers outside an interval.
 
     Args:
-        interval: as the message writes it, such as ``"[0, 1)"``: 0 is allowed, and 1 is not.
+        interval: the allowed interval as text, such as ``"[0, 1)"``: 0 is allowed, and 1 is not.
         values: numbers by name.
-        of: whose values they are.
-        hint: what to do, or why.
+        of: as in :func:`check_at_least`.
+        hint: as in :func:`check_at_least`.
 
     Raises:
-        InputError: naming the first such value, its name and the interval.
+        InputError: a value is outside ``interval``, or NaN; the message names the first.
 
     Example:
         >>> check_between("[0, 1)", {"momentum": 1.0})
@@ -211,10 +218,10 @@ def check_between(
 def check_one_of(
     valid: Collection[object], values: Mapping[str, object], *, of: str = "", hint: str = ""
 ) -> None:
-    """Refuse values that are none of the valid ones; other arguments as of :func:`check_at_least`.
+    """Refuse values that are not in ``valid``; other arguments as in :func:`check_at_least`.
 
     Raises:
-        InputError: naming the first such value, its name and the valid ones.
+        InputError: a value is not in ``valid``; the message names the first, and the valid ones.
 
     Example:
         >>> check_one_of(("rbf", "linear"), {"kernel": "cubic"}, of="HSIC")

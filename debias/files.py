@@ -1,4 +1,4 @@
-"""Files and folders that appear whole or not at all, and stay after a power cut."""
+"""Atomic writing: a file or folder appears complete or not at all, and survives a power cut."""
 
 import glob
 import os
@@ -11,18 +11,19 @@ from pathlib import Path
 
 @contextmanager
 def written_whole(path: Path, *, keep: Path | None = None, durable: bool = True) -> Iterator[Path]:
-    """A file to write beside another, which it replaces at the end; a half-written one is removed.
+    """Write a file atomically: the caller fills a temporary file, which replaces the final one.
 
-    Other processes see the old file or the new one. The folder is made if needed.
+    Other processes see the old file or the new one, never a part of it. If an error occurs, the
+    temporary file is removed. The folder is created if needed.
 
     Args:
         path: the final file.
-        keep: receives the file that is replaced. For a moment, ``path`` is then absent.
-        durable: wait until the disk has the file. ``False`` suits many small files that can be made
-            again.
+        keep: path to which the old file is moved. For a moment, ``path`` is then absent.
+        durable: wait until the disk has the file. ``False`` suits many small files that can be
+            written again.
 
     Yields:
-        The file to write; each process has one of its own, in the same folder.
+        Path of the temporary file to write. It is in the same folder; each call has its own.
 
     Example:
         >>> import tempfile
@@ -52,25 +53,25 @@ def written_whole(path: Path, *, keep: Path | None = None, durable: bool = True)
 def write_atomically(
     path: Path, content: str | bytes | memoryview, *, keep: Path | None = None, durable: bool = True
 ) -> None:
-    """Write text as UTF-8, or bytes, whole or not at all; see :func:`written_whole`."""
+    """Write a text (as UTF-8) or bytes atomically; arguments as in :func:`written_whole`."""
     with written_whole(path, keep=keep, durable=durable) as beside:
         beside.write_bytes(content.encode() if isinstance(content, str) else content)
 
 
 @contextmanager
 def made_whole(folder: Path, *, shared: bool = False) -> Iterator[Path]:
-    """A new folder to fill, which gets its name at the end, with all that is in it.
+    """Create a folder atomically: the caller fills a temporary one, which is renamed at the end.
 
     Args:
         folder: the final folder. It must be absent or empty at the end.
-        shared: whether another process may have made the same folder since. Its folder stays then.
+        shared: whether another process may create the same folder meanwhile. Then the folder of the
+            other process stays.
 
     Yields:
-        The folder to fill, beside the final one.
+        Path of the temporary folder, beside the final one.
 
     Raises:
-        OSError: another process has made the folder since, it holds something, and it is not
-            shared.
+        OSError: ``folder`` exists and is not empty, and ``shared`` is false.
     """
     _make_folder(folder.parent)
     beside = _beside(folder)
@@ -85,16 +86,16 @@ def made_whole(folder: Path, *, shared: bool = False) -> Iterator[Path]:
 
 
 def remove_unfinished(path: Path) -> None:
-    """Remove what killed processes were writing beside a file or folder, and inside the folder.
+    """Remove the temporary files that killed processes left beside a path, and inside a folder.
 
-    No other process may write there meanwhile.
+    Call it only while no other process writes there.
     """
     pattern = _unfinished(glob.escape(path.name))
-    for left in (*path.parent.glob(pattern), *path.rglob(_unfinished("*"))):
-        if left.is_dir():
-            shutil.rmtree(left)
+    for draft in (*path.parent.glob(pattern), *path.rglob(_unfinished("*"))):
+        if draft.is_dir():
+            shutil.rmtree(draft)
         else:
-            left.unlink(missing_ok=True)
+            draft.unlink(missing_ok=True)
 
 
 def _beside(path: Path) -> Path:

@@ -1,4 +1,4 @@
-"""The JSON files of runs and sweeps: written plainly, and read back as typed and checked values."""
+"""Writes the JSON files of runs and sweeps, and reads them back as values of checked types."""
 
 import json
 import math
@@ -19,16 +19,16 @@ Types = type | tuple[type, ...]
 
 
 def json_text(record: Mapping[str, object] | list[Any]) -> str:
-    """A record, or several, as the text of a JSON file; see :func:`plain`.
+    """The text of a JSON file with a record, or a list of records; see :func:`plain`.
 
     Raises:
-        InputError: it holds something that JSON has no form for.
+        InputError: a record holds a value that JSON cannot represent.
     """
     return json.dumps(plain(record), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def plain(value: Any) -> Any:
-    """A value as JSON can hold it: paths as text, arrays as lists, NaN and infinity as ``None``."""
+    """Convert a value for JSON: paths to text, arrays to lists, NaN and infinity to ``None``."""
     if isinstance(value, Mapping):
         return {str(key): plain(entry) for key, entry in value.items()}
     if isinstance(value, (list, tuple)):
@@ -53,12 +53,11 @@ def read_json(path: Path, kind: type[Kind], *, entries: Mapping[str, Types], rem
     Args:
         path: the file.
         kind: ``dict``, or ``list`` of dictionaries.
-        entries: type of each entry that is read; dots lead into nested dictionaries.
-        remedy: what to do about a damaged file.
+        entries: required entries and their types; dots lead into nested dictionaries.
+        remedy: end of the message: what to do about a damaged file.
 
     Raises:
-        InputError: the file cannot be read, or lacks an entry; the message names the file, the
-            fault and the remedy.
+        InputError: the file cannot be read, lacks an entry, or has another type of entry.
     """
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
@@ -80,18 +79,18 @@ class MisfitError(ValueError):
 
 
 def typed(kind: type[Made], value: object) -> Made:
-    """A dataclass from an object of a JSON file, checked by the types of its fields.
+    """Make a dataclass from an object of a JSON file, and check the types of its fields.
 
-    Fields may be dataclasses themselves, or tuples of them. A field that the object lacks has its
-    default, or ``None`` if its type allows that. Entries that are no field are left out, since a
-    later version may have added them.
+    Fields may be dataclasses themselves, or tuples of them. A field that the object lacks gets its
+    default, or ``None`` if its type allows that. Entries without a field are ignored, since a later
+    version may have added them.
 
     Args:
         kind: the dataclass.
         value: the object, as ``json`` reads it.
 
     Raises:
-        MisfitError: a field without default is absent, or an entry has another type than its field.
+        MisfitError: an entry has another type than its field, or a field without default is absent.
 
     Example:
         >>> from debias.reports.record import Git
@@ -103,7 +102,7 @@ def typed(kind: type[Made], value: object) -> Made:
 
 
 def lacking(path: Path, entry: str, remedy: str) -> InputError:
-    """The error about a file that lacks an entry."""
+    """Make the error about a file in which an entry is absent or has the wrong type."""
     return InputError(f"{path} lacks the entry {entry}, or holds another type there: {remedy}")
 
 
@@ -130,7 +129,7 @@ def _typed(kind: Any, value: Any, name: str) -> Any:
 
 
 def _types_of(kind: Any, given: Collection[str]) -> dict[str, Any]:
-    """Types of the fields that are given, or have no default."""
+    """Types of the fields that are given or have no default, by name."""
     types = _types(kind)
     wanted = [one.name for one in fields(kind) if one.default is one.default_factory is MISSING]
     return {key: types[key] for key in types if key in given or key in wanted}

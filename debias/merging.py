@@ -1,7 +1,7 @@
-"""Nested plain settings: YAML and ``key=value`` texts to dictionaries, merging, values of a type.
+"""Reads settings from YAML and ``key=value`` texts, merges them, and converts their types.
 
-OmegaConf reads the values and converts them, each distinct one once. What is laid over each other
-are plain dictionaries, so that thousands of configs that share most of their values cost little.
+OmegaConf reads and converts each distinct value once. Merging uses plain dictionaries, so that
+thousands of configs with mostly the same values cost little.
 """
 
 import re
@@ -17,28 +17,28 @@ from omegaconf.errors import OmegaConfBaseException
 from debias.errors import InputError, check_printable, shortened
 
 Default = TypeVar("Default", str, None)
-#: Plain settings by name, of a config, a section of it or a component; and the same to be read.
+#: Plain settings by name, of a config, a section or a component; ``Section`` is for reading only.
 Settings = dict[str, Any]
 Section = Mapping[str, Any]
-#: What stands for a value that is still to be given.
+#: Placeholder for a value that must still be given.
 MISSING = "???"
-#: A call such as ``${oc.env:HOME}``, also one whose name is put together from other keys.
+#: The call of a resolver such as ``${oc.env:HOME}``, also if its name contains other references.
 _CALL = re.compile(r"\$\{[^{}]*(:|\$\{)")
-#: How many texts and values are remembered: those of a large sweep.
+#: Size of the caches of texts and of values: enough for a large sweep.
 REMEMBERED = 50_000
 
 
 def read_overrides(overrides: Sequence[str]) -> Settings:
-    """Read ``key=value`` texts, of which the values are YAML, as nested dictionaries.
+    """Read ``key=value`` texts as nested dictionaries; the values are YAML.
 
     Raises:
-        ValueError: a text has no "=", or its value cannot be read.
+        ValueError: a text has no "=", or its value is not valid YAML.
 
     Example:
         >>> read_overrides(["optimizer.lr=1e-3", "optimizer.name=adam", "seed=2"])
         {'optimizer': {'lr': 0.001, 'name': 'adam'}, 'seed': 2}
     """
-    found: Settings = {}
+    settings: Settings = {}
     for override in overrides:
         if "=" not in override:
             raise InputError(f"override {override!r} must be key=value, as in seed=1")
@@ -50,12 +50,12 @@ def read_overrides(overrides: Sequence[str]) -> Settings:
                 f"override {shortened(override)} cannot be read: {str(error).splitlines()[0]}"
             ) from error
         check_texts("", layer)
-        found = laid_over(found, layer)
-    return found
+        settings = laid_over(settings, layer)
+    return settings
 
 
 def taken(overrides: Sequence[str], name: str, default: Default) -> tuple[str | Default, list[str]]:
-    """The last value that ``key=value`` texts give an option of a command, and the other texts.
+    """Split ``key=value`` texts into the last value of one option, or its default, and the rest.
 
     Example:
         >>> taken(["seed=2", "fresh=true"], "fresh", "false"), taken(["seed=2"], "resume", None)
@@ -67,23 +67,23 @@ def taken(overrides: Sequence[str], name: str, default: Default) -> tuple[str | 
 
 
 def split_overrides(overrides: Sequence[str], keys: Collection[str]) -> tuple[list[str], list[str]]:
-    """The ``key=value`` texts whose key or section is one of these, and the other texts.
+    """Split ``key=value`` texts into those whose key or section is in ``keys``, and the others.
 
     Example:
         >>> split_overrides(["data.root=a", "seed=2", "splits=[train]"], ("data", "seed"))
         (['data.root=a', 'seed=2'], ['splits=[train]'])
     """
-    found: tuple[list[str], list[str]] = [], []
+    sides: tuple[list[str], list[str]] = [], []
     for text in overrides:
         key = text.partition("=")[0]
-        found[not (key in keys or key.partition(".")[0] in keys)].append(text)
-    return found
+        sides[not (key in keys or key.partition(".")[0] in keys)].append(text)
+    return sides
 
 
 def laid_over(below: Any, above: Any) -> Any:
-    """Nested dictionaries merged, the values of ``above`` over ``below``; neither is changed.
+    """Merge nested dictionaries: values of ``above`` replace those of ``below``.
 
-    A value that is still missing leaves the one below it.
+    Neither argument is changed. A missing value, ``"???"``, in ``above`` keeps that of ``below``.
 
     Example:
         >>> laid_over({"a": 1, "b": {"c": 2, "d": 3}}, {"b": {"c": 4, "d": "???"}})
@@ -100,7 +100,7 @@ def laid_over(below: Any, above: Any) -> Any:
 
 
 def plain_layer(values: Any) -> dict[Any, Any]:
-    """Nested settings as plain dictionaries and lists; references stay as they are written."""
+    """Nested settings as plain dictionaries and lists; references are not resolved."""
     container = OmegaConf.to_container(
         values if OmegaConf.is_config(values) else OmegaConf.create(dict(values))
     )
@@ -118,25 +118,29 @@ def texts(value: Any) -> Iterator[str]:
 
 
 def converted(schema: type, key: str, value: Any) -> Any:
-    """A value as a field of a dataclass holds it.
+    """Convert a value to the type of a dataclass field.
 
     Args:
         schema: the dataclass.
-        key: of the field.
-        value: plain; "1" or "???" become what the field takes for them.
+        key: name of the field.
+        value: a plain value; a text such as "1" becomes a number in a field of numbers.
 
     Raises:
-        ValueError: the field takes no such value.
+        ValueError: the value does not fit the type of the field.
     """
     convert = _convert if isinstance(value, (dict, list)) else _convert_once
     return convert(schema, key, value)
 
 
 def resolved(schema: type, values: Section) -> Settings:
-    """The fields of a dataclass, with the values of references such as ``${seed}``.
+    """Replace references such as ``${seed}`` by their values, and check that no value is missing.
+
+    Args:
+        schema: a dataclass with the fields of the settings.
+        values: the settings.
 
     Raises:
-        ValueError: a value is still missing, or a reference names none.
+        ValueError: a value is missing, or a reference names no key.
     """
     try:
         config = OmegaConf.merge(OmegaConf.structured(schema), values)
@@ -151,10 +155,11 @@ def resolved(schema: type, values: Section) -> Settings:
 
 
 def read_yaml(path: Path) -> DictConfig:
-    """Keys and values of a YAML file.
+    """Read the keys and values of a YAML file.
 
     Raises:
-        InputError: no valid YAML, no keys and values, or a text that no config may hold.
+        InputError: the file is not valid YAML, has no keys and values, or has a text that
+            :func:`check_texts` refuses.
     """
     try:
         layer = OmegaConf.load(path)
@@ -169,17 +174,17 @@ def read_yaml(path: Path) -> DictConfig:
 
 
 def check_texts(key: str, value: Any) -> None:
-    """Refuse texts of a config that call a resolver, or that hold control characters.
+    """Refuse texts of a config that call a resolver or have control characters.
 
-    A resolver such as ``oc.env`` would write a secret of the environment into reports that people
-    share. A key may stand for another one, as in ``${seed}``.
+    A resolver such as ``oc.env`` could write a secret environment variable into reports that people
+    share. A reference to another key, such as ``${seed}``, is allowed.
 
     Args:
-        key: of the value, with dots; empty for the whole config.
-        value: nested dictionaries and lists, interpolations not yet resolved.
+        key: key of the value, with dots; empty for the whole config.
+        value: nested dictionaries and lists, in which references are not yet resolved.
 
     Raises:
-        InputError: naming the key.
+        InputError: a text does either; the message names its key.
     """
     if isinstance(value, Mapping):
         for name, entry in value.items():
@@ -197,10 +202,10 @@ def check_texts(key: str, value: Any) -> None:
 
 
 def check_names(sections: Mapping[str, Section]) -> None:
-    """Refuse a component without name, or with several.
+    """Check that each section has one component name.
 
     Raises:
-        InputError: naming the section.
+        InputError: the ``name`` of a section is not one text; the message names the section.
     """
     for section, options in sections.items():
         name = options.get("name")
@@ -231,7 +236,7 @@ def _convert(schema: type, key: str, value: Any) -> Any:
 
 @cache
 def _alone(schema: Any, key: str) -> Any:
-    """OmegaConf's view of a dataclass that has this field only: copying it is cheap."""
+    """A structured config of OmegaConf with this field alone, which is fast to copy."""
     entry = schema.__dataclass_fields__[key]
     again = field(default=entry.default, default_factory=entry.default_factory)
     return OmegaConf.structured(

@@ -16,7 +16,7 @@ class Published(NamedTuple):
     Attributes:
         waterbirds: on Waterbirds.
         celeba: on CelebA, target blond hair, bias attribute male.
-        source: who printed it.
+        source: the paper that printed it.
     """
 
     waterbirds: str
@@ -34,10 +34,10 @@ class Method:
         checked: what its parts were compared with: "authors' code" (a row of ``scripts/parity``),
             "formula" (an independent definition in the tests), or "thin source" (the paper leaves
             parts open).
-        stages: trainings that follow each other.
+        stages: the training stages, in order.
         networks: networks that are trained beside the model.
-        cost: of a training step in steps of ERM, where the forward pass is 1/3; for a recipe, of
-            its stages.
+        cost: cost of a training step, in steps of ERM, whose forward pass counts 1/3; for a recipe,
+            the cost of its stages.
         published: figures that were checked against their source.
     """
 

@@ -1,4 +1,4 @@
-"""The objects of one run, and the questions that a trained model is asked."""
+"""The objects of one run, and the batches and predictions of its trained model."""
 
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
@@ -29,7 +29,7 @@ class Parts(NamedTuple):
 
     @property
     def device(self) -> torch.device:
-        """Where the model computes."""
+        """The device on which the model computes."""
         return torch.device(self.accelerator)
 
     @property
@@ -38,18 +38,19 @@ class Parts(NamedTuple):
         return self.examples.groups
 
     def ready(self) -> DebiasModule:
-        """The module on its device, in evaluation mode, in which it stays: not before training."""
+        """Move the module to its device, and switch it to evaluation mode, after training."""
         return self.module.to(self.device).eval()
 
     def loader(self, rows: Tensor, *, whole: bool = False) -> DataLoader[Batch]:
-        """Batches of some rows, the same in every process.
+        """A loader of uint8 batches of the given rows, the same in every process.
 
-        Batches are as large as in training: Grad-CAM keeps activations for a backward pass.
+        The batch size is that of training, since Grad-CAM keeps activations for a backward pass.
 
         Args:
-            rows: ``(M,)`` int64, at least one; of one split, unless the pictures are whole.
-            whole: show whole pictures, squeezed to the evaluated size, so that nothing is cut off.
-                They are read from their files, and others from the cache, if the run has one.
+            rows: ``(M,)`` int64 rows of the data set, at least one; all of one split, unless
+                ``whole``.
+            whole: resize the whole image to the size of evaluation, without cropping. Whole images
+                are read from their files; others come from the cache, if the run has one.
         """
         pictures: Dataset[Batch]
         if whole:
@@ -72,11 +73,11 @@ class Parts(NamedTuple):
     def batches(
         self, loader: Iterable[Batch], title: str, *, progress: bool = True
     ) -> Iterator[Batch]:
-        """Normalised batches on the model's device.
+        """Move batches to the model's device, and normalise them.
 
         Args:
-            loader: of uint8 batches.
-            title: of the progress bar.
+            loader: loader of uint8 batches.
+            title: title of the progress bar.
             progress: show a progress bar.
         """
         bar = tqdm(loader, desc=title, unit="batch", disable=None if progress else True)
@@ -85,20 +86,20 @@ class Parts(NamedTuple):
             yield self.data.on_after_batch_transfer(moved, 0)
 
     def one(self, row: int) -> Batch:
-        """The batch of one row as it is evaluated, normalised, on the model's device."""
+        """A batch with one row, prepared as for evaluation, on the model's device."""
         return next(self.batches(self.loader(torch.tensor([row])), "", progress=False))
 
     @torch.no_grad()
     def decisions(self, batch: Batch) -> Tensor:
-        """Predicted classes or labels, as evaluation reads them from the ready model.
+        """Predicted classes or labels of a batch, in evaluation mode (see :meth:`ready`).
 
         Args:
-            batch: normalised; at most ``eval_batch_size`` images at a time reach the model.
+            batch: a normalised batch. The model gets at most ``eval_batch_size`` images at a time.
 
         Returns:
             ``(N,)`` int64, or ``(N, L)`` with several labels.
         """
         with autocast(self.precision, batch.image.device):
-            shares = torch.split(batch.image, self.data.eval_batch_size)
-            logits = torch.cat([self.module(share).logits for share in shares])
+            parts = torch.split(batch.image, self.data.eval_batch_size)
+            logits = torch.cat([self.module(part).logits for part in parts])
         return self.groups.predict(logits.float())

@@ -1,7 +1,7 @@
 """The processes that train together: their number, and sums and rows over all of them.
 
-Every function but the first two must be called in every process. With one process they return
-their argument.
+Every process must call each function, except :func:`world` and :func:`rank`. With one process, the
+functions return their argument.
 """
 
 from typing import TypeVar
@@ -13,7 +13,7 @@ Item = TypeVar("Item")
 
 
 def world() -> int:
-    """How many processes there are."""
+    """The number of processes that train together; 1 if training is not distributed."""
     several = distributed.is_available() and distributed.is_initialized()
     return distributed.get_world_size() if several else 1
 
@@ -45,14 +45,13 @@ def _reduced(value: Tensor, operation: distributed.ReduceOp.RedOpType) -> Tensor
 
 
 def joined_rows(rows: Tensor) -> Tensor:
-    """The rows of all processes, in order of rank.
+    """Concatenate the rows of all processes, in order of rank.
 
-    Gradient flows through the own rows only, multiplied by the number of processes: the average
-    over processes is then the gradient of what each computes from the joined rows. Processes may
-    hold different numbers of rows.
+    The gradient flows only into the process's own rows, multiplied by the number of processes. The
+    average of the gradients over processes is then the gradient of a loss of the joined rows.
 
     Args:
-        rows: ``(N, ...)``, of the same trailing shape in every process.
+        rows: ``(N, ...)``. N may differ between processes; the other sizes are the same.
     """
     if world() == 1:
         return rows
@@ -64,13 +63,13 @@ def joined_rows(rows: Tensor) -> Tensor:
     parts = [torch.empty_like(padded) for _ in lengths]
     distributed.all_gather(parts, padded)
     joined = [part[:length] for part, length in zip(parts, lengths, strict=True)]
-    # the value is that of the rows to the last bit, the gradient `world` times theirs
+    # the value equals the rows to the last bit, and the gradient is `world` times theirs
     joined[rank()] = rows + (world() - 1) * (rows - rows.detach())
     return torch.cat(joined)
 
 
 def joined_lists(own: list[Item]) -> list[Item]:
-    """The items of all processes, in order of rank; they are pickled on the way."""
+    """Concatenate the lists of all processes, in order of rank. Items are pickled to send them."""
     if world() == 1:
         return own
     lists: list[list[Item]] = [[] for _ in range(world())]

@@ -1,4 +1,4 @@
-"""The nouns of every other module: a batch, a model's outputs, a loss, a turn, the groups."""
+"""The core types of the package: a batch, a model's outputs, a loss, a turn, the groups."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from debias.errors import InputError, check_printable, shown
 
-#: Every metric holds some numbers of each group, and every report a row.
+#: Largest number of groups: metrics hold numbers of every group, and reports a row.
 MOST_GROUPS = 1_000_000
 
 
@@ -23,13 +23,13 @@ class Batch(NamedTuple):
         image: ``(N, 3, H, W)`` float, normalised.
         target: ``(N,)`` int64 class index; ``(N, C)`` float class probabilities after mixing; or
             ``(N, L)`` int64 0/1 when multi-label.
-        bias: ``(N,)`` int64 value of the bias attribute, or of the partition that stands in for it
-            in training; -1 where unknown.
+        bias: ``(N,)`` int64 value of the bias attribute, or the inferred value that replaces it in
+            training; -1 if unknown.
         index: ``(N,)`` int64 row in the data set, for per-sample state.
         mask: ``(N, 1, H, W)`` float foreground in [0, 1], or ``None``.
-        weight: ``(N,)`` float sample weight, or ``None``; read where a strategy's loss is a mean
-            over samples, not where it weighs them, groups or environments itself. No data set of
-            this package has it.
+        weight: ``(N,)`` float sample weight, or ``None``. Strategies whose loss is a mean over
+            samples use it. Those that weight samples, groups or environments themselves ignore it.
+            No data set of this package has it.
         background: ``(N, 3, H, W)`` float images, normalised, with the foreground filled in, or
             ``None``.
     """
@@ -44,7 +44,7 @@ class Batch(NamedTuple):
 
 
 class Outputs(NamedTuple):
-    """What a classifier returns: ``(N, C)`` logits and the ``(N, D)`` features its head read."""
+    """The outputs of a classifier: ``(N, C)`` logits, and the ``(N, D)`` inputs of its head."""
 
     logits: Tensor
     features: Tensor
@@ -53,8 +53,8 @@ class Outputs(NamedTuple):
 class Loss(NamedTuple):
     """A scalar to minimise, and the detached terms to log (scalars, or one value per group).
 
-    ``weights`` says how much a term counts in the total at this step, for each term that a method
-    adds to the task's loss and that does nothing where it is numerically zero. Training then warns.
+    ``weights`` has the weight in the total, at this step, of terms that a method adds to the task's
+    loss. Training warns if such a term is numerically zero, since it then has no effect.
     """
 
     total: Tensor
@@ -63,7 +63,10 @@ class Loss(NamedTuple):
 
 
 class Turn(NamedTuple):
-    """Who moves at this step, and on what objective, which is called when the turn comes."""
+    """One player's update: the player, and the function of model and batch that gives its loss.
+
+    The function is called only when the turn is taken, after the turns before it.
+    """
 
     player: str
     objective: Callable[[nn.Module, Batch], Loss]
@@ -71,22 +74,21 @@ class Turn(NamedTuple):
 
 @dataclass(frozen=True)
 class Groups:
-    """The groups (target, bias), and the only place that numbers them:
-    ``group = row * biases + bias``.
+    """The groups, which are pairs (target, bias); a group has the number ``row * biases + bias``.
 
-    A row is a target class; with several labels an image has one row per label,
-    ``2 * label + target``.
+    A row is a target class. With several labels, an image has one row per label, which is
+    ``2 * label + target``. No other code numbers groups.
 
     Args:
         target_names: one name per row. Multi-label: a pair per label, absent first
             (``("not Smiling", "Smiling", "not Blond_Hair", "Blond_Hair")``).
         bias_names: one name per value of the bias attribute.
-        aligned: the (target, bias) pairs that the shortcut favours, where these are known.
+        aligned: the bias-aligned (target, bias) pairs, if they are known.
         multi_label: whether targets are ``(N, L)`` 0/1.
 
     Raises:
-        ValueError: more than ``MOST_GROUPS`` groups, two of the same name, a label without its pair
-            of names, or an aligned pair out of range.
+        ValueError: more than ``MOST_GROUPS`` groups, two groups of the same name, a label without
+            its pair of names, or an aligned pair out of range.
 
     Example:
         >>> groups = Groups(("landbird", "waterbird"), ("land", "water"), aligned=((0, 0), (1, 1)))
@@ -116,7 +118,7 @@ class Groups:
             )
         if self.multi_label and self.rows % 2:
             raise InputError(
-                "several labels need a pair of names each, absent and present; got "
+                "target names of several labels must be pairs, absent and present; got "
                 f"{self.target_names}"
             )
         outside = [
@@ -126,27 +128,28 @@ class Groups:
         ]
         if outside:
             raise InputError(
-                f"aligned pairs {outside} lie outside {self.rows} targets and {self.biases} biases"
+                f"aligned pairs must lie within {self.rows} targets and {self.biases} biases; got "
+                f"{outside}"
             )
 
     @property
     def rows(self) -> int:
-        """How many target rows there are: classes, or two per label."""
+        """The number of target rows: one per class, or two per label."""
         return len(self.target_names)
 
     @property
     def biases(self) -> int:
-        """How many values the bias attribute has."""
+        """The number of values of the bias attribute."""
         return len(self.bias_names)
 
     @property
     def count(self) -> int:
-        """How many groups there are."""
+        """The number of groups."""
         return self.rows * self.biases
 
     @property
     def outputs(self) -> int:
-        """How many logits a classifier of these targets has: classes, or labels."""
+        """The number of logits of a classifier: one per class, or one per label."""
         return self.rows // 2 if self.multi_label else self.rows
 
     @property
@@ -155,13 +158,13 @@ class Groups:
         return tuple(f"{target}-{bias}" for target in self.target_names for bias in self.bias_names)
 
     def check_single_label(self, of: str) -> None:
-        """Refuse multi-label targets for what needs one class per sample.
+        """Refuse multi-label targets, for a component that needs one class per sample.
 
         Args:
-            of: what needs it, such as ``GroupDRO``.
+            of: name of the component, such as ``GroupDRO``.
 
         Raises:
-            InputError: naming it.
+            InputError: ``multi_label`` is true; the message names the component.
         """
         if self.multi_label:
             raise InputError(
@@ -170,19 +173,22 @@ class Groups:
 
     @property
     def classes(self) -> Groups:
-        """The same targets with one bias value, so that each group is a target row."""
+        """The same targets with a single bias value, so that each group is one target row."""
         return Groups(self.target_names, ("all images",), (), self.multi_label)
 
     def row(self, target: Tensor) -> Tensor:
-        """Row of each target: ``(N,)`` class indices as they are, ``(N, L)`` 0/1 labels as
-        ``2 * label + target``.
+        """Target row of each sample.
+
+        Args:
+            target: ``(N,)`` class indices, which are the rows; or ``(N, L)`` 0/1 labels, whose rows
+                are ``2 * label + target``.
         """
         if not self.multi_label:
             return target
         return target + 2 * torch.arange(self.outputs, device=target.device)
 
     def encode(self, target: Tensor, bias: Tensor) -> Tensor:
-        """Group of each sample, -1 where the bias is unknown.
+        """Group of each sample, or -1 if its bias is unknown.
 
         Args:
             target: ``(N,)`` int64 in [0, rows), or ``(N, L)`` int64 0/1 when multi-label.
@@ -195,10 +201,10 @@ class Groups:
         return torch.where(bias < 0, -1, self.row(target) * self.biases + bias)
 
     def frequencies(self, target: Tensor, bias: Tensor) -> Tensor:
-        """``(count,)`` int64: how many samples each group has."""
+        """``(count,)`` int64: the number of samples in each group."""
         group = self.encode(target, bias).flatten()
         return torch.bincount(group[group >= 0], minlength=self.count)
 
     def predict(self, logits: Tensor) -> Tensor:
-        """What logits choose: ``(N,)`` classes, or ``(N, L)`` 0/1 labels if multi-label."""
+        """Predictions from logits: ``(N,)`` classes, or ``(N, L)`` 0/1 labels if multi-label."""
         return (logits > 0).long() if self.multi_label else logits.argmax(dim=1)
