@@ -16,7 +16,7 @@ class Published(NamedTuple):
     Attributes:
         waterbirds: on Waterbirds.
         celeba: on CelebA, target blond hair, bias attribute male.
-        source: the paper that printed it.
+        source: the publication that printed it.
     """
 
     waterbirds: str
@@ -34,7 +34,7 @@ class Method:
         checked: what its parts were compared with: "authors' code" (a row of ``scripts/parity``),
             "formula" (an independent definition in the tests), or "thin source" (the paper leaves
             parts open).
-        stages: the training stages, in order.
+        stages: number of training stages, such as "2" or "K + 2".
         networks: networks that are trained beside the model.
         cost: cost of a training step, in steps of ERM, whose forward pass counts 1/3; for a recipe,
             the cost of its stages.

@@ -1,1 +1,1 @@
-"""The loop: one LightningModule, and the verbs fit and predict. It names no strategy or data."""
+"""Training: one LightningModule for every strategy, and the functions ``fit`` and ``predict``."""

@@ -1,4 +1,4 @@
-"""Checkpoints on disk: written whole, the one before is kept, a damaged one is noticed."""
+"""Checkpoint files: written atomically; the previous one is kept, in case the last is damaged."""
 
 import io
 import os
@@ -18,35 +18,37 @@ LAST, PREVIOUS = "last.ckpt", "previous.ckpt"
 
 
 class CheckpointFiles(TorchCheckpointIO):
-    """Writes the Trainer's checkpoints whole, and keeps the replaced one as ``previous.ckpt``.
+    """Writes the Trainer's checkpoints atomically, and keeps the old one as ``previous.ckpt``.
 
-    Lightning writes them through the temporary folder of the system, which may be another disk, and
-    a full one.
+    Lightning's own class first writes them to the temporary folder of the system, which may be on
+    another disk without space.
     """
 
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None
     ) -> None:
-        """Write a checkpoint durably, whole or not at all."""
+        """Write a checkpoint durably and atomically."""
         write_tensors(Path(path), checkpoint, keep=Path(path).with_name(PREVIOUS))
 
 
 def write_tensors(path: Path, content: dict[str, Any], *, keep: Path | None = None) -> None:
     """Write tensors and plain values by ``torch.save``; see :func:`debias.files.written_whole`."""
-    # written by torch.save itself, a full disk would be told as "unexpected pos"
+    # if torch.save writes the file itself, it reports a full disk as "unexpected pos"
     saved = io.BytesIO()
     torch.save(content, saved)
     write_atomically(path, saved.getbuffer(), keep=keep)
 
 
 def newest_checkpoint(folder: Path) -> Path | None:
-    """The checkpoint to resume from: the last one, or the one before if that is damaged or absent.
+    """The checkpoint from which training resumes.
+
+    If ``last.ckpt`` is damaged or absent, ``previous.ckpt`` is renamed to it, with a warning.
 
     Returns:
         The path of ``last.ckpt``; ``None`` if the folder has no checkpoint.
 
     Raises:
-        InputError: the last checkpoint is damaged, and there is none before it that is whole.
+        InputError: ``last.ckpt`` is damaged or absent, and ``previous.ckpt`` cannot replace it.
     """
     last, previous = folder / LAST, folder / PREVIOUS
     if _is_whole(last) or not (last.is_file() or previous.is_file()):
@@ -54,8 +56,8 @@ def newest_checkpoint(folder: Path) -> Path | None:
     fault = "is damaged" if last.is_file() else "is absent"
     if not _is_whole(previous):
         raise InputError(
-            f"{last} {fault}, and no whole {PREVIOUS} is beside it: restore it, or delete both to "
-            "train again from the first epoch"
+            f"{last} {fault}, and there is no intact {PREVIOUS} beside it: restore it, or delete "
+            "both to train again from the first epoch"
         )
     warnings.warn(
         f"{last} {fault}: training resumes from {PREVIOUS}, one epoch earlier", stacklevel=2
@@ -65,7 +67,7 @@ def newest_checkpoint(folder: Path) -> Path | None:
 
 
 def _is_whole(path: Path) -> bool:
-    """Whether a file of ``torch.save`` holds every byte that was written."""
+    """Whether a file that ``torch.save`` wrote exists and is undamaged."""
     try:
         with zipfile.ZipFile(path) as file:
             return file.testzip() is None

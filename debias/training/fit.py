@@ -1,4 +1,4 @@
-"""The verb *fit*: Lightning's Trainer; a run resumes exactly, and writes only into its folder."""
+"""Training by Lightning's Trainer: a run resumes exactly, and writes only into its own folder."""
 
 import logging
 import random
@@ -19,45 +19,45 @@ from pytorch_lightning.loggers import TensorBoardLogger
 from debias.training.checkpoints import CheckpointFiles
 from debias.training.module import DebiasModule
 
-#: Warnings of Lightning that ask nothing of a user.
+#: Warnings of Lightning that need no action of a user.
 HARMLESS = (
     "does not have many workers",
     "number of training batches.*smaller than the logging interval",
     "LeafSpec",
-    # of batch normalisation that model.freeze_batch_norm holds in evaluation mode
+    # model.freeze_batch_norm keeps batch normalisation in evaluation mode
     "in eval mode at the start of training",
-    # one process a device is started by us, not by Slurm's srun
+    # debias starts one process per device itself, without Slurm's srun
     "`srun` command is available",
 )
 
 
 class OwnSignals(Callback):
-    """Leaves SIGTERM to the process's own handler: Lightning's ends training with exit code 0."""
+    """Restores the process's own handler of SIGTERM, since Lightning's ends with exit code 0."""
 
     def __init__(self) -> None:
         self.handler = signal.getsignal(signal.SIGTERM)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Put the handler back."""
+        """Restore the handler that was set when this callback was created."""
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, self.handler)
 
 
 class EpochSeed(Callback):
-    """Starts every epoch from random states that follow from (seed, epoch, rank) alone.
+    """Sets all random states at the start of every epoch, from (seed, epoch, rank) alone.
 
-    A run that is resumed at an epoch then draws exactly what the uninterrupted run drew, on every
-    device.
+    A run that resumes at an epoch then draws the same random numbers as an uninterrupted run, on
+    every device.
 
     Args:
-        seed: of the run.
+        seed: seed of the run.
     """
 
     def __init__(self, seed: int) -> None:
         self.seed = seed
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Seed Python, numpy and torch."""
+        """Seed Python, numpy and torch for this epoch and process."""
         seed_all(self.seed, trainer.current_epoch + 1, trainer.global_rank)
 
 
@@ -81,20 +81,22 @@ def trainer(
     progress: bool = True,
     callbacks: Sequence[Callback] = (),
 ) -> pl.Trainer:
-    """A Trainer for one run: our samplers, our checkpoints, no cluster magic.
+    """Make the Trainer of one run, with the samplers and checkpoints of debias.
+
+    Lightning's requeueing of Slurm jobs is switched off.
 
     Args:
-        folder: receives the TensorBoard logs, and is Lightning's root, so that nothing is read from
-            or written to the working directory.
+        folder: receives the TensorBoard logs. It is also Lightning's root folder, so that nothing
+            is read from or written to the working directory.
         epochs: passes over the training loader.
-        seed: of the run.
-        precision: as the Trainer takes it.
-        accelerator: as the Trainer takes it.
-        devices: processes; more than one trains by DistributedDataParallel.
-        unused: whether a step may leave parameters without gradient, of which
-            DistributedDataParallel is to be told.
+        seed: seed of the run.
+        precision: a precision of Lightning's Trainer, such as "bf16-mixed".
+        accelerator: an accelerator of Lightning's Trainer, such as "cuda".
+        devices: number of devices, with one process each. Several use DistributedDataParallel.
+        unused: whether a step may leave parameters without gradient. DistributedDataParallel must
+            know this in advance.
         progress: show a progress bar.
-        callbacks: further ones.
+        callbacks: further callbacks.
     """
     bar = [TQDMProgressBar(refresh_rate=20)] if progress else []
     distributed = "ddp_find_unused_parameters_true" if unused else "ddp"
@@ -106,7 +108,7 @@ def trainer(
             accelerator=accelerator,
             devices=devices,
             strategy=distributed if devices > 1 else "auto",
-            # Lightning's own Slurm requeue would load a stranger's checkpoint
+            # Lightning's requeueing in Slurm would load the checkpoint of another run
             plugins=[LightningEnvironment(), CheckpointFiles()],
             logger=TensorBoardLogger(folder, name="tensorboard", version=""),
             callbacks=[OwnSignals(), EpochSeed(seed), *bar, *callbacks],
@@ -127,10 +129,10 @@ def fit(
     """Train to the last epoch, from the start or from a checkpoint.
 
     Args:
-        module: model and strategy.
+        module: the module with model and strategy.
         data: loaders of the training and validation splits.
         trainer: see :func:`trainer`.
-        resume: checkpoint to go on from.
+        resume: checkpoint from which training resumes; ``None`` starts from the first epoch.
     """
     with _without_advice():
         trainer.fit(module, datamodule=data, ckpt_path=resume, weights_only=True)
@@ -138,8 +140,8 @@ def fit(
 
 @contextmanager
 def _without_advice() -> Iterator[None]:
-    """Do not show the advice of Lightning that a user need not follow."""
-    # the Trainer's advertisements and its list of absent accelerators
+    """Hide log lines and warnings of Lightning that need no action of a user."""
+    # the Trainer logs advertisements, and a list of absent accelerators
     logging.getLogger("pytorch_lightning.utilities.rank_zero").setLevel(logging.WARNING)
     with warnings.catch_warnings():
         for message in HARMLESS:

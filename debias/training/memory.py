@@ -1,30 +1,30 @@
-"""Memory of training on a CPU: kept between steps, instead of given back and asked for again."""
+"""Keeps memory between the training steps on a CPU, instead of returning it to the system."""
 
 import ctypes
 import platform
 
 #: Options of glibc's ``mallopt``.
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
-#: Blocks from this size on are the system's again once they are freed: kept, they left holes of a
-#: tenth of the peak.
-MAPPED = 2**25
-#: As much free memory at the top of the heap is kept.
-KEPT = 2**30
+#: Freed blocks of at least this size return to the system. When they were kept, holes in the heap
+#: took a tenth of the peak memory.
+MAPPED_BYTES = 2**25
+#: Free memory that stays at the top of the heap.
+HEAP_BYTES = 2**30
 
 
 def keep_freed_memory() -> bool:
-    """Let the C library keep the memory of activations freed after a step, for the next one.
+    """Let the C library keep the freed memory of activations for the next training step.
 
-    By default glibc maps blocks of a few MB again each time, and the system fills their pages with
-    zeros: with ``tf_efficientnet_lite0`` at 128 px and batches of 32 that is 180,000 page faults a
-    step and a quarter of its time, for 1 % of peak memory (``scripts/bench memory``).
+    By default glibc maps blocks of a few MB again in each step, and the system fills their pages
+    with zeros. With ``tf_efficientnet_lite0`` at 128 px and batches of 32, this is 180,000 page
+    faults per step and a quarter of its time. It saves only 1 % of peak memory (``scripts/bench
+    memory``).
 
     Returns:
-        Whether the C library took the options; others than glibc have none, and nothing is changed
-        there.
+        Whether the options were set. Only glibc has them; nothing changes with another C library.
     """
     if platform.libc_ver()[0] != "glibc":
         return False
     library = ctypes.CDLL(None)
-    options = ((M_MMAP_THRESHOLD, MAPPED), (M_TRIM_THRESHOLD, KEPT))
+    options = ((M_MMAP_THRESHOLD, MAPPED_BYTES), (M_TRIM_THRESHOLD, HEAP_BYTES))
     return all(library.mallopt(option, size) == 1 for option, size in options)

@@ -1,4 +1,4 @@
-"""The one LightningModule: players take turns on a batch. It names no method, reads no config."""
+"""The LightningModule that trains every strategy: its players take turns on each batch."""
 
 from collections.abc import Callable
 from typing import Any
@@ -20,24 +20,23 @@ from debias.types import Batch, Groups, Loss, Turn
 
 
 class DebiasModule(pl.LightningModule):
-    """Trains a model by a strategy, and counts its validation predictions per group.
+    """Trains a model with a strategy, and counts its validation predictions per group.
 
-    One player: Lightning's automatic optimisation, and all that its Trainer offers. Several: each
-    turn freezes the other players, computes its objective, steps its own optimiser; ``clip`` is
-    applied per turn.
+    A strategy with one player uses Lightning's automatic optimisation, and everything that the
+    Trainer offers for it. With several players, each turn freezes the other players, computes its
+    objective and steps its own optimiser. ``clip`` then applies per turn.
 
     Args:
         model: maps images to :class:`debias.types.Outputs`.
         strategy: the mitigation strategy; its parameters and buffers are saved with the model's.
-        groups: the groups of validation.
+        groups: the groups of the validation data.
         frequencies: ``(groups.count,)`` training samples of each group, for the adjusted average;
-            ``None`` where the training data has no bias labels.
+            ``None`` if the training data has no bias labels.
         optimizer: builds the optimiser of one player from its name and its parameters.
-        scheduler: builds its schedule, stepped once an epoch.
-        augment: changes each training batch; by default none does.
-        training_groups: the groups that the strategy sees, where these are others than
-            validation's.
-        clip: largest gradient norm of a player, or ``None``.
+        scheduler: builds the learning-rate schedule of one optimiser, stepped once per epoch.
+        augment: changes each training batch; ``None`` changes nothing.
+        training_groups: the groups that the strategy sees, if they differ from ``groups``.
+        clip: largest gradient norm of a player; ``None`` does not clip.
     """
 
     def __init__(
@@ -70,19 +69,25 @@ class DebiasModule(pl.LightningModule):
         self.validation: dict[str, float] = {}
 
     def forward(self, image: Tensor) -> Any:
-        """What the strategy reads from the model: what validation and prediction see."""
+        """Outputs of the strategy for images, as validation and prediction use them."""
         return self.strategy.classify(self.model, image)
 
     @property
     def leaves_unused(self) -> bool:
-        """Whether a step may leave parameters, such as another player's, without gradient."""
-        moved = {id(parameter) for parameters in self.players.values() for parameter in parameters}
+        """Whether a step may leave trainable parameters without gradient.
+
+        Such parameters belong to another player, or to no player.
+        """
+        owned = {id(parameter) for parameters in self.players.values() for parameter in parameters}
         return len(self.players) > 1 or any(
-            p.requires_grad and id(p) not in moved for p in self.parameters()
+            p.requires_grad and id(p) not in owned for p in self.parameters()
         )
 
     def model_has_moved(self, steps: int) -> bool:
-        """Whether a player with parameters of the model moves in the first ``steps`` steps."""
+        """Whether the first ``steps`` steps update a player that owns parameters of the model.
+
+        Also true if no player owns any.
+        """
         own = {id(parameter) for parameter in self.model.parameters()}
         owned = {name: {id(p) for p in each} for name, each in self.players.items()}
         owners = {name for name, ids in owned.items() if ids & own}
@@ -91,17 +96,17 @@ class DebiasModule(pl.LightningModule):
         )
 
     def configure_optimizers(self) -> Any:
-        """One optimiser and one schedule per player, in the order of ``players``."""
+        """Build one optimiser and one schedule per player, in the order of ``players``."""
         optimizers = [
             self.make_optimizer(player, parameters) for player, parameters in self.players.items()
         ]
         return optimizers, [self.make_scheduler(optimizer) for optimizer in optimizers]
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor | None:
-        """Let the players take their turns on a batch.
+        """Take the strategy's turns of this step on a batch.
 
-        The step is Lightning's count of batches, which a checkpoint restores; ``global_step``
-        counts optimiser steps.
+        The strategy gets Lightning's count of batches as its step, which a checkpoint restores.
+        Lightning's ``global_step`` counts optimiser steps instead.
         """
         batch = self.augment(batch, self.current_epoch / max(self.trainer.max_epochs or 1, 1))
         turns = self.strategy.turns(self.trainer.fit_loop.epoch_loop.total_batch_idx)
@@ -122,8 +127,7 @@ class DebiasModule(pl.LightningModule):
         with self.toggled_optimizer(optimizer):
             loss = self._tracked(turn.objective(self.model, batch))
             optimizer.zero_grad()
-            # Lightning's autocast is still on, and would round the gradients of what was computed
-            # in float32
+            # Lightning's autocast is still on: it would round gradients of float32 computations
             with torch.autocast(loss.device.type, enabled=False):
                 self.manual_backward(loss)
             if self.clip is not None:
@@ -138,7 +142,7 @@ class DebiasModule(pl.LightningModule):
         gradient_clip_val: float | None = None,
         gradient_clip_algorithm: str | None = None,
     ) -> None:
-        """Automatic optimisation: the module's ``clip``, unless the Trainer was given one."""
+        """Clip gradients in automatic optimisation, to the Trainer's bound or else to ``clip``."""
         clip = self.clip if gradient_clip_val is None else gradient_clip_val
         if clip is not None:
             self.clip_gradients(optimizer, clip, gradient_clip_algorithm or "norm")
@@ -149,13 +153,14 @@ class DebiasModule(pl.LightningModule):
         return loss.total
 
     def on_train_epoch_start(self) -> None:
-        """Forget the last epoch's sums."""
+        """Reset the sums of the loss and the set of players that moved."""
         self.epoch_sums, self.moved = EpochSums(), set()
 
     def training_means(self) -> dict[str, float]:
-        """Mean of the loss and of each term, over the epoch's turns with it, in all processes.
+        """Means of the loss and of each term, over the turns of the epoch that have the term.
 
-        A term with a value per group is named ``term/group``. Every process must call it.
+        A term with one value per group gives one mean per group, named ``term/group``. Every
+        process must call this, and gets the means over all processes.
         """
         means = self.epoch_sums.means()
         scalars = {name: mean.item() for name, mean in means.items() if mean.ndim == 0}
@@ -167,10 +172,10 @@ class DebiasModule(pl.LightningModule):
         return scalars
 
     def on_train_epoch_end(self) -> None:
-        """Log the epoch's means; warn of terms that do nothing; step the schedules.
+        """Log the epoch's means, warn of terms without effect, and step the schedules.
 
         Raises:
-            InputError: a loss of the epoch or the weights after it are not finite.
+            InputError: a loss of the epoch, or a weight after it, is not finite.
         """
         check_finite(self, self.epoch_sums, epoch=self.current_epoch)
         means = self.training_means()
@@ -190,7 +195,7 @@ class DebiasModule(pl.LightningModule):
         return Predicted(batch.index, logits.float())
 
     def on_validation_epoch_end(self) -> None:
-        """Log every metric under ``val/``, and start counting again."""
+        """Log every metric under ``val/``, and reset the counts."""
         self.validation = {name: value.item() for name, value in self.counts.compute().items()}
         self.log_dict(
             {f"val/{name}": torch.tensor(value).float() for name, value in self.validation.items()}
@@ -199,14 +204,13 @@ class DebiasModule(pl.LightningModule):
 
 
 def check_targets(strategy: Strategy, augment: Augmentation) -> None:
-    """Refuse a strategy of class indices beside an augmentation that makes them probabilities.
+    """Refuse an augmentation that mixes classes for a strategy that needs one class per sample.
 
     Raises:
-        ValueError: naming both.
+        ValueError: the strategy has ``hard_targets``, and the augmentation ``mixes_targets``.
     """
     if strategy.hard_targets and augment.mixes_targets:
         raise InputError(
-            f"{type(strategy).__name__} reads the class of each sample, and "
-            f"{type(augment).__name__} mixes classes: leave one of them out, as by "
-            "augment.name=none"
+            f"{type(strategy).__name__} needs one class per sample, and {type(augment).__name__} "
+            "mixes classes: use only one of them, as with augment.name=none"
         )

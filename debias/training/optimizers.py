@@ -41,7 +41,7 @@ def cosine(optimizer: Optimizer, epochs: int, *, minimum: float = 0.0) -> LRSche
 
 
 def step(optimizer: Optimizer, epochs: int, *, every: int = 20, factor: float = 0.1) -> LRScheduler:
-    """The learning rate is multiplied by ``factor`` after each ``every`` epochs."""
+    """The learning rate is multiplied by ``factor`` once per ``every`` epochs."""
     if every < 1:
         raise InputError(f"scheduler.every must be at least 1; got {every}")
     return StepLR(optimizer, step_size=every, gamma=factor)

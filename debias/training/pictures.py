@@ -1,4 +1,4 @@
-"""Pictures as they are beside what the strategy makes of them: what it hides can be seen."""
+"""Images beside the versions that a strategy gives to its model, to show what it masks."""
 
 from typing import Any
 
@@ -16,20 +16,20 @@ from debias.training.module import DebiasModule
 def prepared_pictures(
     strategy: Strategy, image: Tensor, mean: Tensor, std: Tensor
 ) -> Tensor | None:
-    """A row for each image: itself, how much is left of each pixel, and what the model is given.
+    """A grid with one row per image: the image, the share that is left, and the model's input.
 
-    How much is left is the slope of a prepared pixel on the pixel, over the channels: where a
-    strategy masks pictures, its mask.
+    The share that is left of a pixel is the slope of the model's input on the image, over the
+    channels. If the strategy multiplies images by a mask, the share is the mask.
 
     Args:
-        strategy: put into evaluation mode meanwhile.
-        image: ``(N, 3, H, W)`` normalised.
-        mean: ``(3,)`` of the normalisation.
-        std: ``(3,)`` of the normalisation.
+        strategy: the strategy; it is in evaluation mode during the call.
+        image: ``(N, 3, H, W)`` normalised images.
+        mean: ``(3,)`` mean of the normalisation.
+        std: ``(3,)`` standard deviation of the normalisation.
 
     Returns:
-        ``(3, H', W')`` float in [0, 1], on the CPU; ``None`` where the strategy leaves images as
-        they are.
+        ``(3, H', W')`` float in [0, 1], on the CPU; ``None`` if the strategy does not change
+        images.
     """
     was_training = strategy.training
     strategy.eval()
@@ -47,12 +47,14 @@ def prepared_pictures(
 
 
 class PreparedPictures(pl.Callback):
-    """Shows in TensorBoard what the strategy makes of the first validation images, if anything.
+    """Logs the first validation images to TensorBoard, beside the strategy's versions of them.
+
+    Nothing is logged if the strategy does not change images.
 
     Args:
-        mean: ``(3,)`` of the images' normalisation.
-        std: ``(3,)`` of the images' normalisation.
-        most: how many images.
+        mean: ``(3,)`` mean of the images' normalisation.
+        std: ``(3,)`` standard deviation of the images' normalisation.
+        most: number of images.
     """
 
     def __init__(self, mean: Tensor, std: Tensor, *, most: int = 8) -> None:
@@ -67,7 +69,7 @@ class PreparedPictures(pl.Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Of the first batch of an epoch."""
+        """Log the images of the first batch of an epoch."""
         assert isinstance(pl_module, DebiasModule)
         if batch_idx > 0 or not trainer.is_global_zero:
             return

@@ -1,4 +1,4 @@
-"""The verb *predict*: the logits of every row, in evaluation mode, and in which precision."""
+"""Prediction: logits and features in evaluation mode, and the precision of computing them."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
@@ -18,15 +18,15 @@ class Predicted(NamedTuple):
 
 
 def predict(model: nn.Module, batches: Iterable[Batch], *, precision: str = "32-true") -> Predicted:
-    """Logits of every row that the batches hold, in evaluation mode, sorted by row, on the CPU.
+    """Logits of every row in the batches, in evaluation mode, sorted by row, on the CPU.
 
-    In a process group each process predicts its own batches and all receive the joined rows.
+    With several processes, each process predicts its own batches and returns the rows of all.
 
     Args:
-        model: maps images to :class:`debias.types.Outputs`; a
-            :class:`debias.training.module.DebiasModule` prepares them as its strategy wants it.
+        model: maps images to :class:`debias.types.Outputs`. A
+            :class:`debias.training.module.DebiasModule` gives the outputs of its strategy.
         batches: normalised batches on the model's device.
-        precision: as Lightning's Trainer names it; "bf16-mixed" runs under autocast.
+        precision: a precision of Lightning's Trainer; "bf16-mixed" runs under autocast.
 
     Returns:
         One row per image, in increasing order of row.
@@ -52,7 +52,7 @@ def _read(
 
 
 def joined(parts: Sequence[Predicted]) -> Predicted:
-    """Parts of a prediction as one, over all processes, sorted by row; each row comes once."""
+    """Join the parts of a prediction from all processes, sorted by row; each row comes once."""
     parts = joined_lists([Predicted(part.index.cpu(), part.logits.cpu()) for part in parts])
     index, logits = (torch.cat(column) for column in zip(*parts, strict=True))
     order = index.argsort(stable=True)
@@ -63,10 +63,10 @@ def joined(parts: Sequence[Predicted]) -> Predicted:
 
 
 def choose_precision(model: nn.Module, accelerator: str) -> str:
-    """Precision for Lightning's Trainer: mixed bfloat16 where it is native, else float32.
+    """Precision for Lightning's Trainer: mixed bfloat16 if the device computes it natively.
 
-    On CPUs with bfloat16 instructions it doubles the speed of residual networks, and slows networks
-    of depthwise convolutions, which therefore stay in float32 there.
+    Otherwise it is float32. On CPUs with bfloat16 instructions, mixed bfloat16 doubles the speed of
+    residual networks. It slows networks with depthwise convolutions, which use float32 on CPUs.
 
     Args:
         model: the classifier.
@@ -83,10 +83,10 @@ def choose_precision(model: nn.Module, accelerator: str) -> str:
 
 
 def autocast(precision: str, device: torch.device) -> torch.autocast:
-    """The context in which Lightning's Trainer computes, for evaluation without it.
+    """The autocast context of Lightning's Trainer, for evaluation without a Trainer.
 
     Args:
-        precision: as the Trainer names it; "bf16-mixed" computes in bfloat16.
-        device: of the pictures.
+        precision: a precision of the Trainer; "bf16-mixed" computes in bfloat16.
+        device: device of the images.
     """
     return torch.autocast(device.type, torch.bfloat16, enabled=precision.startswith("bf16"))

@@ -1,4 +1,4 @@
-"""What an epoch leaves behind: history entry, validation predictions, weights, checkpoint."""
+"""Records every epoch: its history entry, validation predictions, weights and checkpoint."""
 
 import time
 from collections.abc import Callable
@@ -17,28 +17,32 @@ from debias.training.terms import diverged
 
 #: An epoch of the history, the state of a callback or the metadata of a checkpoint, by name.
 Entries = dict[str, Any]
-#: Looks at the history after each epoch.
+#: A function that gets the history after each epoch.
 Watch = Callable[[list[Entries]], None]
 
 
 class Recorder(Checkpoint):
-    """Records every epoch, and keeps what resuming and selecting an epoch later need.
+    """Writes the files of every epoch that resuming, and the later selection of an epoch, need.
 
-    After each epoch, in this order: the validation predictions; the weights, if some selection rule
-    prefers the epoch to all before it; ``last.ckpt``, from which training resumes, and which
-    becomes ``previous.ckpt`` an epoch later. When the next epoch starts, the weights are removed
-    that no rule prefers after either of the two, so that a run killed at any moment finds the files
-    its checkpoints speak of. An epoch of a warm-up, in which only other networks have moved, has no
-    validation metrics: no rule may prefer it. The rule ``last`` prefers every epoch for as long as
-    it is the last, so its weights are kept at the end alone.
+    After each epoch it writes, in this order:
+
+    1. the validation predictions;
+    2. the weights, if a selection rule prefers this epoch to all earlier ones. The rule ``last``
+       does not count before the final epoch;
+    3. ``last.ckpt``, from which training resumes. One epoch later it becomes ``previous.ckpt``.
+
+    When the next epoch starts, it removes the weights that no rule prefers any more. Those that a
+    rule preferred at ``previous.ckpt`` stay. A run that is killed at any moment then still has the
+    weights that its checkpoints refer to. A warm-up epoch, in which only other networks are
+    updated, has no validation metrics, so that no rule prefers it.
 
     Args:
         folder: receives ``last.ckpt``, ``previous.ckpt`` and ``epoch=NNN.ckpt``.
-        write: called with each epoch and its validation predictions, in one process.
-        metadata: plain values to put into every checkpoint, such as the config.
-        keep_all: whether the weights of every epoch are kept, preferred or not.
-        watch: called in one process with the history, once all else is written; training ends if it
-            raises.
+        write: called in one process with each epoch and its validation predictions.
+        metadata: plain values for every checkpoint, such as the config.
+        keep_all: keep the weights of every epoch.
+        watch: called in one process with the history, after the files of the epoch are written;
+            training ends if it raises.
     """
 
     def __init__(
@@ -59,19 +63,19 @@ class Recorder(Checkpoint):
 
     @property
     def last(self) -> Path:
-        """The checkpoint that training resumes from."""
+        """Path of the checkpoint from which training resumes."""
         return self.folder / LAST
 
     def forget_previous(self) -> None:
-        """Remove the checkpoint before the last one, once nothing is left to train."""
+        """Remove ``previous.ckpt``. Call it when training has finished."""
         (self.folder / PREVIOUS).unlink(missing_ok=True)
 
     def weights(self, epoch: int) -> Path:
-        """The weights of one epoch."""
+        """Path of the weights of one epoch."""
         return self.folder / f"epoch={epoch:03d}.ckpt"
 
     def preferred(self, *, epochs: int | None = None) -> dict[str, int]:
-        """The epoch that each selection rule prefers so far, or among the first few epochs."""
+        """The epoch that each selection rule prefers, among all or only the first ``epochs``."""
         return best_epochs([entry["val"] for entry in self.history[:epochs]])
 
     def _best(self, *, epochs: int | None = None) -> set[int]:
@@ -82,8 +86,8 @@ class Recorder(Checkpoint):
         self.started = time.monotonic()
         if trainer.is_global_zero and self.history and not self.keep_all:
             preferred = self._best() | self._best(epochs=len(self.history) - 1)
-            kept = {self.weights(epoch) for epoch in preferred}
-            for path in set(self.folder.glob("epoch=*.ckpt")) - kept:
+            needed = {self.weights(epoch) for epoch in preferred}
+            for path in set(self.folder.glob("epoch=*.ckpt")) - needed:
                 path.unlink()
 
     def on_validation_batch_end(
@@ -93,10 +97,10 @@ class Recorder(Checkpoint):
         self.parts.append(outputs)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Write what the epoch leaves behind.
+        """Write the files of the epoch, and add it to the history.
 
         Raises:
-            InputError: the model's validation predictions are not finite; nothing is written then.
+            InputError: a validation logit is not finite; nothing is written then.
         """
         assert isinstance(pl_module, DebiasModule)
         epoch = trainer.current_epoch
@@ -122,18 +126,18 @@ class Recorder(Checkpoint):
     def on_save_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: Entries
     ) -> None:
-        """Put the metadata into the checkpoint."""
+        """Add the metadata to the checkpoint."""
         checkpoint.update(self.metadata)
 
     def state_dict(self) -> Entries:
-        """The history so far."""
+        """The history so far, for the checkpoint."""
         return {"history": self.history}
 
     def load_state_dict(self, state_dict: Entries) -> None:
-        """Take up the history of the run that is resumed."""
+        """Restore the history of a resumed run."""
         self.history = state_dict["history"]
 
 
 def save_weights(module: pl.LightningModule, path: Path, metadata: Entries) -> None:
-    """Write the weights of a module and plain metadata, whole or not at all."""
+    """Write the weights of a module and plain metadata atomically."""
     write_tensors(path, {"state_dict": module.state_dict(), **metadata})

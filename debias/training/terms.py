@@ -1,4 +1,4 @@
-"""The loss and its terms over an epoch: their means, terms without effect, and divergence."""
+"""The terms of the loss over an epoch: their means, and checks for divergence and no effect."""
 
 import warnings
 from collections.abc import Mapping
@@ -10,17 +10,18 @@ from debias import processes
 from debias.errors import InputError
 from debias.types import Loss
 
-#: An epoch's mean below this is nothing beside a loss of order one, in float32 and for any usual
-#: weight.
-NOTHING = 1e-12
+#: A term whose mean over an epoch is smaller has no effect beside a loss of order one, in float32
+#: and with any usual weight.
+SMALLEST_MEAN = 1e-12
 
 REMEDY = "lower optimizer.lr, or set clip"
 
 
 class EpochSums:
-    """Sums of the loss and of its terms over the turns of an epoch, and how far they are finite.
+    """Sums of the loss and its terms over the turns of an epoch, and the number of finite steps.
 
-    Nothing waits for the device: a ``self.log`` per step would cost more than a small model's step.
+    Adding does not wait for the device. A ``self.log`` per step would cost more than a step of a
+    small model.
     """
 
     def __init__(self) -> None:
@@ -39,20 +40,23 @@ class EpochSums:
                 self.sums[name], self.turns[name] = value.detach().to(torch.float32, copy=True), 1
 
     def end_step(self) -> None:
-        """Count a step, also as finite if no loss so far was not: such a sum never is again."""
+        """Count a step; it counts as finite if all losses of the epoch so far are finite.
+
+        A sum stays non-finite after the first loss that is NaN or infinite.
+        """
         self.steps += 1
         self.finite_steps = self.finite_steps + self.sums["loss"].isfinite()
 
     def means(self) -> dict[str, Tensor]:
-        """Mean of each over its turns in all processes; every process must call it."""
+        """Mean of the loss and each term over its turns in all processes; all must call this."""
         return {name: processes.mean(total) / self.turns[name] for name, total in self.sums.items()}
 
 
 class IdleTerms:
-    """Looks at each weighted term once: after the first epoch in which its weight is not zero.
+    """Checks once whether each weighted term has an effect: after its first epoch with a weight.
 
-    A ramp at zero, or a penalty before its first step, is thus not looked at. Nothing is read from
-    the device: the means of the epoch are logged anyway.
+    Epochs with a weight of zero are skipped, such as those before a ramp starts. The check reads no
+    values from the device, since the means of the epoch are logged anyway.
     """
 
     def __init__(self) -> None:
@@ -60,41 +64,41 @@ class IdleTerms:
         self.seen: set[str] = set()
 
     def note(self, loss: Loss) -> None:
-        """Take note of the weights of one objective."""
+        """Record the terms of a loss whose weight is not zero."""
         self.weighted |= {name: weight for name, weight in loss.weights.items() if weight}
 
     def check(self, means: Mapping[str, float]) -> None:
-        """Warn of terms that are nothing, given the means of the epoch that ends."""
-        fresh = {name: weight for name, weight in self.weighted.items() if name not in self.seen}
-        self.seen |= fresh.keys()
+        """Warn of terms without effect, given the means of the epoch that has ended."""
+        unseen = {name: weight for name, weight in self.weighted.items() if name not in self.seen}
+        self.seen |= unseen.keys()
         if idle := [
-            f"{name} (mean {means[name]:.1g}, weight {fresh[name]:g})"
-            for name in fresh
+            f"{name} (mean {means[name]:.1g}, weight {unseen[name]:g})"
+            for name in unseen
             if is_idle(means[name])
         ]:
             warnings.warn(
-                "terms of the loss are numerically nothing through their first epoch: "
+                "terms of the loss are numerically zero in their whole first epoch: "
                 f"{', '.join(idle)}. They have no effect: check the strategy's scales for this "
-                "network, such as a bandwidth, and what a batch holds",
+                "network, such as a bandwidth, and the samples of a batch",
                 stacklevel=2,
             )
 
 
 def is_idle(mean: float) -> bool:
-    """Whether a term of this mean has no effect; NaN is another fault."""
-    return abs(mean) < NOTHING
+    """Whether a term with this mean has no effect; NaN counts as an effect."""
+    return abs(mean) < SMALLEST_MEAN
 
 
 def check_finite(module: nn.Module, sums: EpochSums, *, epoch: int) -> None:
     """Stop all processes if a loss of an epoch, or a parameter after it, is NaN or infinite.
 
     Args:
-        module: whose parameters are checked.
-        sums: of the epoch's losses.
-        epoch: its number.
+        module: the module whose parameters are checked.
+        sums: the sums of the epoch's losses.
+        epoch: number of the epoch.
 
     Raises:
-        InputError: naming the first such step.
+        InputError: one of them is not finite; the message names the first such step.
     """
     parameters = [parameter.detach().isfinite().all() for parameter in module.parameters()]
     whole = torch.stack(parameters).all()
@@ -108,12 +112,17 @@ def check_finite(module: nn.Module, sums: EpochSums, *, epoch: int) -> None:
 
 
 def diverged(what: str, epoch: int) -> InputError:
-    """The error that ends a run in an epoch."""
-    kept = (
+    """Make the error about a value that is not finite.
+
+    Args:
+        what: the value, such as "a weight after epoch 3".
+        epoch: number of the epoch in which the run ends.
+    """
+    checkpoint = (
         "no checkpoint was written"
         if epoch == 0
         else f"the last checkpoint is that of epoch {epoch - 1}"
     )
     return InputError(
-        f"training diverged: {what} is not finite; {kept}. To train without this, {REMEDY}"
+        f"training diverged: {what} is not finite; {checkpoint}. To avoid this, {REMEDY}"
     )
