@@ -1,1 +1,1 @@
-"""One module a command; its function ``run`` takes the arguments of the command line."""
+"""One module per command. Its function ``run`` gets the arguments of the command line."""

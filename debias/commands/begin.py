@@ -1,4 +1,4 @@
-"""The folder of a run that begins, or goes on."""
+"""The folder of a run that starts or resumes: its checks, its lock and its first files."""
 
 from __future__ import annotations
 
@@ -23,27 +23,26 @@ from debias.sweeps.files import Files
 if TYPE_CHECKING:
     from debias.data.examples import Examples
 
-#: The file of a run's folder that says where and with what numbers each of its processes computed.
+#: File in a run's folder with the device, precision and versions of each process that trained it.
 CIRCUMSTANCES = "circumstances.json"
-#: The file that holds the digest of its data.
+#: File in a run's folder with the digest of its data.
 DATA = "data.json"
-#: A value that debias chooses.
+#: Value of an option that debias chooses itself.
 AUTO = "auto"
 TRAINED_NOW = "is being trained by another process: wait for it, or stop it first"
 
 
 def claim(folder: Path, config: Config, examples: Examples, now: dict[str, Any]) -> None:
-    """Make the run's folder with data, config and circumstances in it; no other process may have
-    made it since.
+    """Create the run's folder, with the files of its data, config and circumstances.
 
     Args:
-        folder: of the run.
-        config: of the run.
-        examples: its data.
+        folder: folder of the run.
+        config: config of the run.
+        examples: data of the run.
         now: this process's :func:`debias.runs.description.circumstances`.
 
     Raises:
-        ValueError: another process has made it.
+        ValueError: another process has created the folder meanwhile.
     """
     if is_helper_process():
         return
@@ -57,15 +56,16 @@ def claim(folder: Path, config: Config, examples: Examples, now: dict[str, Any])
     except OSError as error:
         if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
             raise
-        other = "another process: that one trains this run"
-        raise InputError(f"{folder} was just made by {other}") from None
+        other = "another process, which trains this run: wait for it"
+        raise InputError(f"{folder} was just created by {other}") from None
 
 
 def check_folder(folder: Path, config: Config, *, resuming: bool) -> None:
-    """Refuse a folder of another run, of a finished one, or of one that is not to be resumed.
+    """Check that a run can start in its folder, or resume there.
 
     Raises:
-        ValueError: as above; the message says what to do.
+        ValueError: the run is finished, or another process trains it; it is interrupted, and
+            ``resuming`` is false; it was started with another config; or the folder is no run's.
     """
     if is_helper_process():
         return
@@ -82,7 +82,8 @@ def check_folder(folder: Path, config: Config, *, resuming: bool) -> None:
             )
         if others := sorted(path.name for path in folder.iterdir() if path.suffix != ".tmp"):
             raise InputError(
-                f"{folder} holds {others[0]}, but no config.yaml: it is no run; move or delete it"
+                f"{folder} holds {others[0]} and no config.yaml, so it is not the folder of a run: "
+                "move or delete it"
             )
 
 
@@ -91,11 +92,11 @@ def _check_same(folder: Path, config: Config) -> None:
         remedy = "give the folder of an interrupted run"
         raise InputError(f"cannot resume {folder}: it holds no config.yaml; {remedy}")
     before, now = configs.plain(configs.read(folder / "config.yaml")), configs.plain(config)
-    begun = [part["precision"] for part in _circumstances(folder)]
-    if before["precision"] == AUTO and now["precision"] in begun:
-        now["precision"] = AUTO  # which came to this where the run was begun
+    earlier = [part["precision"] for part in _circumstances(folder)]
+    if before["precision"] == AUTO and now["precision"] in earlier:
+        now["precision"] = AUTO  # auto resolved to this precision before
     if {before["select"], now["select"]} == {AUTO, "worst_group"}:
-        now["select"] = before["select"]  # the same wherever both are possible
+        now["select"] = before["select"]  # both select the same epoch wherever both are possible
     changed = [
         f"{key} was {shortened(str(before[key]), 100)}, is {shortened(str(now[key]), 100)}"
         for key in now
@@ -106,31 +107,31 @@ def _check_same(folder: Path, config: Config) -> None:
 
 
 def resume_in(folder: Path, examples: Examples, now: dict[str, Any]) -> dict[str, Any]:
-    """Prepare an interrupted run's folder: check its data, and note new circumstances.
+    """Check an interrupted run's data and precision, and record new circumstances in its folder.
 
     Args:
-        folder: of the run.
-        examples: its data.
+        folder: folder of the run.
+        examples: data of the run.
         now: this process's :func:`debias.runs.description.circumstances`.
 
     Returns:
-        What the report says of it: all of them, in order, where there were several.
+        Entries of the report: all circumstances in order, if there are several; else nothing.
 
     Raises:
-        ValueError: the run was begun with other rows or labels, or at another precision.
+        ValueError: the run was started with other rows or labels, or with another precision.
     """
     if is_helper_process():
         return {}
     remove_unfinished(folder)
     _check_same_data(folder / DATA, _describe(examples))
     every = _circumstances(folder)
-    # the file was deleted: where the run was begun is not known
+    # the file was deleted, so that the circumstances of the first start are unknown
     if not every and any(folder.rglob("*.ckpt")):
         return {}
-    if every and (begun := every[-1]["precision"]) != now["precision"]:
+    if every and (earlier := every[-1]["precision"]) != now["precision"]:
         raise InputError(
-            f"cannot resume {folder} at precision {now['precision']}, to which precision=auto "
-            f"comes here: it was begun at {begun}; add precision={begun} beside resume={folder}"
+            f"cannot resume {folder}: it was started with precision={earlier}, and precision=auto "
+            f"resolves to {now['precision']} here; add precision={earlier} beside resume={folder}"
         )
     if not every or every[-1] != now:
         every.append(now)
@@ -139,45 +140,45 @@ def resume_in(folder: Path, examples: Examples, now: dict[str, Any]) -> dict[str
 
 
 def _circumstances(folder: Path) -> list[dict[str, Any]]:
-    """Of every process of a run so far; none if the file was deleted."""
+    """The circumstances of every process of a run so far; empty if the file was deleted."""
     path = folder / CIRCUMSTANCES
     if not path.is_file():
         return []
-    remedy = "delete it, and the report will not say where the run was begun"
+    remedy = "delete it; the report will then lack the circumstances of the first start"
     return read_json(path, list, entries={"precision": str}, remedy=remedy)
 
 
 def _check_same_data(path: Path, data: dict[str, Any]) -> None:
     if not path.is_file():  # it was deleted, as the message below advises
         write_atomically(path, json_text(data))
-    remedy = "delete it, and the run goes on with the data as they are"
+    remedy = "delete it to resume with the present data"
     before = read_json(path, dict, entries={"images": int}, remedy=remedy)
     if before != data:
         raise InputError(
-            f"cannot resume {path.parent} with other data: it was begun with {before['images']} "
-            f"images, and now are {data['images']}, or other labels or splits: restore the data, "
-            "or train again in another folder"
+            f"cannot resume {path.parent} with other data: it was started with {before['images']} "
+            f"images, and there are {data['images']} now, or labels or splits differ: restore the "
+            "data, or train again in another folder"
         )
 
 
 def _describe(examples: Examples) -> dict[str, Any]:
-    """What tells whether a run is resumed with the same data."""
+    """Digest and number of images, to check that a run resumes with the same data."""
     return {"digest": examples.digest(), "images": len(examples)}
 
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Hold a run's folder against other processes, by the lock that the workers of a sweep take.
+    """Lock a run's folder against other processes, with the lock of the workers of a sweep.
 
     Raises:
-        ValueError: another process holds it.
+        ValueError: another process holds the lock.
     """
     if is_helper_process():
         yield
         return
     lock = _files(folder).lock()
     try:
-        # a sweep's command holds it for a moment, and loader processes of a killed run for 5 s
+        # a sweep's command can hold it for a moment, and loader processes of a killed run for 5 s
         lock.acquire(timeout=8)
     except Timeout:
         raise InputError(f"{folder} {TRAINED_NOW}") from None
@@ -188,7 +189,7 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 def as_begun(config: Config, folder: Path) -> Config:
-    """The config that a resumed run is known by: it has the precision of the first start."""
+    """The config of a resumed run for its report, with the ``precision`` of the first start."""
     return replace(config, precision=configs.read(folder / "config.yaml").precision)
 
 

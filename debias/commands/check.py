@@ -11,10 +11,10 @@ from debias.runs.run import Recipe, Run
 
 
 def run(config: str, overrides: list[str]) -> None:
-    """Build every object of a run and decode every image, then say what would be trained.
+    """Build every object of a run and decode every image, then print what would be trained.
 
     Raises:
-        ValueError: whatever is wrong with the config or the data.
+        ValueError: the config or the data have a mistake.
     """
     chosen = configs.load(config, overrides)
     recipe: Recipe = components.construct("recipe", chosen.recipe, {})
@@ -32,20 +32,20 @@ def run(config: str, overrides: list[str]) -> None:
 
 
 def _print_images(examples: Examples) -> None:
-    """How many images there are, of each group and of each class where no bias is known."""
+    """Print the number of images per group, and per class if some bias labels are unknown."""
     groups = examples.groups
     masks = "yes" if "mask" in examples.provides else "no"
     print(f"{examples.source}: {len(examples)} images, masks: {masks}")
     unknown = [int((examples.bias[examples.rows(split)] < 0).sum()) for split in SPLITS]
     counts = [
-        [*examples.frequencies(split).tolist(), none]
-        for split, none in zip(SPLITS, unknown, strict=True)
+        [*examples.frequencies(split).tolist(), count]
+        for split, count in zip(SPLITS, unknown, strict=True)
     ]
     if sum(unknown) < len(examples):
         names = [*groups.names, "unknown bias"] if any(unknown) else groups.names
         _print_counts(["group", *SPLITS], names, counts)
     else:
-        print("the bias of every image is unknown: there are no groups, and results are by class")
+        print("the bias of every image is unknown: there are no groups; results are per class")
     if any(unknown):
         classes = [examples.class_counts(split).tolist() for split in SPLITS]
         _print_counts(["class", *SPLITS], groups.target_names, classes)

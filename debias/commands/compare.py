@@ -8,11 +8,12 @@ from debias.reports.comparison import compare, write_comparison
 
 
 def run(folders: list[str], markdown: bool, measure: list[str]) -> None:
-    """Print a line per method, over its seeds, and, but for Markdown, write an overview page into
-    the first folder.
+    """Print one row per method, over its seeds, and write an overview page into the first folder.
+
+    With ``markdown``, no page is written.
 
     Raises:
-        ValueError: a folder is not there, or a measure is not written as family:key.
+        ValueError: a folder does not exist, or a measure is not written as family:key.
     """
     absent = [folder for folder in folders if not Path(folder).is_dir()]
     if absent:

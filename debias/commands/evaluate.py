@@ -29,9 +29,9 @@ from debias.reports.split import Split
 from debias.runs.description import circumstances, describe_examples
 from debias.runs.outcome import measured, save_outcome
 
-#: The checkpoint brings the weights: none are downloaded or read to start from.
+#: Overrides that load no initial weights, since the checkpoint has the weights.
 NO_WEIGHTS = ("model.pretrained=false", "model.weights=null")
-#: What an override may change: where and how predictions are computed, and where the data lies.
+#: Keys that an override may change: where and how predictions are computed, and where the data is.
 CHANGEABLE = (
     *("cache", "cache_dir", "workers", "progress", "eval_batch_size", "accelerator", "devices"),
     *("precision", "select", "anonymous", "data.root", "data.csv", "data.masks", "data.fills"),
@@ -40,18 +40,19 @@ CHANGEABLE = (
 
 
 def run(run: str, overrides: list[str]) -> None:
-    """Measure everything that the data allows, write the run's report again, and print a summary.
+    """Compute every measure that the data allows, print a summary, and update the run's report.
 
-    A run's saved predictions are used where they are those of its weights and of the data;
-    otherwise, and for ``fresh=true``, every split is predicted again. With another ``select`` than
-    the run's, the epoch which that rule prefers is evaluated, and nothing is written.
-    ``measures=NAME,NAME`` takes some families only, and prints all their numbers. ``positive=NAME``
-    says which of two classes is the positive one. A CSV file of anybody's predictions is evaluated
-    without a model: see :mod:`debias.commands.predictions`.
+    A run's saved predictions are used if they come from its weights and its data. Otherwise, or
+    with ``fresh=true``, every split is predicted again. With another ``select`` than the run's, the
+    epoch that this rule prefers is evaluated, and nothing is written. ``measures=NAME,NAME``
+    computes only these families, and prints all their numbers. ``positive=NAME`` names the positive
+    one of two classes. A CSV file of predictions is evaluated without a model: see
+    :mod:`debias.commands.predictions`.
 
     Raises:
-        ValueError: no such run or checkpoint, its weights do not fit, the data is not the run's, or
-            an override changes what was trained. Untrained weights are never evaluated.
+        ValueError: there is no such run or checkpoint, its weights do not fit, the data differ from
+            the run's, or an override changes what was trained. Untrained weights are never
+            evaluated.
     """
     measures, others = taken(overrides, "measures", "all")
     families = chosen_families(measures)
@@ -68,7 +69,7 @@ def _evaluate_run(
 ) -> None:
     given, others = taken(overrides, "fresh", "false")
     if given not in ("true", "false"):
-        raise InputError(f"fresh={given}: say fresh=true to predict again, or leave it out")
+        raise InputError(f"fresh must be true or false; got fresh={given}")
     positive, others = taken(others, "positive", None)
     report = None if place.is_file() else read_report(place)
     config = _config_of(place, others)
@@ -98,7 +99,7 @@ def _evaluate_run(
 def _saved(
     place: Path, report: Report, wanted: dict[str, str], parts: Parts
 ) -> dict[str, Predictions] | None:
-    """The saved predictions of a report; or ``None``, and a line that says why not."""
+    """The saved predictions of a run; or ``None``, after a printed line with the reason."""
     try:
         return saved_predictions(place, report.predicted_from, wanted, parts.examples)
     except InputError as reason:
@@ -107,7 +108,7 @@ def _saved(
 
 
 def _print(metrics: Json, measures: Json, whole: Collection[str], positive: str | None) -> None:
-    """The measures first, and the accuracies of the test split last, where one sees them."""
+    """Print the measures first, and the accuracies of the test split last, where they are seen."""
     found, left_out = measures["measures"], measures["left_out"]
     lines = terminal.measure_lines(found, left_out, whole=whole, positive=positive)
     splits = {name: typed(Split, split) for name, split in metrics.items()}
@@ -116,15 +117,16 @@ def _print(metrics: Json, measures: Json, whole: Collection[str], positive: str 
 
 
 def joined(report: Report, measures: Json, *, same: bool, positive: str | None = None) -> Json:
-    """The measures of a report and newer ones: the newer stand, and none is left out.
+    """Merge a report's measures with newer ones, which replace those of the same families.
+
+    Measures of the report that do not belong to the same predictions, or to the same positive
+    class, are dropped. A printed line names them.
 
     Args:
-        report: as it was.
-        measures: the newer ones.
-        same: both are of the same predictions; the report's are dropped otherwise, and a line says
-            which.
-        positive: the positive class of the newer ones; the report's that are of another are dropped
-            likewise.
+        report: the report before this evaluation.
+        measures: the newer measures.
+        same: whether both are measures of the same predictions.
+        positive: the positive class of the newer measures.
     """
     before = report.measures
     if same and positive != report.positive_class:
@@ -136,18 +138,18 @@ def joined(report: Report, measures: Json, *, same: bool, positive: str | None =
     if dropped := sorted(report.measures.keys() - every["measures"].keys()):
         why = "another positive class" if same else "earlier predictions"
         names = ", ".join(dropped)
-        print(f"dropped, since {why} gave them: {names}; measures=all takes them again")
+        print(f"dropped measures of {why}: {names}; measures=all computes them again")
     reasons = every["left_out"].items()
     return every | {"left_out": {key: why for key, why in reasons if key not in every["measures"]}}
 
 
 def _config_of(place: Path, overrides: list[str]) -> Config:
-    """The config a run was trained with, without weights to start from; overrides on top."""
+    """The config of a run or checkpoint, with overrides, and without initial weights."""
     trained = trained_config(place) if place.is_dir() else _config_in(place)
     config = configs.from_plain(configs.plain(trained), overrides)
     _check_overrides(trained, config)
     if config.cache_dir is None:
-        # where training left it, also when the run has been moved with its neighbours
+        # training put the cache beside the run; both may have been moved together since
         cache = config.cache and place.is_dir()
         config = replace(config, cache=cache, cache_dir=str(place.parent / "cache"))
     return configs.from_plain(configs.plain(config), NO_WEIGHTS)
@@ -178,26 +180,29 @@ def _check_overrides(trained: Config, config: Config) -> None:
 
 
 def _check_same_data(report: Report, examples: Examples) -> None:
-    """Refuse data that differ from the report."""
+    """Refuse data that differ from the data in the report."""
     before, now = report.entries["data"], describe_examples(examples)
     changed = [key for key in now if now[key] != before.get(key, now[key])]
     if changed:
         names = {"digest": "images, their labels or splits"}
         differences = ", ".join(names.get(key, key) for key in changed)
         raise InputError(
-            f"{examples.source} is other data than the run's: {differences} differ; give its "
-            "data.root"
+            f"{examples.source} is not the data of the run: {differences} differ; set data.root to "
+            "the run's data"
         )
 
 
 def _selected(place: Path, report: Report | None, select: str) -> tuple[str, Path]:
-    """The selection rule, and the checkpoint that it prefers, or the one that is given."""
+    """The selection rule, and the checkpoint that it prefers in a run.
+
+    If ``place`` is a checkpoint and not a run, it is returned itself.
+    """
     epochs = {row.rule: row.epoch for row in report.selection.table} if report else {}
     rule = chosen_rule(select, labelled="worst_group" in epochs)
     if report is None:
         return rule, place
     if rule not in epochs:
         raise InputError(
-            f"select={rule}: the run was selected by none such; it has {', '.join(epochs)}"
+            f"select must be one of {', '.join(epochs)} for this run; got select={rule}"
         )
     return rule, place / "checkpoints" / f"epoch={epochs[rule]:03d}.ckpt"

@@ -1,4 +1,4 @@
-"""``debias infer-groups``: groups from a finished run's model, to train a later run on."""
+"""``debias infer-groups``: infer groups from a finished run's predictions, to train on."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -23,30 +23,30 @@ from debias.reports.predictions import read
 from debias.reports.record import read_report
 
 SPLITS = ("train", "val")
-#: In place of a method: what the run's recipe inferred, and the file in which it left that.
+#: Value of ``method`` for the groups that the run's own recipe inferred, and the file with them.
 OWN, GROUPS = "own", "groups.csv"
 
 
 def run(run: str, overrides: list[str]) -> None:
-    """Infer groups of the training and validation images of a run, write and score them.
+    """Infer groups of the training and validation images of a run, write them, and print scores.
 
     Args:
         run: folder of a finished run.
-        overrides: ``method=jtt|eiil|spare``, or ``method=own`` for what the run's recipe has
-            inferred itself, xrm for example; ``out=FILE``, options of the method, and keys of the
-            run's config such as ``data.root``.
+        overrides: ``method=jtt|eiil|spare``, or ``method=own`` for the groups that the run's own
+            recipe inferred, such as xrm; ``out=FILE``; options of the method; and keys of the run's
+            config, such as ``data.root``.
 
     Raises:
-        ValueError: an unknown method or option, no finished run, other data than the run's, or
-            multi-label targets.
+        ValueError: the method or an option is unknown, the run is not finished, the data differ
+            from the run's, or the targets are multi-label.
     """
     method, overrides = taken(overrides, "method", "jtt")
     out, overrides = taken(overrides, "out", "groups.csv")
     folder = Path(run)
-    read_report(folder)  # refuses what is no finished run
+    read_report(folder)  # raises an error if the run is not finished
     own = method == OWN
-    found = _own(folder, overrides) if own else _inferred(folder, overrides, _method(method))
-    examples, inferred = found
+    groups = _own(folder, overrides) if own else _inferred(folder, overrides, _method(method))
+    examples, inferred = groups
     write_inferred(Path(out), examples, inferred)
     for split in SPLITS:
         print("\n".join(_score(examples, inferred, split, ones_are_minorities=not own)))
@@ -54,14 +54,14 @@ def run(run: str, overrides: list[str]) -> None:
 
 
 def errors(logits: Tensor, target: Tensor) -> Tensor:
-    """1 for errors, as Just Train Twice has them."""
+    """``(N,)`` int64: 1 for misclassified images, 0 for others, as in Just Train Twice."""
     return error_set(logits, target).long()
 
 
 def environments(
     logits: Tensor, target: Tensor, seed: int, *, steps: int = 10000, learning_rate: float = 1e-3
 ) -> Tensor:
-    """The two environments of EIIL."""
+    """``(N,)`` int64: the environment of each image, 0 or 1, that EIIL infers."""
     generator = seeded_generator(seed)
     weights = environment_weights(
         logits, target, generator, steps=steps, learning_rate=learning_rate
@@ -70,7 +70,7 @@ def environments(
 
 
 def clusters(logits: Tensor, target: Tensor, seed: int, *, largest: int = 5) -> Tensor:
-    """The clusters within classes of SPARE."""
+    """``(N,)`` int64: the cluster of each image within its class, by SPARE."""
     return class_clusters(logits.softmax(dim=1), target, seed=seed, largest=largest).inferred
 
 
@@ -80,8 +80,8 @@ METHODS: dict[str, Callable[..., Tensor]] = {"jtt": errors, "eiil": environments
 def _method(name: str) -> Callable[..., Tensor]:
     if name not in METHODS:
         raise InputError(
-            f"unknown method {name!r}; {near(name, METHODS)}. Other recipes need networks of their "
-            "own: train one (recipe.name=xrm, ssa or cnc), and name its run and method=own"
+            f"unknown method {name!r}; {near(name, METHODS)}. The recipes xrm, ssa and cnc infer "
+            "groups with networks of their own: train one of them, and use its run with method=own"
         )
     return METHODS[name]
 
@@ -89,7 +89,7 @@ def _method(name: str) -> Callable[..., Tensor]:
 def _own(folder: Path, overrides: list[str]) -> tuple[Examples, Tensor]:
     if not (folder / GROUPS).is_file():
         methods = ", ".join(METHODS)
-        raise InputError(f"{folder} has inferred nothing itself: name a method, {methods}")
+        raise InputError(f"{folder} has no groups.csv of its own: set method to one of {methods}")
     config = configs.read(folder / "config.yaml", overrides)
     examples: Examples = components.construct("data", config.data, {})
     return examples, read_inferred(folder / GROUPS, examples)
@@ -108,7 +108,8 @@ def _inferred(
     paths = [path for part in parts for path in part.paths]
     if len(examples) <= int(rows.max()) or [examples.images[row] for row in rows.tolist()] != paths:
         raise InputError(
-            f"the predictions of {folder} are of other images than {examples.source}: give its data"
+            f"the predictions of {folder} are not of the images of {examples.source}: set "
+            "data.root to the run's data"
         )
     # both splits at once, so that a value means the same in either
     facts = {

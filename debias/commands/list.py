@@ -1,4 +1,4 @@
-"""``debias list``: what there is, what it is, and what it needs."""
+"""``debias list``: list components, metrics and configs, with their meaning and needs."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ cost: of a training step, where ERM's is 1 and its forward pass 1/3; g is a step
   network
 Waterbirds, CelebA: published accuracy of the worst group in percent, "-" where none was checked;
   settings differ
-debias list strategies NAME, or a pattern such as 'group*', has meaning and options"""
+debias list strategies NAME prints meaning and options; NAME may be a pattern such as 'group*'"""
 
 
 def run(what: str, pattern: str) -> None:
-    """Print one line per thing and per option; of strategies, a table or those that match."""
+    """Print one line per component and per option; for all strategies, print a table."""
     if what == "strategies":
         _print_methods(pattern)
     elif what in KINDS:
@@ -62,11 +62,11 @@ def _print_methods(pattern: str) -> None:
         print(LEGEND.strip())
         return
     every = [(kind, name) for kind, methods in METHODS.items() for name in methods]
-    found = [(kind, name) for kind, name in every if fnmatch.fnmatch(name, pattern)]
-    if not found:
+    matching = [(kind, name) for kind, name in every if fnmatch.fnmatch(name, pattern)]
+    if not matching:
         hint = near(pattern, {name for _, name in every}, "debias list strategies")
         raise InputError(f"no strategy or recipe matches {pattern!r}; {hint}")
-    for kind, name in found:
+    for kind, name in matching:
         _print_component(kind, name)
         for column, cell in zip(COLUMNS, _row(kind, name)[1:], strict=True):
             print(f"    {column}: {cell}")
@@ -123,7 +123,7 @@ def _print_configs() -> None:
 
 
 def _components(name: str) -> str:
-    """Strategy and sampler of a config without comment; loading every config would take long."""
+    """Strategy and sampler of a config, only for configs without comment, as loading is slow."""
     loaded = configs.load(name)
     return f"{loaded.strategy['name']} + {loaded.sampler['name']}"
 

@@ -1,4 +1,4 @@
-"""``debias masks``: make foreground masks where a data set has none."""
+"""``debias masks``: make foreground masks for a data set without masks."""
 
 import inspect
 import os
@@ -16,8 +16,8 @@ from debias.data.pictures.contact_sheet import contact_sheet, spread
 from debias.errors import InputError, near, shown
 from debias.merging import Settings, read_overrides, split_overrides
 
-#: What makes the masks; its keyword-only arguments are its options. One that asks for ``parts``
-#: needs a trained model.
+#: The function that makes the masks of each method. Its keyword-only arguments are its options. A
+#: function with the argument ``parts`` needs a trained model.
 METHODS = {
     "boxes": "debias.data.masks.makers:boxes",
     "keypoints": "debias.data.masks.makers:keypoints",
@@ -34,26 +34,29 @@ SHOWN = 3
 def where(
     *, out: str, splits: tuple[str, ...] = SPLITS, overwrite: bool = False
 ) -> tuple[Any, ...]:
-    """The options of every method.
+    """The options that every method has, checked.
 
     Args:
         out: folder that receives the masks, ``<image without its suffix>.png``.
-        splits: whose images get masks.
-        overwrite: whether existing masks are replaced; else they are kept.
+        splits: the splits whose images get masks.
+        overwrite: replace existing masks instead of keeping them.
+
+    Raises:
+        ValueError: ``splits`` is empty or has an unknown split.
     """
     unknown = [split for split in splits if split not in SPLITS]
     if unknown or not splits:
         raise InputError(
-            f"splits holds {unknown}: name some of train, val, test, as in splits=[train]"
+            f"splits must hold some of train, val, test, as in splits=[train]; got {list(splits)}"
         )
     return Path(out), splits, overwrite
 
 
 def run(method: str, config: str, overrides: list[str]) -> None:
-    """Make the masks of a data set, print what they are, and draw a contact sheet of some.
+    """Make the masks of a data set, print a summary, and draw a contact sheet of some masks.
 
     Raises:
-        ValueError: an unknown option, or whatever is wrong with the data, the hints or the run.
+        ValueError: an option is unknown, or the data, the hints or the run have a mistake.
     """
     maker = components.imported(METHODS[method])
     common, own, of_config = _sorted(maker, overrides)
@@ -75,7 +78,7 @@ def run(method: str, config: str, overrides: list[str]) -> None:
 
 
 def summary(records: Sequence[MaskRecord]) -> list[str]:
-    """Lines that say how many masks came how, and which are odd."""
+    """Summary lines: how many masks were made, kept or not found, and which are empty or full."""
     how = Counter(record.how for record in records)
     share = sum(record.share for record in records) / len(records)
     lines = [
@@ -93,7 +96,7 @@ def summary(records: Sequence[MaskRecord]) -> list[str]:
 def _sorted(
     maker: Callable[..., Any], overrides: Sequence[str]
 ) -> tuple[Settings, Settings, list[str]]:
-    """The overrides: options of every method, options of this one, and of the config."""
+    """Split overrides into options of every method, options of this method, and the config's."""
     of_config, others = split_overrides(overrides, OF_CONFIG)
     common, own = components.options(where), components.options(maker)
     given = read_overrides(others)
@@ -112,7 +115,7 @@ def _sorted(
 
 
 def _facts(config: str, overrides: list[str], *, trained: bool) -> Settings:
-    """The data set that a config names, or that of a finished run, with its model."""
+    """The data set of a config; with ``trained``, that of a finished run, and its objects."""
     if trained:
         from debias.evaluation.saved import finished
 

@@ -1,4 +1,4 @@
-"""``debias evaluate predictions.csv``: the metrics of anybody's model, from what it predicted."""
+"""``debias evaluate predictions.csv``: the metrics of any model, from a file of predictions."""
 
 from collections.abc import Collection
 from pathlib import Path
@@ -20,7 +20,7 @@ from debias.reports.split import Split
 from debias.reports.terminal import accuracy_lines, measure_lines
 from debias.types import Groups
 
-#: What may be said of the file: its meaning, and its types. Left out it is ``None``.
+#: Options of the command, with their meaning and types. The default is ``None``.
 OPTIONS: dict[str, tuple[str, tuple[type, ...]]] = {
     "bias": ("column of the bias attribute, or several: bias=[gender,age]", (list, str, int)),
     "positive": ("which of two classes is the positive one: positive=waterbird", (str, int)),
@@ -30,7 +30,7 @@ OPTIONS: dict[str, tuple[str, tuple[type, ...]]] = {
         (list,),
     ),
     "train": (
-        "CSV file with the target and bias of the training images, for whatever compares with "
+        "CSV file with the target and bias of the training images, for measures that compare with "
         "training",
         (str,),
     ),
@@ -41,16 +41,16 @@ OPTIONS: dict[str, tuple[str, tuple[type, ...]]] = {
 def evaluate_predictions(
     path: Path, overrides: list[str], families: list[str], *, whole: Collection[str] = ()
 ) -> None:
-    """Print, and write where asked to, the group metrics and measures of a file of predictions.
+    """Print the group metrics and measures of a file of predictions; with ``out``, write them too.
 
     Args:
-        path: as :func:`debias.reports.foreign.read_foreign` reads it.
+        path: CSV file for :func:`debias.reports.foreign.read_foreign`.
         overrides: ``key=value`` of ``OPTIONS``.
-        families: which measures to take; those that need the model are left out.
-        whole: families of which every number is printed; of the others, the headlines.
+        families: families of measures to compute; those that need the model are left out.
+        whole: families whose numbers are all printed; of the others, only the main ones.
 
     Raises:
-        ValueError: an unknown option, or something in a file that cannot be read.
+        ValueError: an option is unknown or has the wrong type, or a file has a mistake.
     """
     options = _options(overrides)
     bias = options["bias"]
@@ -66,7 +66,7 @@ def evaluate_predictions(
     lines = measure_lines(found.scalars, found.left_out, whole=whole, positive=positive)
     print("\n".join([*lines, *accuracy_lines(path.name, typed(Split, metrics))]))
     if not bias and not known:
-        print("bias=COLUMN names the column of a bias attribute, for results by group")
+        print("add bias=COLUMN, the column of a bias attribute, for results per group")
     if options["out"] is not None:
         numbers = {"predictions": str(path), "metrics": metrics, "positive": positive}
         measures = {"measures": found.scalars, "left_out": found.left_out, "curves": found.curves}
@@ -74,13 +74,13 @@ def evaluate_predictions(
 
 
 def _frequencies(train: Path, groups: Groups, bias: list[str]) -> Tensor:
-    found = frequencies_of(train, groups, bias=bias)
-    if not bool(found.any()):
+    frequencies = frequencies_of(train, groups, bias=bias)
+    if not bool(frequencies.any()):
         column = bias or "bias"
         raise InputError(
             f"train={train}: no image has a known bias; give a file with the column {column}"
         )
-    return found
+    return frequencies
 
 
 def _options(overrides: list[str]) -> Settings:
@@ -91,7 +91,7 @@ def _options(overrides: list[str]) -> Settings:
             raise InputError(f"unknown option {key!r} of a file of predictions; {hint}")
         if not _fits(key, given[key]):
             value = "null" if given[key] is None else given[key]
-            raise InputError(f"{key}={value} is not what {key} takes: {OPTIONS[key][0]}")
+            raise InputError(f"{key}={value} has the wrong type; {key}: {OPTIONS[key][0]}")
     options: Settings = dict.fromkeys(OPTIONS) | {"bias": [], "aligned": []} | given
     names = options["bias"] if isinstance(options["bias"], list) else [options["bias"]]
     positive = None if options["positive"] is None else str(options["positive"])

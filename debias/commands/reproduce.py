@@ -1,4 +1,4 @@
-"""``debias reproduce``: runs a benchmark's published settings and compares the results."""
+"""``debias reproduce``: run a benchmark's published settings, and compare the results."""
 
 from debias.commands.sweep import describe, train_left
 from debias.sweeps.checks import check
@@ -8,18 +8,18 @@ from debias.sweeps.reproduce import cost_lines, reproduction, result_lines
 
 
 def run(benchmark: str, overrides: list[str], strategies: str, dry_run: bool) -> None:
-    """Run what is not done of a benchmark's settings; print PASS or the difference of each.
+    """Train the unfinished runs of a benchmark; print PASS or the difference of each setting.
 
     Args:
         benchmark: one of ``published.BENCHMARKS``.
-        overrides: ``key=value``: options of the launcher, ``seeds``, ``out``, and what is the same
-            for every run.
-        strategies: names of settings with commas between them; "" is all.
-        dry_run: only say what it would cost, and what there is already.
+        overrides: ``key=value``: options of the launcher, ``seeds``, ``out``, and settings for
+            every run.
+        strategies: names of settings, separated by commas; "" means all.
+        dry_run: only print the expected cost, and the number of finished runs.
 
     Raises:
-        ValueError: something is wrong with a name or an option; nothing has run then.
-        SystemExit: code 1 if a run failed, 130 if it was stopped.
+        ValueError: a name or an option has a mistake; no run has been started then.
+        SystemExit: code 1 if a run failed, 130 if the command was stopped.
     """
     launch, rest = launcher(overrides)
     names = [name for name in strategies.split(",") if name]

@@ -1,4 +1,4 @@
-"""How a command ends when it is stopped: at once, with one line and the exit code of the signal."""
+"""Ends a stopped command at once, with one line and the exit code of the signal."""
 
 import multiprocessing
 import os
@@ -13,14 +13,14 @@ from types import FrameType
 
 @contextmanager
 def ended_by_signals(advice: str) -> Iterator[None]:
-    """End this process at once on SIGINT or SIGTERM: by one line, and with 130 or 143.
+    """End this process at once on SIGINT or SIGTERM, with one line and exit code 130 or 143.
 
-    Nothing is cleaned up. Files are written whole or not at all, so that a run may end at any
-    moment. An exception would be lost where Python ignores exceptions, as in a destructor, and
-    Lightning would answer it in its own way.
+    Nothing is cleaned up. Files are written atomically, so that a run may end at any moment. The
+    handler raises no exception: Python ignores exceptions in a destructor, and Lightning would
+    handle it in its own way.
 
     Args:
-        advice: what to do then, for the line; no line is printed if it is empty.
+        advice: what the user can do next, for the printed line. If it is empty, no line is printed.
     """
     own = os.getpid()
 
@@ -28,7 +28,7 @@ def ended_by_signals(advice: str) -> Iterator[None]:
         """Print the line, end the loader processes, end this one."""
         if os.getpid() == own:  # loader processes inherit the handler
             if advice:
-                # the cursor may stand behind a progress bar
+                # the cursor may be at the end of a progress bar
                 bar = "\n" if sys.stderr.isatty() else ""
                 line = f"{bar}debias: stopped by {signal.Signals(number).name}; {advice}\n"
                 os.write(2, line.encode())
@@ -38,8 +38,8 @@ def ended_by_signals(advice: str) -> Iterator[None]:
 
     # a background job may ignore Ctrl-C
     both = (signal.SIGINT, signal.SIGTERM)
-    heard = [number for number in both if signal.getsignal(number) != signal.SIG_IGN]
-    before = {number: signal.signal(number, end) for number in heard}
+    handled = [number for number in both if signal.getsignal(number) != signal.SIG_IGN]
+    before = {number: signal.signal(number, end) for number in handled}
     try:
         yield
     finally:
@@ -48,11 +48,11 @@ def ended_by_signals(advice: str) -> Iterator[None]:
 
 
 def end_with_parent() -> None:
-    """End this process when the one that started it has ended, in whatever way."""
+    """End this process as soon as its parent process has ended, for whatever reason."""
     parent = os.getppid()
 
     def watch() -> None:
-        """Look once a second."""
+        """Check once per second whether the parent process still exists."""
         while os.getppid() == parent:
             time.sleep(1)
         os._exit(1)

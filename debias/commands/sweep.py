@@ -1,4 +1,4 @@
-"""``debias sweep``: many runs from one file; which they are, running them, and what came back."""
+"""``debias sweep``: plan, run, search or report the runs of one sweep file."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,17 +19,16 @@ from debias.sweeps.protocol import Protocol, write_protocol
 
 
 def run(action: str, source: str, overrides: list[str]) -> None:
-    """Say which runs a sweep file stands for, run those that are not done, search settings, or
-    print what came back.
+    """List the runs of a sweep file, train the unfinished ones, search settings, or print results.
 
     Args:
         action: "plan", "run", "search" or "report".
         source: the sweep file; for "report", the folder of the sweep.
-        overrides: ``key=value``: options of the launcher, and what is the same for every run; for
-            "report", its format.
+        overrides: ``key=value``: options of the launcher, and settings for every run; for "report",
+            the options of :func:`show_report`.
 
     Raises:
-        ValueError: something is wrong with the file, a config or an option; nothing has run then.
+        ValueError: the file, a config or an option has a mistake; no run has been started then.
         SystemExit: code 1 if a run failed, 130 if the sweep was stopped.
     """
     if action == "report":
@@ -52,7 +51,7 @@ def run(action: str, source: str, overrides: list[str]) -> None:
 
 
 def show_plan(planned: Plan) -> None:
-    """Print a line for each run, and what the runs that are left are expected to cost."""
+    """Print one line per run, and the expected cost of the unfinished runs."""
     for entry in planned.runs:
         print(f"{files_of(entry).status():11}  {entry.name}  {entry.settings}")
     for note in planned.merged:
@@ -61,7 +60,11 @@ def show_plan(planned: Plan) -> None:
 
 
 def run_sweep(planned: Plan, launch: Callable[..., None]) -> None:
-    """Run what is not done, and print the table of the sweep."""
+    """Train the unfinished runs, and print the table of the sweep.
+
+    Raises:
+        SystemExit: code 1 if a run failed, 130 if the sweep was stopped.
+    """
     train_left(planned, launch)
     show_report(str(planned.out), [])
     if left(planned.runs):
@@ -69,7 +72,11 @@ def run_sweep(planned: Plan, launch: Callable[..., None]) -> None:
 
 
 def train_left(planned: Plan, launch: Callable[..., None]) -> None:
-    """Run what is not done, with any launcher: heads once their backbones are done.
+    """Train the unfinished runs of a plan. Runs on a backbone start after the backbone's run.
+
+    Args:
+        planned: the plan.
+        launch: the launcher.
 
     Raises:
         SystemExit: code 130 if the sweep was stopped.
@@ -85,15 +92,15 @@ def train_left(planned: Plan, launch: Callable[..., None]) -> None:
 
 
 def show_report(folder: str, overrides: list[str]) -> None:
-    """Print or write what came back of a sweep, finished or not.
+    """Print or write the results of a sweep, finished or not.
 
     Args:
-        folder: of the sweep.
-        overrides: ``format=markdown``, ``latex``, ``csv`` or ``html``, and ``out=FILE``, without
-            which it is printed; a page goes into the folder.
+        folder: folder of the sweep.
+        overrides: ``format=`` markdown, latex, csv or html, and ``out=FILE``. Without ``out``, a
+            table is printed, and an HTML page is written into the folder.
 
     Raises:
-        ValueError: the folder holds no sweep, or another option or format.
+        ValueError: the folder holds no sweep, or an option or the format is unknown.
     """
     import torch
 
@@ -107,8 +114,8 @@ def show_report(folder: str, overrides: list[str]) -> None:
         )
     format = options.get("format", "markdown")
     target = options.get("out", str(Path(folder) / "sweep.html") if format == "html" else None)
-    found = results(Path(folder), ignore=EXECUTION, generator=torch.Generator().manual_seed(0))
-    text = formatted(found, format, Path(target or folder).parent, EXECUTION)
+    table = results(Path(folder), ignore=EXECUTION, generator=torch.Generator().manual_seed(0))
+    text = formatted(table, format, Path(target or folder).parent, EXECUTION)
     if target is None:
         print(text)
     else:
@@ -117,7 +124,7 @@ def show_report(folder: str, overrides: list[str]) -> None:
 
 
 def describe(planned: Plan) -> str:
-    """How many runs there are, how many are left, and what these cost where that is known."""
+    """One line: the number of runs, how many are left, and their expected cost, if known."""
     costs, rest = costs_of(planned.runs), left(planned.runs)
     known = [cost for cost in map(costs.expected, rest) if cost is not None]
     line = f"{planned.out}: {len(planned.runs)} runs, {len(rest)} left"
@@ -128,11 +135,11 @@ def describe(planned: Plan) -> str:
 
 @contextmanager
 def ended_by_ctrl_c() -> Iterator[None]:
-    """End the command with code 130 where its sweep was stopped."""
+    """End the command with exit code 130 if Ctrl-C stops it."""
     try:
         yield
     except KeyboardInterrupt:
-        print("stopped; the same command goes on where it stopped")
+        print("stopped; run the same command again to continue")
         raise SystemExit(130) from None
 
 

@@ -1,4 +1,4 @@
-"""``debias sweep search``: search on validation, then train the best on fresh seeds."""
+"""``debias sweep search``: search settings on validation, then train the best with new seeds."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -24,28 +24,27 @@ from debias.sweeps.search.trials import Trials
 
 
 def run_search(source: str, overrides: Sequence[str]) -> None:
-    """Search settings, train the chosen ones on fresh seeds, and print the table of these."""
+    """Search settings, train the best ones with new seeds, and print the table of these runs."""
     planned, launch = prepare_search(source, overrides)
-    found = search(planned, launch, train)
-    # an earlier command may have tried more settings than this one asks for
+    finals = search(planned, launch, train)
+    # an earlier command may have run more trials than this one
     tried = most_tried(planned.out / "trials.csv")
     write_protocol(planned.out, replace(planned.protocol, trials=tried))
-    run_sweep(found, launch)
+    run_sweep(finals, launch)
 
 
 def prepare_search(source: str, overrides: Sequence[str]) -> tuple[SearchPlan, Callable[..., None]]:
-    """The checked search of a sweep file, and the launcher with its options.
+    """Read and check the search of a sweep file, and make the launcher.
 
     Raises:
-        ValueError: something is wrong with the file, a config or an option, or with the protocol
-            that it declares.
+        ValueError: the file, a config, an option or the declared protocol has a mistake, or the
+            launcher is not local.
     """
     launch, rest = launcher(overrides)
     if not isinstance(launch, Local):
         raise InputError(
-            "a search runs on the machine of the command, launcher=local: on a cluster submit the "
-            "command itself, several times if you like, with storage=URL of a PostgreSQL database "
-            "and workers=1"
+            "a search needs launcher=local: on a cluster, submit this command itself, once or "
+            "several times, with storage=URL of a PostgreSQL database and workers=1"
         )
     planned = plan_search(Path(source), rest)
     check(planned.check_runs(), planned.sweep.labels)
@@ -53,17 +52,19 @@ def prepare_search(source: str, overrides: Sequence[str]) -> tuple[SearchPlan, C
 
 
 def search(planned: SearchPlan, launch: Callable[..., None], train: Train) -> Plan:
-    """Try settings until there are as many trials as the file asks for; the runs of the chosen ones
-    on fresh seeds.
+    """Run trials up to the number in the sweep file, and plan the final runs of the best settings.
 
     Args:
-        planned: what is searched.
-        launch: trains runs.
-        train: trains one.
+        planned: the search.
+        launch: the launcher, which trains the trials.
+        train: trains one run.
+
+    Returns:
+        The runs of the best settings, with new seeds.
 
     Raises:
-        ValueError: the database cannot be opened or is of another search, or no trial of a config
-            is done.
+        ValueError: the database cannot be opened or belongs to another search, or no trial of a
+            config is done.
         SystemExit: code 130 if the search was stopped.
     """
     section = planned.section
@@ -84,7 +85,7 @@ def search(planned: SearchPlan, launch: Callable[..., None], train: Train) -> Pl
 def _studies(planned: SearchPlan, url: str, names: dict[str, str]) -> list[Study]:
     planned.out.mkdir(parents=True, exist_ok=True)
     section, studies = planned.section, []
-    with FileLock(planned.out / "search.lock"):  # its tables are made by one command
+    with FileLock(planned.out / "search.lock"):  # one command alone creates the tables
         for tuned in planned.tuned:
             epochs, definition = planned.base(tuned).epochs, planned.definition(tuned)
             name = names[tuned.source]

@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 
 
 def run(config: str, overrides: list[str]) -> None:
-    """Train a config; ``resume=RUN`` among the overrides goes on with an interrupted run.
+    """Train a config, or resume an interrupted run, which the override ``resume=RUN`` names.
 
-    ``resume=auto`` goes on with the config's own run where it was interrupted, and does nothing
-    where it is finished. SIGINT (Ctrl-C) and SIGTERM end the process at once, with the command that
-    goes on.
+    ``resume=auto`` resumes the config's own run if it was interrupted, and starts it if it does not
+    exist. If the run is finished, only its result is printed. SIGINT (Ctrl-C) and SIGTERM end the
+    process at once, and print the command that resumes the run.
 
     Raises:
-        ValueError: something is wrong with the config, the data or the run's folder.
+        ValueError: the config, the data or the run's folder has a mistake.
     """
     resume, others = taken(overrides, "resume", None)
     again = shlex.join(["debias", "train", config, *others, f"resume={resume or begin.AUTO}"])
@@ -50,20 +50,20 @@ def train(
     watch: Watch | None = None,
     alone: Callable[[Path], AbstractContextManager[None]] | None = None,
 ) -> Path:
-    """Train, evaluate and report one run; an interrupted run goes on from its last checkpoint.
+    """Train, evaluate and report one run; an interrupted run resumes from its last checkpoint.
 
     Args:
-        config: what to train.
-        resume: folder of the interrupted run.
-        watch: looks at the history after each epoch of the last stage; the run ends if it raises.
-        alone: is held while the run's folder is written to.
+        config: the settings of the run.
+        resume: folder of the interrupted run; ``None`` starts a new run.
+        watch: called with the history after each epoch of the last stage; the run ends if it
+            raises.
+        alone: makes a context that is held while the run's folder is written, such as a lock.
 
     Returns:
         The run's folder.
 
     Raises:
-        ValueError: something is wrong with the config, the data or the folder; nothing has been
-            trained then.
+        ValueError: the config, the data or the folder has a mistake; nothing has been trained then.
     """
     from debias.runs.description import circumstances, describe
     from debias.runs.outcome import finish
