@@ -1,1 +1,1 @@
-"""A run and its stages: what a recipe is written in, and what a run leaves behind."""
+"""A run and its stages, the base class of recipes, and the files of a finished run."""

@@ -1,4 +1,4 @@
-"""What a recipe for the last layer chose on held-out images: grid, scores, image counts."""
+"""The settings that a last-layer recipe chooses on held-out images, for the report."""
 
 import warnings
 from collections.abc import Mapping, Sequence
@@ -10,21 +10,21 @@ from torch import Tensor
 from debias.merging import Settings
 from debias.types import Groups
 
-#: Fewest images of a group by which a choice is more than a lottery: an accuracy then has a
-#: standard error below 0.1.
+#: Fewest images of a group for a choice that is not mostly chance: the accuracy of the group then
+#: has a standard error below 0.1.
 FEW = 30
 
 
 class HeadChoice(NamedTuple):
-    """Settings that were compared, and the held-out rows by which.
+    """The settings of a grid, their scores on held-out images, and the chosen one.
 
     Attributes:
         grid: the settings, in the order in which they were tried.
-        scores: ``(settings,)`` float, the accuracy of the worst group or class on the rows.
-        best: position of the one that was taken.
-        on: what the rows are of, to read: "val", "half of val".
-        group: ``(N,)`` int64, of each row; -1 where unknown.
-        grouped: whether that is the group, and not the class in its place.
+        scores: ``(settings,)`` float, the accuracy of the worst group or class on these images.
+        best: position of the chosen setting.
+        on: name of the held-out images in messages, such as "val" or "half of val".
+        group: ``(N,)`` int64 group (or class) of each held-out image; -1 if unknown.
+        grouped: whether ``group`` has groups; ``False`` means classes.
     """
 
     grid: Sequence[Mapping[str, float]]
@@ -36,11 +36,11 @@ class HeadChoice(NamedTuple):
 
 
 def described(choice: HeadChoice, groups: Groups) -> Settings:
-    """A choice as a report holds it; warns of a group or class of less than ``FEW`` rows.
+    """The report's entry about a choice. Warns if a group or class has fewer than ``FEW`` images.
 
     Args:
-        choice: what was chosen.
-        groups: of the data set, for the names.
+        choice: the choice.
+        groups: the groups of the data set, for their names.
     """
     grid = [
         {**setting, "score": score}
@@ -52,8 +52,8 @@ def described(choice: HeadChoice, groups: Groups) -> Settings:
     if count < FEW:
         warnings.warn(
             f"the last layer's {' and '.join(choice.grid[0])} is chosen by the worst {kind} of "
-            f"{choice.on}, where {name} has {count} images: of less than {FEW} the choice is a "
-            "lottery, add validation images of it",
+            f"{choice.on}, where {name} has {count} images: with fewer than {FEW}, the choice is "
+            f"mostly chance; add validation images of {name}",
             stacklevel=2,
         )
     smallest = {"name": name, "count": count}

@@ -1,4 +1,4 @@
-"""What is known of a run before it is trained: data, model, labels that it reads, backbone."""
+"""The report's entries before training: data, model, labels that the run reads, backbone."""
 
 import hashlib
 import json
@@ -24,7 +24,7 @@ from debias.runs.run import Recipe, Run
 
 
 def describe(parts: Parts, config: Config, recipe: Recipe) -> Json:
-    """What is known of a run before it is trained."""
+    """The report's entries that are known before training: config, data, model, strategy, seed."""
     return {
         "schema": 1,
         "config": configs.plain(config),
@@ -49,7 +49,7 @@ def describe(parts: Parts, config: Config, recipe: Recipe) -> Json:
 
 
 def circumstances(parts: Parts) -> Json:
-    """Where and with what numbers are computed."""
+    """Precision, device, versions and git commit of this process."""
     return {
         "precision": parts.precision,
         "device": f"{parts.accelerator} ({torch.get_num_threads()} threads)",
@@ -66,13 +66,13 @@ def _weights(config: Config) -> str:
 
 
 def _digest(state: Mapping[str, Tensor]) -> str:
-    """12 hexadecimal digits of tensors by name: a file may hold the same ones in another order."""
-    found = hashlib.sha256()
+    """12 hexadecimal digits of named tensors, independent of their order in the file."""
+    digest = hashlib.sha256()
     for name in sorted(state):
         tensor = state[name].contiguous()
-        found.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
-        found.update(tensor.flatten().view(torch.uint8).numpy().data)
-    return found.hexdigest()[:12]
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        digest.update(tensor.flatten().view(torch.uint8).numpy().data)
+    return digest.hexdigest()[:12]
 
 
 def describe_examples(examples: Examples) -> Json:
@@ -93,14 +93,15 @@ def describe_examples(examples: Examples) -> Json:
 def labels_read(config: Config, recipe: Recipe, *, labelled: bool = True) -> str:
     """The splits whose true group labels a run reads: "train", "val", "train+val" or "none".
 
-    A run reads those of training where a component of a stage asks for them and no partition stands
-    in for them; those of validation where its rule does; and those that its recipe reads.
+    A run reads the training labels if a component of a stage needs them and no inferred groups
+    replace them. It reads the validation labels if its selection rule does. It also reads those
+    that its recipe reads.
 
     Args:
-        config: of the run.
-        recipe: of the run.
-        labelled: whether some validation image has a bias label, as is assumed while the data are
-            not read.
+        config: config of the run.
+        recipe: recipe of the run.
+        labelled: whether some validation image has a bias label. This is assumed before the data
+            are read.
     """
     read, inferred = set(recipe.labels()), {*recipe.infers, *_replaced(config)}
     if _asks(config) and "train" not in inferred:
@@ -114,19 +115,20 @@ def labels_read(config: Config, recipe: Recipe, *, labelled: bool = True) -> str
 
 
 def _asks(config: Config) -> bool:
-    """Whether a component of a config asks for bias labels of training."""
+    """Whether a component of a config needs bias labels of the training split."""
     return bool({"bias", "some bias"} & set(components.requirements(config)))
 
 
 def _replaced(config: Config) -> tuple[str, ...]:
-    """Splits for whose labels a file stands in."""
+    """Splits whose bias labels are replaced by the file of inferred groups."""
     return tuple(config.groups.splits) if config.groups.file else ()
 
 
 def backbone_of(config: Config) -> Json:
-    """The other settings of the finished run of the same seed whose backbone a config takes.
+    """The report's entry about the finished run whose backbone a config uses, at the same seed.
 
-    By these, runs of several seeds, each on the backbone of its own seed, are of one method.
+    It is the method and a digest of the settings except the seed. Runs of several seeds, each on
+    the backbone of its own seed, then count as one method. Without such a run it is empty.
     """
     folder = Path(str(config.recipe.get("backbone", "")))
     if not (folder / "report.json").is_file():
@@ -138,7 +140,7 @@ def backbone_of(config: Config) -> Json:
     settings = {key: value for key, value in report.config.items() if key not in own}
     if report.backbone:
         settings["recipe"] = settings["recipe"] | {"backbone": report.backbone}
-    # the rule that select=auto stood for, and no places, which anonymous reports lack
+    # with the rule that select=auto resolved to, and without paths, which anonymous reports lack
     settings = without_places(settings | {"select": report.selection.rule})
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:8]
     return {"backbone": f"{report.method} {digest}"}

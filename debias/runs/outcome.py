@@ -1,4 +1,4 @@
-"""What a trained run comes to: the selected epoch, its predictions, the report."""
+"""The end of a run: the selected epoch, its predictions, and the report."""
 
 import time
 from collections.abc import Collection, Mapping
@@ -31,23 +31,22 @@ from debias.training.recorder import Recorder
 
 
 def finish(trained: Trained, run: Run, description: Json) -> None:
-    """Load the epoch that the rule prefers, predict every split, write predictions and report.
+    """Load the selected epoch, predict every split, and write predictions and report.
 
     Args:
-        trained: what the run's recipe handed back.
-        run: with the config as it was written, and the folder.
-        description: what :func:`debias.runs.description.describe` said before training.
+        trained: the result of the run's recipe.
+        run: the run, with its config and folder.
+        description: the result of :func:`debias.runs.description.describe`, before training.
     """
     started = time.monotonic()
-    parts, config, recorder, known, choice = trained
+    parts, config, recorder, computed, choice = trained
     preferred = recorder.preferred()
     rule = chosen_rule(config.select, labelled="worst_group" in preferred)
     epoch = preferred[rule]
     load_weights(parts.module, recorder.weights(epoch))
-    # by the file of the config from which an evaluation will ask for them: a resumed run keeps what
-    # was asked for first
-    asked = description["config"] if config == run.config else configs.plain(config)
-    predictions = known or predict_splits(parts, progress=config.progress)
+    # `debias evaluate` compares with the config file of the run: a resumed run keeps its first one
+    written = description["config"] if config == run.config else configs.plain(config)
+    predictions = computed or predict_splits(parts, progress=config.progress)
     report = {
         **description,
         **measured(
@@ -59,7 +58,7 @@ def finish(trained: Trained, run: Run, description: Json) -> None:
         **({"choice": choice} if choice else {}),
         "history": recorder.history,
         "metrics": {split: measure(rows, parts.examples) for split, rows in predictions.items()},
-        "predicted_from": origin(recorder.weights(epoch), asked["precision"]),
+        "predicted_from": origin(recorder.weights(epoch), written["precision"]),
         "seconds": _seconds(recorder, run.seconds(), time.monotonic() - started),
         "peak_memory_mb": peak_memory_mb(),
     }
@@ -75,29 +74,29 @@ def measured(
     progress: bool = True,
     positive: str | None = None,
 ) -> Json:
-    """What the report holds of the families of measures of the test split, beside the accuracies.
+    """The report's entries about families of measures, computed on the test split.
 
     Args:
         parts: the objects of the run.
-        predictions: of every split.
-        families: to measure.
+        predictions: predictions of every split.
+        families: names of the families.
         progress: show progress bars.
-        positive: which of two classes is the positive one; ``None`` is the second.
+        positive: the positive one of two classes; ``None`` means the second.
     """
     train = parts.examples.frequencies("train")
-    known = train if bool(train.any()) else None
+    frequencies = train if bool(train.any()) else None
     rows, groups, others = predictions["test"], parts.examples.groups, predictions["val"]
     evidence = Evidence(
-        rows, groups, known, parts, elsewhere=others, progress=progress, positive=positive
+        rows, groups, frequencies, parts, elsewhere=others, progress=progress, positive=positive
     )
-    found = measure_all(evidence, families)
-    return {"measures": found.scalars, "left_out": found.left_out, "curves": found.curves}
+    results = measure_all(evidence, families)
+    return {"measures": results.scalars, "left_out": results.left_out, "curves": results.curves}
 
 
 def save_outcome(
     folder: Path, record: Json, predictions: dict[str, Predictions], parts: Parts
 ) -> None:
-    """Write predictions, the page and last report.json, which marks the run as finished.
+    """Write the predictions, the page and, last, report.json, which marks the run as finished.
 
     Only the first process writes.
     """
@@ -105,19 +104,19 @@ def save_outcome(
         return
     for split, rows in predictions.items():
         write(folder / "predictions" / f"{split}.csv", rows, parts.examples.groups)
-    # maps cost a backward pass each: they are drawn where they were measured
-    looked = "attention" in record["measures"]
+    # each map costs a backward pass, so maps are drawn only if attention was measured
+    with_attention = "attention" in record["measures"]
     views = Views(
         predictions["test"],
         partial(picture, parts.examples),
         partial(prepared_picture, parts),
-        partial(attention_picture, parts) if looked else None,
+        partial(attention_picture, parts) if with_attention else None,
     )
     write_report(folder, record, views)
 
 
 def selection(history: list[Json], rule: str) -> Json:
-    """Which epoch each rule prefers on validation, side by side, and which rule was used."""
+    """The report's entry about selection: the rule, its epoch, and the epochs of all rules."""
     values = [entry["val"] for entry in history]
     table = [
         {"rule": name, "epoch": epoch, "value": values[epoch][RULES[name]], "val": values[epoch]}

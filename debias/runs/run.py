@@ -1,4 +1,4 @@
-"""A run and its stages: what every recipe is written in."""
+"""A run and its stages, and the base class of all recipes."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from debias.runs.single import single
 from debias.runs.work import Sizes, Work
 from debias.training.recorder import Recorder, Watch
 
-#: What a stage's config is by default: one stage, as plain as can be, whatever the last one is.
+#: Sections of the config of an early stage: plain ERM in one stage, whatever the last stage is.
 PLAIN: Settings = {
     "recipe": {"name": "single"},
     "groups": {"file": None},
@@ -41,14 +41,15 @@ PLAIN: Settings = {
 
 
 class Trained(NamedTuple):
-    """What a recipe hands back.
+    """The result of a recipe.
 
     Attributes:
-        parts: the objects of its last stage.
-        config: that they were built from.
-        recorder: of that stage's epochs.
-        predictions: of every split by the selected epoch, where they are known already.
-        choice: what the recipe chose on held-out images, as a report holds it.
+        parts: the objects of the last stage.
+        config: the config from which they were built.
+        recorder: the recorder of that stage's epochs.
+        predictions: predictions of every split by the selected epoch, or ``None`` if they still
+            have to be computed.
+        choice: the report's entry about a choice on held-out images, or ``None``.
     """
 
     parts: Parts
@@ -66,19 +67,20 @@ class Stage(NamedTuple):
 
     @property
     def examples(self) -> Examples:
-        """The data set as it is."""
+        """The data set, with its own bias labels."""
         return self.parts.examples
 
     def predictions(
         self, split: str, *, model: nn.Module | None = None, name: str = "", progress: bool = True
     ) -> Predictions:
-        """Predictions of a split, in evaluation mode: from the stage's own file, where an earlier
-        process left it.
+        """Predictions of a split in evaluation mode, saved in the stage's folder.
+
+        If an earlier process has saved them, they are only read.
 
         Args:
-            split: which.
-            model: a network of the stage that is to predict in place of its model.
-            name: of the file, where it is not that of the split.
+            split: name of the split.
+            model: another network of the stage that predicts in place of its model.
+            name: name of the file; default: the name of the split.
             progress: show a progress bar.
         """
         path = self.folder / "predictions" / f"{name or split}.csv"
@@ -91,19 +93,19 @@ class Stage(NamedTuple):
         return read(path)
 
     def everywhere(self, rows: Tensor, values: Tensor) -> Tensor:
-        """``(len(examples),)`` int64: values at some rows, -1 elsewhere."""
-        found = torch.full_like(self.examples.split, -1)
-        found[rows] = values.long()
-        return found
+        """``(len(examples),)`` int64: the values at these rows, and -1 elsewhere."""
+        full = torch.full_like(self.examples.split, -1)
+        full[rows] = values.long()
+        return full
 
 
 class Run:
-    """One run of several stages in one folder; a stage that has finished is not trained again.
+    """One run in one folder, of one or several stages. A finished stage is not trained again.
 
     Args:
-        config: of the run.
-        folder: of the run.
-        watch: looks at the history after each epoch of the last stage.
+        config: config of the run.
+        folder: folder of the run.
+        watch: called with the history after each epoch of the last stage.
     """
 
     def __init__(self, config: Config, folder: Path, *, watch: Watch | None = None) -> None:
@@ -111,24 +113,24 @@ class Run:
         self.built: dict[str, Parts] = {}
 
     def stage_config(self, changes: Section | None = None) -> Config:
-        """Config of an early stage: the run's as plain ERM, with the changes of its option."""
+        """Config of an early stage: the run's config with plain ERM, and these changes."""
         return configs.changed(
             configs.changed(replace(self.config, players={}), PLAIN), changes or {}
         )
 
     def last_config(self, changes: Section | None = None) -> Config:
-        """Config of the last stage: the run's, with what the recipe changes (the sampler, say)."""
+        """Config of the last stage: the run's config, with the recipe's changes."""
         return configs.changed(self.config, {"recipe": {"name": "single"}, **(changes or {})})
 
     def refuse_own(self, *kinds: str, remedy: str = "leave it out") -> None:
-        """Refuse components of the run that its recipe replaces, and which nobody would read.
+        """Refuse components in the config that the recipe would replace without using them.
 
         Args:
-            kinds: the sections in question.
-            remedy: what to do about it.
+            kinds: the sections that the recipe replaces.
+            remedy: end of the message: what to do.
 
         Raises:
-            ValueError: one of them is not the plain one.
+            ValueError: one of these sections differs from the default.
         """
         for kind in kinds:
             section = getattr(self.config, kind)
@@ -139,31 +141,30 @@ class Run:
                 )
 
     def build(self, config: Config) -> Parts:
-        """The objects of a stage; those that :meth:`check` built are used up first."""
+        """Build the objects of a stage, or take those that :meth:`check` has built, once."""
         return self.built.pop(configs.identity(config), None) or build(config)
 
     def check(self, recipe: Recipe) -> Parts:
         """Build the objects of every stage that is known before training; return the first's.
 
         Raises:
-            ValueError: whatever is wrong with a config or the data, several devices for several
-                stages, or a file of groups or several labels an image, for which the recipe has no
-                use.
+            ValueError: a config or the data have a mistake; a run of several stages has several
+                devices; or the recipe does not allow ``groups.file`` or multi-label targets.
         """
         check_numbers(self.config)
         chosen_families(self.config.measures)
         if self.config.groups.file and not recipe.takes_groups:
             raise InputError(
                 f"recipe.name={self.config.recipe['name']} reads labels or infers groups by "
-                f"itself, and would leave groups.file={self.config.groups.file} unread: leave it "
-                "out"
+                "itself, and does not allow groups.file; got "
+                f"groups.file={self.config.groups.file}: leave it out"
             )
         stages = recipe.stages(self)
         if self.config.devices > 1 and stages[0] is not self.config:
             raise InputError(
                 f"a run of several stages trains on one device; got devices={self.config.devices}"
             )
-        if len(stages) > 1:  # the last one's components may read what is yet to be inferred
+        if len(stages) > 1:  # the last stage may need groups that are inferred only later
             components.choose(self.config)
         for config in stages:
             self.built[configs.identity(config)] = build(config)
@@ -176,7 +177,7 @@ class Run:
         return first
 
     def train_stage(self, name: str, config: Config) -> Stage:
-        """Train a stage to its last epoch in ``stages/NAME``, or go on, or take what is there."""
+        """Train a stage in ``stages/NAME``: start it, resume it, or load it if it is finished."""
         folder = self.folder / "stages" / name
         done = folder / "stage.json"
         parts = self.build(config)
@@ -197,12 +198,13 @@ class Run:
         partition: Partition | None = None,
         start: Stage | None = None,
     ) -> Trained:
-        """Train the stage whose model the run is judged by, in the run's own folder.
+        """Train the last stage, whose model is evaluated, in the run's own folder.
 
         Args:
-            changes: to the run's config.
-            partition: of :meth:`infer`, which the stage reads in place of bias labels.
-            start: the stage whose model it starts from; ``None`` starts as the config says.
+            changes: changes of the run's config.
+            partition: the result of :meth:`infer`, which replaces bias labels.
+            start: the stage whose trained model is the initial model; ``None`` uses the initial
+                weights of the config.
         """
         record = {"groups": partition.section} if partition else {}
         config = self.last_config({**(changes or {}), **record})
@@ -214,10 +216,10 @@ class Run:
         return Trained(parts, config, single(parts, config, self.folder, watch=self.watch))
 
     def infer(self, inferred: Tensor, examples: Examples) -> Partition:
-        """The partition by inferred values, which ``groups.csv`` records.
+        """Make a partition from inferred values, and write it to ``groups.csv``.
 
         Args:
-            inferred: ``(len(examples),)`` int64, -1 where none was inferred.
+            inferred: ``(len(examples),)`` int64; -1 for images without an inferred value.
             examples: the data set.
 
         Raises:
@@ -233,7 +235,7 @@ class Run:
     def seconds(self) -> dict[str, float]:
         """Training seconds of every stage before the last, by name."""
         stages = sorted((self.folder / "stages").glob("*/stage.json"))
-        types, remedy = {"seconds": (int, float)}, "delete it, and the stage is trained again"
+        types, remedy = {"seconds": (int, float)}, "delete it to train the stage again"
         return {
             path.parent.name: read_json(path, dict, entries=types, remedy=remedy)["seconds"]
             for path in stages
@@ -241,14 +243,16 @@ class Run:
 
 
 class Recipe:
-    """The order of a method's stages; keyword-only arguments are the options of its section.
+    """Base class of recipes, the order of a method's stages.
+
+    Keyword-only arguments of a recipe are the options of its section.
 
     Attributes:
-        infers: splits whose groups the recipe finds by itself, so that no strategy after it needs
-            their labels.
+        infers: splits whose groups the recipe infers, so that later stages do not need their bias
+            labels.
         reads: splits whose true group labels the recipe itself reads.
-        takes_groups: its stages read the labels of the run, or the file in their place, and no
-            others.
+        takes_groups: whether the run may set ``groups.file``, which replaces bias labels in the
+            stages. It also allows multi-label targets.
     """
 
     infers: ClassVar[tuple[str, ...]] = ()
@@ -256,20 +260,20 @@ class Recipe:
     reads: tuple[str, ...] = ()
 
     def stages(self, run: Run) -> list[Config]:
-        """Configs that are known and checked before training; the first describes the run."""
+        """Configs of the stages that are checked before training; the first describes the run."""
         raise NotImplementedError
 
     def work(self, run: Run, sizes: Sizes) -> list[Work]:
-        """What it trains on data of these sizes, for an estimate; :meth:`stages` by default."""
+        """The training on data of these sizes, for a cost estimate; default: all stages."""
         return [Work(config, sizes) for config in self.stages(run)]
 
     def labels(self) -> tuple[str, ...]:
-        """Splits whose true group labels it reads, or has read by what it starts from."""
+        """Splits whose true group labels the recipe reads, also by a run from which it starts."""
         return self.reads
 
     def check(self, parts: Parts) -> None:
-        """Refuse, by a ``ValueError``, what the first stage's objects do not allow."""
+        """Raise a ``ValueError`` if the recipe cannot work with the first stage's objects."""
 
     def train(self, run: Run) -> Trained:
-        """Train every stage that has not finished, in order."""
+        """Train the stages in order, except those that have finished."""
         raise NotImplementedError

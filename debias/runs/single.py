@@ -1,4 +1,4 @@
-"""One stage: train, and keep what each epoch leaves behind."""
+"""Trains one stage, and records each of its epochs."""
 
 from pathlib import Path
 
@@ -14,16 +14,16 @@ from debias.training.recorder import Recorder, Watch
 
 
 def single(parts: Parts, config: Config, folder: Path, *, watch: Watch | None = None) -> Recorder:
-    """Train one model by one strategy, from the start or from the run's last checkpoint.
+    """Train one model with one strategy, from the start or from the last checkpoint.
 
     Args:
-        parts: the objects of the run.
-        config: epochs, seed, devices; every checkpoint holds it.
-        folder: the run's folder.
-        watch: looks at the history after each epoch.
+        parts: the objects of the stage.
+        config: config of the stage, with epochs, seed and devices. Every checkpoint holds it.
+        folder: folder of the stage or run.
+        watch: called with the history after each epoch.
 
     Returns:
-        What recorded the epochs; its history says which of them each selection rule prefers.
+        The recorder of the epochs, which knows the epoch that each selection rule prefers.
     """
     recorder = recorder_of(parts, config, folder, watch=watch)
     lightning = trainer(
@@ -44,10 +44,10 @@ def single(parts: Parts, config: Config, folder: Path, *, watch: Watch | None = 
 def recorder_of(
     parts: Parts, config: Config, folder: Path, *, watch: Watch | None = None
 ) -> Recorder:
-    """What records the epochs of a stage in its folder; arguments as of :func:`single`."""
+    """Make the recorder of a stage's epochs; arguments as in :func:`single`."""
 
     def write(epoch: int, predicted: Predicted) -> None:
-        """Write the predictions of validation."""
+        """Write the validation predictions of an epoch."""
         path = folder / "predictions" / f"val-epoch={epoch:03d}.csv"
         write_predictions(path, parts.examples, predicted)
 

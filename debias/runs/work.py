@@ -1,4 +1,4 @@
-"""How much a recipe trains and predicts, for an estimate of what it costs."""
+"""How much a recipe trains and predicts, for an estimate of its cost."""
 
 from typing import NamedTuple
 
@@ -6,12 +6,12 @@ from debias.config import Config
 
 
 class Sizes(NamedTuple):
-    """How many images a stage has.
+    """The numbers of images in a stage.
 
     Attributes:
-        groups: training images of each group, (target, bias) in the order of the targets.
-        val: images that it validates on after each epoch.
-        test: further images that it predicts once.
+        groups: number of training images in each group, ordered by target, then by bias.
+        val: number of images for validation after each epoch.
+        test: number of further images that are predicted once.
     """
 
     groups: tuple[int, ...]
@@ -20,19 +20,18 @@ class Sizes(NamedTuple):
 
     @property
     def train(self) -> int:
-        """Training images."""
+        """The number of training images."""
         return sum(self.groups)
 
 
 class Work(NamedTuple):
-    """What a stage costs: its epochs of training and validation, and a pass over all of its images
-    at its end.
+    """The work of a stage: epochs of training and validation, and a final pass over all images.
 
     Attributes:
-        config: of the stage, with the sampler that it trains by.
-        sizes: of its splits.
-        times: how many such stages there are.
-        looks: further passes over the training split.
+        config: config of the stage, with its sampler.
+        sizes: numbers of images in its splits.
+        times: number of such stages.
+        looks: number of further passes over the training split.
     """
 
     config: Config
