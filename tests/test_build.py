@@ -160,7 +160,7 @@ def test_precision_is_low_only_where_it_is_fast():
         ("precision=bf16", r"unknown precision 'bf16'; did you mean 'bf16-mixed'"),
         ("precision=64-true", "unknown precision '64-true'"),
         ("accelerator=tpu", "unknown accelerator 'tpu'"),
-        ("accelerator=cuda", "accelerator=cuda has 0 devices here, and devices=1"),
+        ("accelerator=cuda", "accelerator=cuda has 0 devices on this machine; got devices=1"),
         ("preprocessing.size=0", "must be 1 to 4096 pixels; got preprocessing.size=0"),
         ("devices=0", "devices must be at least 1"),
     ],
@@ -207,7 +207,7 @@ def test_a_warm_up_longer_than_the_run_is_refused(tmp_path):
     none is left.
     """
     with pytest.raises(
-        ValueError, match="this run has 15 steps, and in none of them the strategy lets model move"
+        ValueError, match="this run has 15 steps, and the strategy updates model in none of them"
     ):
         build(small(tmp_path, "learned_mixin", "strategy.warmup=15"))
     parts = build(small(tmp_path, "learned_mixin", "strategy.warmup=14"))
@@ -215,14 +215,14 @@ def test_a_warm_up_longer_than_the_run_is_refused(tmp_path):
 
 
 def test_every_player_must_move_in_the_run(tmp_path):
-    with pytest.raises(ValueError, match="lets adversary move: train for more epochs"):
+    with pytest.raises(ValueError, match="updates adversary in none of them: train for more"):
         build(small(tmp_path, "uniform_confusion", "strategy.every=15"))
 
 
 def test_a_strategy_for_inferred_groups_is_not_given_the_true_ones(tmp_path):
     """DaC's last stage takes a bias of 0 for a low loss."""
     with pytest.raises(
-        ValueError, match=r"strategy.name=decompose_compose reads inferred groups.*set groups.file"
+        ValueError, match=r"strategy.name=decompose_compose needs inferred groups.*set groups.file"
     ):
         build(small(tmp_path, "erm", "strategy.name=decompose_compose"))
 
@@ -267,7 +267,7 @@ def test_a_group_that_validation_lacks_is_said(tmp_path):
         split=examples.split[kept],
     )
     with pytest.warns(
-        UserWarning, match="no validation image in waterbird-land: select=worst_group cannot see it"
+        UserWarning, match="no validation image in waterbird-land: select=worst_group ignores"
     ):
         check_selection(small(tmp_path, "erm"), lacking)
 
@@ -314,7 +314,7 @@ def test_a_sampler_by_inferred_groups_is_not_given_the_true_ones(tmp_path, sampl
     config = own(tmp_path, csv, *options)
     if splits != "train":
         with pytest.raises(
-            ValueError, match=rf"{sampler.split()[0]} reads inferred groups.*set groups.file"
+            ValueError, match=rf"{sampler.split()[0]} needs inferred groups.*set groups.file"
         ):
             build(config)
         return

@@ -33,11 +33,11 @@ def test_all_columns_or_the_wanted_ones(written):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "is empty, or its first line is: name the columns there"),
-        ("\na,b\n", "is empty, or its first line is"),
-        ("a;b\n1;2\n", "values must be separated by commas, and the header is 'a;b'"),
+        ("", "has an empty first line: write the names of the columns there"),
+        ("\na,b\n", "has an empty first line"),
+        ("a;b\n1;2\n", "values must be separated by commas; got the header 'a;b'"),
         ("a\tb\n1\t2\n", "values must be separated by commas"),
-        ("a,a\n1,2\n", "the column 'a' is there twice"),
+        ("a,a\n1,2\n", "has two columns 'a'"),
         ("a,b\n", "has a header and no rows"),
         ("a,b\n1,2\n1\n", "line 3: 1 columns, but the header has 2"),
     ],

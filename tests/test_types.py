@@ -59,8 +59,8 @@ def test_predictions():
     ("arguments", "message"),
     [
         ((("a-b", "a"), ("c", "b-c")), "two groups have the same name"),
-        ((("a", "b"), ("c",), ((0, 1),)), r"aligned pairs \[\(0, 1\)\]"),
-        ((("a", "b", "c"), ("d",), (), True), "a pair of names"),
+        ((("a", "b"), ("c",), ((0, 1),)), r"within 2 targets and 1 biases; got \[\(0, 1\)\]"),
+        ((("a", "b", "c"), ("d",), (), True), "must be pairs, absent and present"),
     ],
 )
 def test_refuses(arguments, message):

@@ -114,7 +114,7 @@ def test_measures_of_earlier_predictions_are_dropped_with_a_line(copied, capsys)
     )
     dropped = sorted(report["measures"].keys() - {"fairness"})
     line = (
-        f"dropped, since earlier predictions gave them: {', '.join(dropped)}; measures=all takes "
+        f"dropped measures of earlier predictions: {', '.join(dropped)}; measures=all computes "
         "them again"
     )
     assert line in capsys.readouterr().out.splitlines()
@@ -128,7 +128,7 @@ def test_measures_of_earlier_predictions_are_dropped_with_a_line(copied, capsys)
 
 
 def test_fresh_is_true_or_false(copied):
-    with pytest.raises(ValueError, match="fresh=yes: say fresh=true"):
+    with pytest.raises(ValueError, match="fresh must be true or false; got fresh=yes"):
         evaluate.run(str(copied), ["fresh=yes"])
 
 
@@ -193,7 +193,7 @@ def test_a_user_names_the_positive_class_of_a_run(copied, capsys):
     lines = capsys.readouterr().out.splitlines()
     assert "positive class: landbird (fairness); positive=NAME sets another" in lines
     assert (
-        "dropped, since another positive class gave them: scores; measures=all takes them again"
+        "dropped measures of another positive class: scores; measures=all computes them again"
         in lines
     )
     after = json.loads((copied / "report.json").read_text())
@@ -311,20 +311,20 @@ def test_refuses_an_unknown_option_of_predictions(finished):
 @pytest.mark.parametrize(
     ("option", "message"),
     [
-        ("bias=null", "bias=null is not what bias takes: column of the bias attribute"),
-        ("bias=[]", "bias=[] is not what bias takes"),
+        ("bias=null", "bias=null has the wrong type; bias: column of the bias attribute"),
+        ("bias=[]", "bias=[] has the wrong type"),
         ("bias=7", "no column '7'; valid: bias, prediction, target; name a column"),
         ("positive=3", "positive=3 is no class; "),
-        ("positive=[0]", "is not what positive takes: which of two classes"),
-        ("aligned=null", "aligned=null is not what aligned takes: (target, bias) pairs"),
+        ("positive=[0]", "has the wrong type; positive: which of two classes"),
+        ("aligned=null", "aligned=null has the wrong type; aligned: (target, bias) pairs"),
         (
             "aligned=[7,8]",
             "aligned must hold pairs, as in aligned=[[landbird,land],[waterbird,water]]; got 7",
         ),
         ("aligned=[[", "override aligned=[[ cannot be read: "),
-        ("train=[a.csv]", "train=['a.csv'] is not what train takes: CSV file"),
+        ("train=[a.csv]", "train=['a.csv'] has the wrong type; train: CSV file"),
         ("train=folder.csv", "no file folder.csv: correct the path, or put the file there"),
-        ("out=7", "out=7 is not what out takes: JSON file"),
+        ("out=7", "out=7 has the wrong type; out: JSON file"),
         ("out=folder.csv", "out=folder.csv cannot be written (Is a directory): give another file"),
         (
             "out=a.csv/found.json",
@@ -445,7 +445,7 @@ def test_other_images_with_the_same_counts_are_refused(copied, tmp_path):
         first[column], other[column] = other[column], first[column]
     table.write_text("\n".join(map(",".join, [header, *rows])) + "\n")
     with pytest.raises(
-        ValueError, match="other data than the run's: images, their labels or splits differ"
+        ValueError, match="is not the data of the run: images, their labels or splits differ"
     ):
         evaluate.run(str(copied), [f"data.root={tmp_path}/birds"])
 

@@ -94,7 +94,7 @@ def test_options_reach_the_method(finished, tmp_path):
 @pytest.mark.slow
 def test_what_a_run_inferred_itself_is_written_and_scored(tmp_path, capsys):
     """XRM's mistakes of its twins, which need own networks; not the errors of its last model."""
-    options = ["recipe.name=xrm", "recipe.twins.epochs=1", "epochs=1"]
+    options = ["recipes xrm, ssa and cnc", "recipe.twins.epochs=1", "epochs=1"]
     run = train(configs.load("drawn_birds", overrides(tmp_path, *options)))
     out = tmp_path / "again.csv"
     assert main(["infer-groups", str(run), "method=own", f"out={out}"]) == 0
@@ -124,11 +124,11 @@ def test_what_a_run_inferred_itself_is_written_and_scored(tmp_path, capsys):
     ("arguments", "message"),
     [
         (["method=jt"], "did you mean 'jtt'"),
-        (["method=xrm"], "recipe.name=xrm"),
-        (["method=own"], "has inferred nothing itself: name a method, jtt, eiil, spare"),
+        (["method=xrm"], "recipes xrm, ssa and cnc"),
+        (["method=own"], "has no groups.csv of its own: set method to one of jtt, eiil, spare"),
         (["method=eiil", "steps=many"], "steps"),
         (["method=eiil", "step=1"], "unknown key 'step'"),
-        (["method=jtt", "data.train=40"], "of other images than"),
+        (["method=jtt", "data.train=40"], "are not of the images of"),
     ],
 )
 def test_mistakes(finished, tmp_path, capsys, arguments, message):

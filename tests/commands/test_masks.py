@@ -128,8 +128,8 @@ def test_where_a_trained_model_looks(finished, tmp_path, capsys):
     ("more", "message"),
     [
         (["sorce=x"], "unknown option 'sorce'; did you mean 'source'?"),
-        (["splits=[foo]"], "splits holds ['foo']: name some of train, val, test"),
-        (["splits=[]"], "name some of train, val, test"),
+        (["splits=[foo]"], "splits must hold some of train, val, test, as in splits=[train]; got "),
+        (["splits=[]"], "must hold some of train, val, test"),
         (["threshold=0.5"], "unknown option 'threshold'"),
         (["overwrite=perhaps"], "masks.overwrite"),
         (["out"], "override 'out' must be key=value"),

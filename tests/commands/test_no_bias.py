@@ -79,8 +79,7 @@ def test_check_counts_the_images_of_each_class(
 ) -> None:
     lines = printed(capsys, "check", str(folder / "own.yaml"), f"out={folder}/runs")
     assert (
-        lines[1]
-        == "the bias of every image is unknown: there are no groups, and results are by class"
+        lines[1] == "the bias of every image is unknown: there are no groups; results are per class"
     )
     assert [line.split() for line in lines[2:6]] == [
         ["class", "train", "val", "test"],
@@ -157,7 +156,7 @@ def test_predictions_need_no_bias_column(
     assert rows[0][3] == "bias"
     (tmp_path / "test.csv").write_text("\n".join(without) + "\n")
     lines = printed(capsys, "evaluate", str(tmp_path / "test.csv"), f"out={tmp_path}/numbers.json")
-    assert lines[-2] == "bias=COLUMN names the column of a bias attribute, for results by group"
+    assert lines[-2] == "add bias=COLUMN, the column of a bias attribute, for results per group"
     numbers, report = json.loads((tmp_path / "numbers.json").read_text()), read_report(run).entries
     assert numbers["metrics"]["classes"] == report["metrics"]["test"]["classes"]
     assert numbers["measures"]["scores"] == pytest.approx(report["measures"]["scores"])

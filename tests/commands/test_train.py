@@ -228,12 +228,12 @@ def test_refuses_to_resume_with_other_data(tmp_path):
     claim(run, config, parts.examples, circumstances(parts))
     write(lines[1:])
     with pytest.raises(
-        ValueError, match="with other data: it was begun with 160 images, and now are 159"
+        ValueError, match="with other data: it was started with 160 images, and there are 159 now"
     ):
         train(config, resume=run)
     name, target, rest = lines[0].split(",", 2)
     write([f"{name},{1 - int(target)},{rest}", *lines[1:]])
-    with pytest.raises(ValueError, match="and now are 160, or other labels or splits"):
+    with pytest.raises(ValueError, match="and there are 160 now, or labels or splits differ"):
         train(config, resume=run)
     assert not (run / "checkpoints").exists()
     write(lines)
@@ -266,7 +266,8 @@ def test_a_run_goes_on_at_the_precision_that_it_was_begun_at(tmp_path, monkeypat
     assert resume_in(run, examples, elsewhere) == {}  # stopped and resumed in the same place
     monkeypatch.setattr("debias.build.choose_precision", lambda model, accelerator: "32-true")
     with pytest.raises(
-        ValueError, match="it was begun at bf16-mixed; add precision=bf16-mixed beside resume="
+        ValueError,
+        match="with precision=bf16-mixed, and .* resolves to 32-true here; add precision=bf16-mixed",
     ):
         train(config, resume=run)
     with pytest.raises(ValueError, match="precision was auto, is 16-mixed"):
@@ -343,8 +344,8 @@ def test_a_folder_of_something_else_is_no_run(tmp_path, capsys):
     assert main(["train", "drawn_birds", *arguments, "resume=auto"]) == 2
     assert (
         capsys.readouterr().err
-        == f"debias: {run} holds thesis.tex, but no config.yaml: it is no run; "
-        + "move or delete it\n"
+        == f"debias: {run} holds thesis.tex and no config.yaml, so it is not "
+        + "the folder of a run: move or delete it\n"
     )
     assert [path.name for path in run.iterdir()] == ["thesis.tex"]
 

@@ -206,7 +206,7 @@ def test_what_is_refused(folder, backbone, tmp_path):
         ("afr", "sampler.name=class_balanced", "leave it out, or set recipe.base.sampler"),
         ("crt", "augment.name=mixup", "leave it out, or set recipe.base.augment"),
         ("dfr", "recipe.base.select=average", r"recipe\.base\.select has no effect"),
-        ("afr", "groups.file=own.csv", "would leave groups.file=own.csv unread"),
+        ("afr", "groups.file=own.csv", "does not allow groups.file; got groups.file=own.csv"),
     ):
         with pytest.raises(ValueError, match=message):
             head_of(folder, "trained", name, *override.split())

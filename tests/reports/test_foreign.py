@@ -150,7 +150,7 @@ def test_training_labels_share_the_groups(tmp_path):
             "line 3: .* do not add up to 1",
         ),
         ("target,bias,probability_a\na,0,0.5\n", "every class needs .*; got one for 'a' only"),
-        ("target,target,bias\n0,0,0\n", "the column 'target' is there twice"),
+        ("target,target,bias\n0,0,0\n", "has two columns 'target'"),
         ("target;bias;prediction\n0;0;0\n", "separated by commas"),
         (
             "target,bias,probability_a,probability_b\na,0,1,2\n",

@@ -149,7 +149,7 @@ HEADER = "index,path,target,bias,prediction,logit_a,logit_b\n"
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "is empty, or its first line is"),
+        ("", "has an empty first line"),
         (
             "index,path,bias,prediction,logit_a\n",
             "has no column 'target'; valid: bias, index, logit_a, path, prediction; or target_<l",

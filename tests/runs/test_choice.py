@@ -113,7 +113,7 @@ def test_what_chooses_nothing_tells_nothing(recipe):
 
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize(("count", "told"), [(29, True), (30, False)])
-def test_few_images_are_a_lottery(count, told):
+def test_a_choice_on_few_images_is_mostly_chance(count, told):
     group = F.one_hot(torch.tensor([0, 1, 3]), 4).sum(dim=0) * 100
     group[2] = count
     rows = torch.cat([torch.arange(4).repeat_interleave(group), torch.full((5,), -1)])
@@ -124,7 +124,8 @@ def test_few_images_are_a_lottery(count, told):
     with pytest.warns(
         UserWarning,
         match=(
-            "last layer's C is .* worst group of val, where waterbird-land has 29 images: .*lottery"
+            "last layer's C is .* worst group of val, where waterbird-land has 29 images: .*mostly "
+            "chance"
         ),
     ):
         described(choice, GROUPS)

@@ -71,7 +71,7 @@ def test_certain_probabilities_are_classes(name):
 def test_what_reads_classes_is_refused(strategy):
     for augment in (Mixup(GROUPS), CutMix(GROUPS), LISA(GROUPS)):
         message = (
-            f"{type(strategy).__name__} reads the class of each sample, and "
+            f"{type(strategy).__name__} needs one class per sample, and "
             f"{type(augment).__name__} mixes"
         )
         with pytest.raises(ValueError, match=message):
@@ -86,7 +86,7 @@ def test_what_does_not_is_taken():
 
 
 def test_the_module_refuses_before_training():
-    with pytest.raises(ValueError, match="GroupDRO reads the class"):
+    with pytest.raises(ValueError, match="GroupDRO needs one class"):
         DebiasModule(
             TinyClassifier(),
             GroupDRO(GROUPS, torch.ones(4)),

@@ -107,7 +107,7 @@ def test_stopped_and_started_again(one_run, command, start, undisturbed, tmp_pat
     os.killpg(process.pid, signal.SIGINT)
     printed, _ = process.communicate()
     assert process.returncode == 130
-    assert printed.endswith("stopped; the same command goes on where it stopped\n")
+    assert printed.endswith("stopped; run the same command again to continue\n")
     assert files_of(run).status() == "interrupted"
     code, _, errors = start(*command).ended()
     assert code == 0, errors

@@ -121,7 +121,7 @@ def test_without_a_whole_one_before_it_is_one_line(
     damage(stopped / "checkpoints" / "previous.ckpt")
     with pytest.raises(
         InputError,
-        match=r"last.ckpt is damaged, and no whole previous.ckpt is beside it: restore it",
+        match=r"last.ckpt is damaged, and there is no intact previous.ckpt beside it: restore it",
     ):
         newest_checkpoint(stopped / "checkpoints")
     (stopped / "checkpoints" / "previous.ckpt").unlink()

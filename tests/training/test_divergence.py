@@ -91,7 +91,7 @@ def test_names_the_first_step_and_keeps_the_epoch_before(
         "checkpoint is "
     )
     with pytest.raises(
-        InputError, match=f"^{message}that of epoch 0. To train without this, lower optimizer.lr"
+        InputError, match=f"^{message}that of epoch 0. To avoid this, lower optimizer.lr"
     ):
         recorded(module, tmp_path)
     saved = torch.load(tmp_path / "last.ckpt", weights_only=True)

@@ -1,4 +1,4 @@
-"""Training warns once of a weighted term that is numerically nothing through the first epoch in
+"""Training warns once of a weighted term that is numerically zero in the whole first epoch in
 which it counts.
 """
 
@@ -67,14 +67,14 @@ def told(value, weight, folder):
         warnings.simplefilter("always")
         trained(module_of(lambda: Penalised(value, weight)), folder, epochs=4)
     return [
-        str(warning.message) for warning in caught if "numerically nothing" in str(warning.message)
+        str(warning.message) for warning in caught if "numerically zero" in str(warning.message)
     ]
 
 
 def test_a_term_that_stays_below_is_told_once(tmp_path):
     (message,) = told(lambda step: -1e-18, lambda step: 2.0, tmp_path)
     assert message.startswith(
-        "terms of the loss are numerically nothing through their first epoch: penalty (mean "
+        "terms of the loss are numerically zero in their whole first epoch: penalty (mean "
         "-1e-18, weight 2). "
     )
 

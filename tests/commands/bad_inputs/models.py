@@ -138,7 +138,7 @@ RECORDS = rows(
         ("evaluate run", "run/config.yaml", {"run/config.yaml": b"\x00\xff"}),
         (
             "evaluate run data.csv=o.csv",
-            "o.csv is other data than the run's",
+            "o.csv is not the data of the run",
             {"o.csv": OTHER_TABLE},
         ),
         (

@@ -82,7 +82,7 @@ SEARCHES = rows(
         ("sweep search sweep.yaml", "has no search section"),
         ("sweep search search.yaml trials=0", "search.trials must be at least 1"),
         ("sweep search search.yaml trials=many", "search.trials"),
-        ("sweep search search.yaml launcher=slurm partition=p", "on the machine of the command"),
+        ("sweep search search.yaml launcher=slurm partition=p", "a search needs launcher=local"),
         ("sweep search search.yaml storage=nosuch://x", "storage"),
         ("sweep search search.yaml storage=sqlite:////nowhere/x.db", "storage"),
         ("sweep search search.yaml storage=text", "storage"),

@@ -30,12 +30,12 @@ CSV = rows(
         (CHECK, "has no column 'path'", {"table.csv": b"\x00\x01\x02" * 100}),
         (
             CHECK,
-            "'bias' is there twice",
+            "has two columns 'bias'",
             {"table.csv": "path,target,bias,split,bias\n" + FIRST.strip() + ",day\n"},
         ),
         (
             CHECK + " data.bias=null",
-            "'split' is there twice",
+            "has two columns 'split'",
             {"table.csv": TABLE.replace("bias,split", "split,split")},
         ),
         (CHECK, "3 columns, but the header has 4", changed("0.png,cat,day")),
@@ -112,7 +112,7 @@ BENCHMARKS = rows(
         (f"{CHECK} {CELEBA}", "no rows", faces("0\nBlond_Hair Male\n")),
         (
             f"{CHECK} {CELEBA}",
-            "is there twice",
+            "has two columns",
             faces(DOUBLED),
         ),
         (
@@ -139,7 +139,7 @@ BENCHMARKS = rows(
         ),
         (
             f"{CHECK} {BIRDS}",
-            "is there twice",
+            "has two columns",
             {"w/metadata.csv": "img_filename,y,split,place,y\n1.jpg,0,0,0,1\n"},
         ),
         (

@@ -173,7 +173,7 @@ def test_a_stopped_search_goes_on_as_if_it_had_not_stopped(sampler, search_file,
     undisturbed, out = searched(path, f"out={tmp_path}/undisturbed")
     with pytest.raises(SystemExit):
         searched(path, launch=partial(inline, most=12))
-    assert "the same command goes on where it stopped" in capsys.readouterr().out
+    assert "run the same command again to continue" in capsys.readouterr().out
     stopped = table(path.parent / "runs")
     assert [row["status"] for row in stopped] == ["done"] * 12 + ["running"]
     found, again = searched(path)
@@ -330,7 +330,7 @@ def test_pruners():
     [
         (
             ["launcher=slurm"],
-            "a search runs on the machine of the command, launcher=local: on a cluster submit",
+            "a search needs launcher=local: on a cluster, submit this command",
         ),
         (["search.space={optimizer.rate: {choice: [1]}}"], "unknown option optimizer.rate"),
         (["search.space={batch_size: {choice: [1, 0]}}"], "batch_size must be at least 1; got 0"),
