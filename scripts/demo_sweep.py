@@ -1,4 +1,4 @@
-"""Shared by the demonstrations: a sweep of short runs, and a comparison of two folders."""
+"""Used by the demonstrations: writes a sweep of short runs, and compares two folders of runs."""
 
 import json
 import subprocess
@@ -24,7 +24,7 @@ GROUP_DRO = {"strategy.name": ["group_dro"], "sampler.name": ["group_balanced"]}
 
 
 def write_sweep(out: Path, seeds: list[int], epochs: int) -> Path:
-    """Four settings with each seed, and a common folder for the pictures."""
+    """Write a sweep file of four settings with each seed, and one folder of images for all."""
     path = out / "sweep.yaml"
     sweep = {
         "configs": ["drawn_birds", {"drawn_birds": GROUP_DRO}],
@@ -37,12 +37,12 @@ def write_sweep(out: Path, seeds: list[int], epochs: int) -> Path:
 
 
 def printed(*command: str) -> str:
-    """What a command prints."""
+    """The standard output of a command."""
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 
 
 def same_results(folder: Path, other: Path) -> bool:
-    """Whether two sweeps have the same runs, figures to the last digit, and table."""
+    """Whether two sweeps have the same runs, the same figures to the last digit, and one table."""
     return _figures(folder) == _figures(other) and _table(folder) == _table(other)
 
 
@@ -54,6 +54,6 @@ def _figures(folder: Path) -> dict[str, object]:
 
 
 def _table(folder: Path) -> list[list[str]]:
-    """The rows of the comparison without the last column, which is seconds an epoch."""
+    """The rows of the comparison, without the last column, which is seconds per epoch."""
     lines = printed(*DEBIAS, "compare", str(folder), "--markdown").splitlines()
     return [line.split(" | ")[:-1] for line in lines if line.startswith("|")]

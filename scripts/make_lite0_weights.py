@@ -37,21 +37,25 @@ def source_file() -> Path:
 
 
 def renamed(source: Path) -> dict:
-    """The source's tensors under timm's names; refused unless layers agree in kind and shape."""
+    """The source's tensors under timm's names.
+
+    Raises:
+        ValueError: the layers of the two networks differ in number, kind or shape.
+    """
     import timm
 
     from debias.models.weights import read_state_dict
 
-    found = list(read_state_dict(source).items())
+    tensors = list(read_state_dict(source).items())
     wanted = list(timm.create_model(NAME).state_dict().items())
-    if len(found) != len(wanted):
-        raise ValueError(f"{source} holds {len(found)} tensors; {NAME} has {len(wanted)}")
-    for (theirs, value), (ours, own) in zip(found, wanted, strict=True):
+    if len(tensors) != len(wanted):
+        raise ValueError(f"{source} holds {len(tensors)} tensors; {NAME} has {len(wanted)}")
+    for (theirs, value), (ours, own) in zip(tensors, wanted, strict=True):
         if theirs.rpartition(".")[2] != ours.rpartition(".")[2] or value.shape != own.shape:
             raise ValueError(
                 f"{theirs} {tuple(value.shape)} does not match {ours} {tuple(own.shape)}"
             )
-    return {ours: value.contiguous() for (_, value), (ours, _) in zip(found, wanted, strict=True)}
+    return {ours: value.contiguous() for (_, value), (ours, _) in zip(tensors, wanted, strict=True)}
 
 
 def main() -> int:
@@ -70,8 +74,8 @@ def main() -> int:
     from safetensors.torch import save_file
 
     out.parent.mkdir(parents=True, exist_ok=True)
-    # one entry: safetensors writes several in an order of chance, and the digest of the file is in
-    # every report
+    # one entry: safetensors writes several in random order, and the digest of the file is in every
+    # report
     about = {"about": f"{NAME} from {PACKAGE}, Apache-2.0"}
     partial = out.with_suffix(".tmp")
     save_file(state, partial, metadata=about)

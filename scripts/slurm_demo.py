@@ -1,4 +1,4 @@
-"""A disturbed sweep of eight short runs in Slurm, and the same sweep undisturbed on this machine.
+"""Compares a disturbed sweep of eight short runs in Slurm with an undisturbed one on this machine.
 
 While the sweep runs, one of its tasks is requeued, the process of one is killed by SIGKILL, one is
 preempted by a job in a higher partition, the node of one is drained, and a node fails. The launcher
@@ -27,7 +27,7 @@ from demo_sweep import DEBIAS, printed, same_results, write_sweep
 
 
 def forward(lines: Iterable[str], training: Event) -> None:
-    """Print what a launcher prints; the event: it sees a run being trained, or it has ended."""
+    """Print the lines of a launcher; set the event when a run has started, or at the end."""
     for line in lines:
         print(line, end="", flush=True)
         if line.startswith("started"):
@@ -36,12 +36,12 @@ def forward(lines: Iterable[str], training: Event) -> None:
 
 
 class Demo:
-    """The disturbed sweep, and what has been done to it."""
+    """The disturbed sweep, and its disturbances."""
 
     def __init__(self, out: Path, partition: str, higher: str, epochs: int) -> None:
         self.out, self.partition, self.higher = out / "disturbed", partition, higher
-        #: What was done, to which run, after how many attempts at it, and whether it must cost
-        #: another.
+        #: For each disturbance: its name, the run, the attempts at the run before it, and whether
+        #: it must cause another attempt.
         self.events: list[tuple[str, str, int, bool]] = []
         self.file = write_sweep(out, [0, 1], epochs)
 
@@ -49,7 +49,7 @@ class Demo:
         return [*DEBIAS, "sweep", "run", str(self.file), f"out={folder}", *options]
 
     def start(self) -> subprocess.Popen[str]:
-        """Give the command, and wait until the launcher sees a run being trained."""
+        """Start the command, and wait until the launcher sees a run in training."""
         options = [
             f"partition={self.partition}",
             "cpus_per_run=1",
@@ -66,11 +66,11 @@ class Demo:
         return process
 
     def attempts(self, run: str) -> int:
-        """How often the run has been begun or taken up."""
+        """The number of times that the run was started or resumed."""
         return (self.out / "logs" / f"{run}.log").read_text().count("process ")
 
     def victim(self) -> tuple[str, str]:
-        """A task, by number and run, that runs, has left a checkpoint and was not disturbed yet."""
+        """A running task with a checkpoint that was not disturbed yet: its number and its run."""
         disturbed = {event[1] for event in self.events}
         while len(list(self.out.glob("*/report.json"))) < 8:
             listings = {path.stem: path for path in (self.out / "slurm").glob("debias-*.json")}
@@ -91,7 +91,7 @@ class Demo:
         raise SystemExit("no run was left to disturb: give more --epochs")
 
     def disturb(self, what: str, how: Callable[[str], None], *, ends: bool = True) -> None:
-        """Do something to a task, which does or does not end it."""
+        """Disturb a task; ``ends`` is whether this ends the task."""
         task, run = self.victim()
         self.events.append((what, run, self.attempts(run), ends))
         print(f"== {what}: job {task}, {run}", flush=True)
@@ -115,7 +115,7 @@ class Demo:
 
     @contextmanager
     def node(self, task: str, state: str) -> Iterator[str]:
-        """Put the node of a task into a state for a while; its name."""
+        """Put the node of a task into a state for a while; yield the name of the node."""
         name = printed("squeue", "-h", "-j", task, "--format=%N")
         printed(
             "scontrol", "update", f"nodename={name}", f"state={state}", "reason=debias slurm_demo"
@@ -123,7 +123,7 @@ class Demo:
         try:
             yield name
         finally:
-            # refused where Slurm has already taken a node that failed back into service
+            # Slurm refuses this if it has already resumed a failed node
             subprocess.run(
                 ["scontrol", "update", f"nodename={name}", "state=resume"],
                 stderr=subprocess.DEVNULL,
@@ -171,13 +171,13 @@ def main() -> None:
         "--epochs",
         type=int,
         default=80,
-        help="so many that a run outlasts the partition's GraceTime",
+        help="enough that a run takes longer than the partition's GraceTime",
     )
     parser.add_argument(
         "--out", type=Path, default=Path("runs/slurm_demo"), help="folder; emptied first"
     )
     arguments = parser.parse_args()
-    # which a shell's background jobs, and theirs, ignore
+    # background jobs of a shell, and their child processes, ignore Ctrl-C
     signal.signal(signal.SIGINT, signal.default_int_handler)
     shutil.rmtree(arguments.out, ignore_errors=True)
     arguments.out.mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""A repeatedly killed sweep of twelve short runs on this machine, against an undisturbed one.
+"""Compares a repeatedly killed sweep of twelve short runs with an undisturbed one.
 
 At random moments SIGKILL goes to a process that trains a run, or to the launcher while its workers
 continue. After the launcher was killed, the same command is given again. In the end every report
@@ -28,12 +28,12 @@ class Demo:
         self.launcher = self.start()
 
     def start(self) -> subprocess.Popen[bytes]:
-        """Give the command."""
+        """Start the command of the sweep."""
         return subprocess.Popen(command(self.file, self.out))
 
     def training(self) -> dict[str, int]:
-        """Process of each run that is being trained."""
-        found = {}
+        """The process of each run that is in training."""
+        processes = {}
         for log in sorted((self.out / "logs").glob("*.log")):
             begun = [
                 line.split()[1]
@@ -45,11 +45,11 @@ class Demo:
                 and alive(int(begun[-1]))
                 and not (self.out / log.stem / "report.json").is_file()
             ):
-                found[log.stem] = int(begun[-1])
-        return found
+                processes[log.stem] = int(begun[-1])
+        return processes
 
     def kill_something(self) -> None:
-        """Wait until runs are being trained, and a while; kill one of them, or the launcher."""
+        """Wait until runs are in training, then a random time; kill one of them or the launcher."""
         while len(self.training()) < WORKERS:
             if self.launcher.poll() is not None:
                 raise SystemExit("the sweep ended before all kills: give more --epochs")
@@ -93,7 +93,7 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=5)
     parser.add_argument("--seed", type=int, default=0, help="of the moments and the victims")
     parser.add_argument(
-        "--epochs", type=int, default=40, help="so many that the sweep outlasts the kills"
+        "--epochs", type=int, default=40, help="enough that the sweep takes longer than the kills"
     )
     parser.add_argument(
         "--out", type=Path, default=Path("runs/sweep_demo"), help="folder; emptied first"

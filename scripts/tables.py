@@ -51,13 +51,13 @@ def meaning(kind: str, name: str) -> str:
 
 def needs(kind: str, name: str) -> str:
     if kind == "recipe":
-        found = [READS[item] for item in components.reads(kind, name)]
-        return ", ".join([*found, *(f"infers {split}" for split in components.infers(kind, name))])
+        labels = [READS[item] for item in components.reads(kind, name)]
+        return ", ".join([*labels, *(f"infers {split}" for split in components.infers(kind, name))])
     return ", ".join(NEEDS[item] for item in components.needs(components.find(kind, name)))
 
 
 def methods(kind: str) -> str:
-    """A row for each method of one kind."""
+    """The table of one kind of methods, with one row per method."""
     head = [
         TITLES[kind],
         "what it does",
@@ -82,7 +82,7 @@ def methods(kind: str) -> str:
 
 
 def sections() -> str:
-    """A row for each section of a config that names a component."""
+    """The table of the config sections that name a component, with one row per section."""
     model = "a [network](models.md) by its `name`; `pretrained`, `weights`, `freeze_batch_norm`"
     names = {
         kind: ", ".join(f"`{name}`" for name in table) for kind, table in components.TABLES.items()
@@ -94,12 +94,12 @@ def sections() -> str:
     return table(["section", "components"], rows)
 
 
-#: A number that is made from another one of its family, such as its worst value.
+#: The key of a number that is derived from another one of its family, such as its worst value.
 DERIVED = re.compile(r"^(?:worst_(?:outcome_|group_)?|group_)?(.+?)(?:_gap|_deviation|/<[^>]*>)?$")
 
 
 def numbers(descriptions: Mapping[str, Description]) -> str:
-    """A row for each number of a family, but for those that are made from another one."""
+    """The table of a family's numbers, without those that are derived from another number."""
     rows = []
     for key, text in descriptions.items():
         origin = DERIVED.sub(r"\1", key)
@@ -133,10 +133,10 @@ TABLES: dict[str, Callable[[], str]] = {
 
 
 def filled(page: str) -> str:
-    """A page with every table between its markers written again."""
+    """The text of a page with every table between markers replaced by the present one."""
 
-    def write(found: re.Match[str]) -> str:
-        return f"{found[1]}\n{TABLES[found[2]]()}{found[3]}"
+    def write(match: re.Match[str]) -> str:
+        return f"{match[1]}\n{TABLES[match[2]]()}{match[3]}"
 
     return re.sub(
         r"(<!-- table: (\w+) -->)\n.*?(<!-- end of table -->)", write, page, flags=re.DOTALL

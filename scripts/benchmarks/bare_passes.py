@@ -1,4 +1,4 @@
-"""The bare passes of every strategy, the minimum that it must compute.
+"""The bare passes of every strategy: the smallest computation that its definition allows.
 
 Used by ``scripts/bench strategies``.
 """
@@ -29,12 +29,12 @@ from debias.types import Batch, Groups
 LAYER = "layer2"
 GROUPS = Groups(("landbird", "waterbird"), ("land", "water"))
 
-#: Moves one player of a strategy on a scalar, or along the gradients that its parameters have.
+#: Updates one player of a strategy by a loss, or by the gradients that its parameters have.
 Move = Callable[[str, Tensor | None], None]
 
 
 class Case(NamedTuple):
-    """A strategy, its bare passes, which of two ratios is its bar, and its cycle's steps."""
+    """A strategy, its bare passes, the ratio that is its bar, and the steps of its cycle."""
 
     strategy: Strategy
     passes: Callable[[Any, Classifier, Batch, Move, int], None]
@@ -48,7 +48,7 @@ def plain(strategy: Strategy, model: Classifier, batch: Batch, move: Move, step:
 
 
 def halves(model: Classifier) -> tuple[nn.Sequential, nn.Sequential]:
-    """A ResNet up to and with ``LAYER``, and from there to its features."""
+    """The two parts of a ResNet: up to ``LAYER``, and from there to its features."""
     names, children = zip(*model.backbone.named_children(), strict=True)
     cut = names.index(LAYER) + 1
     return nn.Sequential(*children[:cut]), nn.Sequential(*children[cut:])
@@ -170,7 +170,7 @@ def mixin(strategy: LearnedMixin, model: Classifier, batch: Batch, move: Move, s
 
 
 def cases(model: Classifier, size: int) -> dict[str, Case]:
-    """Every strategy at its defaults, but for the layer and a mask network small as pictures."""
+    """Every strategy at its defaults, except for the layer and the width of the mask network."""
     counts, image = torch.tensor([4, 1, 1, 4]), torch.zeros(1, 3, size, size)
     flattened = FeatureAdversary(GROUPS, model, image, layer=LAYER, feed="flattened")
     joint = FeatureSieve(GROUPS, model, image, layer=LAYER, joint=True)

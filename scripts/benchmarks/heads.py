@@ -33,7 +33,7 @@ FACTORS = 50
 
 
 def rows(count: int, size: int, seed: int) -> Rows:
-    """Features after a ReLU, of factors: one holds the class and one, more loudly, the bias."""
+    """Features after a ReLU, mixed from factors: one is the class, one, more strongly, the bias."""
     generator = torch.Generator().manual_seed(seed)
     target = torch.randint(2, (count,), generator=generator)
     bias = torch.where(torch.rand(count, generator=generator) < 0.9, target, 1 - target)
@@ -88,7 +88,7 @@ def as_heads(layers: list[nn.Linear]) -> Heads:
 
 
 def report(name: str, together: list[float], loop: list[float], share: float, bar: float) -> None:
-    """Seconds of the processor, and of the clock, of both sides; the loop fitted some heads."""
+    """Print processor and wall-clock seconds of both sides; the loop fitted only some heads."""
     processor, clock = (slow / share / fast for fast, slow in zip(together, loop, strict=True))
     print(
         f"{name}: together {together[0]:.2f} s, loop {loop[0] / share:.1f} s of the processor, "
@@ -183,7 +183,7 @@ def main() -> None:
         "--sequential", type=int, default=None, help="heads fitted in the loop; default: all"
     )
     parser.add_argument(
-        "--threads", type=int, default=2, help="of torch, which takes one a core (default: 2)"
+        "--threads", type=int, default=2, help="threads of torch (default: 2)"
     )
     options = parser.parse_args()
     torch.set_num_threads(options.threads)

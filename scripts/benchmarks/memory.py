@@ -16,7 +16,7 @@ STEPS = 15
 
 
 def measure(size: int, batch: int) -> None:
-    """Print seconds of the processor and faults of a step, and the peak memory in MB."""
+    """Print processor seconds and page faults per step, and the peak memory in MB."""
     import timm
     import torch
 
@@ -76,7 +76,7 @@ def main() -> None:
         seconds, faults, peak = (
             statistics.median(pair[place][number] for pair in pairs) for number in range(3)
         )
-        print(f"{name:6}{seconds:.3f} s a step, {faults:,.0f} page faults, peak {peak:,.0f} MB")
+        print(f"{name:6}{seconds:.3f} s per step, {faults:,.0f} page faults, peak {peak:,.0f} MB")
     print(f"kept / plain: {statistics.median(kept[0] / plain[0] for plain, kept in pairs):.2f}")
 
 

@@ -41,7 +41,7 @@ def verdict(passed: bool) -> str:
 
 
 def predictions(rows: int, groups: Groups) -> tuple[Tensor, Tensor, Tensor]:
-    """Right four times out of five, and in half the mistakes the class that goes with the bias."""
+    """Random predictions: right in four of five cases, else half of them follow the bias."""
     generator = torch.Generator().manual_seed(0)
     target = torch.randint(groups.rows, (rows,), generator=generator)
     bias = torch.where(
@@ -125,7 +125,7 @@ def add_to_validation(batch_size: int, repeats: int) -> None:
             updates.append(seconds(lambda: metric.update(groups.predict(logits), target, bias)))
     step, update = statistics.median(steps), statistics.median(updates)
     print(
-        f"ResNet-18 at 64 px, batch {batch_size}: {1000 * step:.0f} ms a validation step, "
+        f"ResNet-18 at 64 px, batch {batch_size}: {1000 * step:.0f} ms per validation step, "
         f"prediction and update {1000 * update:.2f} ms, {update / step:.2%}; bar {BAR_SHARE:.0%}: "
         f"{verdict(update / step < BAR_SHARE)}"
     )

@@ -64,7 +64,7 @@ class Clock(Callback):
 
 
 def bare(model: nn.Module, data: ImageData) -> float:
-    """Seconds per step of a plain loop, first step left out."""
+    """Seconds per step of a plain loop, without the first step."""
     optimizer = torch.optim.SGD(model.parameters(), lr=1e-3, momentum=0.9, weight_decay=1e-4)
     model.train()
     ends = []
@@ -79,7 +79,7 @@ def bare(model: nn.Module, data: ImageData) -> float:
 
 
 def ours(model: nn.Module, data: ImageData, strategy: Strategy, folder: Path) -> float:
-    """Seconds per step of an epoch as ``debias train`` runs it."""
+    """Seconds per step of an epoch, trained as by ``debias train``."""
     groups, frequencies = data.examples.groups, data.examples.frequencies("train")
     module = DebiasModule(
         model,
@@ -142,7 +142,7 @@ def main() -> None:
             state = "passed" if 1000 * added <= BAR_MILLISECONDS else "FAILED"
             plain = 1000 * statistics.median(times["bare"])
             print(
-                f"tiny MLP, {strategy}: +{1000 * added:.2f} ms on {plain:.2f} ms a step; bar 0.5: "
+                f"tiny MLP, {strategy}: +{1000 * added:.2f} on {plain:.2f} ms per step; bar 0.5: "
                 f"{state}"
             )
         if options.skip_network:

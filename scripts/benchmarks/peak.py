@@ -20,7 +20,7 @@ NETWORK, LEARNING_RATE = "tf_efficientnet_lite0", 3e-3
 
 
 def plain_loop(root: Path, size: int, batch: int, epochs: int) -> None:
-    """Train, validate and test as a script of one page does."""
+    """Train, validate and test, as a short script without debias would."""
     import cv2
     import timm
     import torch
@@ -63,16 +63,16 @@ def plain_loop(root: Path, size: int, batch: int, epochs: int) -> None:
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
-        if (found := accuracy(1)) > best:
-            best = found
+        if (validation := accuracy(1)) > best:
+            best = validation
             torch.save(model.state_dict(), root.parent / "best.pt")
     model.load_state_dict(torch.load(root.parent / "best.pt", weights_only=True))
     print(f"test accuracy {accuracy(2):.3f}")
 
 
 def peak(command: list[str]) -> float:
-    """The most memory that a command and its children have held, in MB."""
-    # the plain loop trains with one thread where debias does, and neither writes to the terminal
+    """The peak memory of a command and its child processes, in MB."""
+    # both sides get the same number of threads, and neither writes to the terminal
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     _, status, usage = os.wait4(process.pid, 0)
     assert status == 0, f"failed: {' '.join(command)}"

@@ -37,12 +37,12 @@ BAR = 1.10
 
 
 class Sides:
-    """The two sides of a case: the strategy as trained, and its bare passes, same optimisers."""
+    """The two sides of a case: the trained strategy, and its bare passes; optimisers are shared."""
 
     def __init__(self, case: Case, model: Classifier, batch: Batch) -> None:
         self.case, self.model, self.batch = case, model, batch
         self.players = case.strategy.players(model)
-        # steps that change nothing to speak of: all sides share the model
+        # a tiny learning rate, because all sides share the model
         self.optimizers = {
             player: torch.optim.SGD(owned, lr=1e-6, momentum=0.9, weight_decay=1e-4)
             for player, owned in self.players.items()
@@ -50,7 +50,7 @@ class Sides:
         case.strategy.train()
 
     def trained(self, step: int) -> None:
-        """A step as the training plays it."""
+        """One step as in training: every turn of the strategy."""
         batch = self.batch if self.case.augment is None else self.case.augment(self.batch)
         for player, objective in self.case.strategy.turns(step):
             self._freeze_all_but(player)
@@ -58,11 +58,11 @@ class Sides:
         self._freeze_all_but(*self.players)
 
     def bare(self, step: int) -> None:
-        """A step of nothing but passes."""
+        """One step of the bare passes."""
         self.case.passes(self.case.strategy, self.model, self.batch, self.move, step)
 
     def move(self, player: str, loss: Tensor | None) -> None:
-        """Backward pass and optimiser step; without a loss, the gradients are there already."""
+        """Backward pass and optimiser step; without a loss, parameters already have gradients."""
         if loss is not None:
             self.optimizers[player].zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
@@ -75,14 +75,14 @@ class Sides:
                     parameter.requires_grad_(requires_grad)
 
     def cycle(self, side: Callable[[int], None]) -> None:
-        """All steps of a cycle, behind any warm-up."""
+        """Run all steps of a cycle, after any warm-up."""
         start = 15  # every cycle begins again here
         for step in range(start, start + self.case.cycle):
             side(step)
 
 
 def seconds(run: Callable[[], None]) -> float:
-    """Of this process on its processor, where all is computed: others may use the machine."""
+    """Processor seconds of this process, which computes everything, not of other processes."""
     start = time.process_time()
     run()
     return time.process_time() - start
@@ -108,8 +108,9 @@ def pictures(count: int, size: int) -> Batch:
 
 
 def compared(erm: Sides, sides: Sides, rounds: int) -> tuple[float, float]:
-    """Medians over the rounds of the strategy's seconds per step, and of its bare passes', over
-    those of ERM.
+    """Seconds per step of the strategy, and of its bare passes, divided by those of ERM.
+
+    Both are medians over the rounds.
     """
     runs = [
         lambda: erm.trained(0),

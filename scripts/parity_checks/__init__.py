@@ -1,1 +1,1 @@
-"""Our losses and recipes beside the authors' own code; ``scripts/parity`` runs it."""
+"""Compares our losses and recipes with the authors' own code; ``scripts/parity`` runs it."""

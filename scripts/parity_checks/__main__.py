@@ -1,4 +1,4 @@
-"""Runs all comparisons, or the named ones, and prints one row for each.
+"""Runs all comparisons, or the named ones, and prints one row per comparison.
 
 usage: scripts/parity [--clones FOLDER] [--markdown] [NAME ...]
 """
@@ -86,7 +86,7 @@ CHECKS: dict[str, Check] = {
 def compare(
     names: Sequence[str], checks: Mapping[str, Check], clones: Clones, *, as_markdown: bool = False
 ) -> int:
-    """Run checks by name and print their rows; returns how many differ or could not run."""
+    """Run checks by name and print their rows; return the number that differ or could not run."""
     rows: list[Row] = []
     failed = 0
     for name in names:
@@ -95,7 +95,7 @@ def compare(
                 rows.append(row)
                 if not as_markdown:
                     print(" | ".join(row.cells()), flush=True)
-        # code that was written for other versions of torch raises what it likes
+        # code that was written for other versions of torch may raise any exception
         except Exception as error:
             failed += 1
             print(f"{name}: {type(error).__name__}: {error}", file=sys.stderr)
@@ -111,7 +111,7 @@ def compare(
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command; returns its exit status."""
+    """Run the command, and return its exit status."""
     parser = argparse.ArgumentParser(
         prog="scripts/parity", description="our losses and recipes beside official code"
     )
@@ -129,12 +129,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error("the authors' code is read by git: install it")
     unknown = [name for name in given.names if name not in CHECKS]
     if unknown:
-        parser.error(f"no check is called {', '.join(unknown)}: choose of {', '.join(CHECKS)}")
+        parser.error(f"unknown checks {', '.join(unknown)}; valid: {', '.join(CHECKS)}")
     before = torch.get_default_dtype()
     torch.set_default_dtype(torch.float64)
     try:
         with warnings.catch_warnings():
-            # of official code, under newer versions of what it imports
+            # official code warns with newer versions of its dependencies
             warnings.simplefilter("ignore")
             names, clones = given.names or list(CHECKS), Clones(given.clones, REFERENCES)
             return int(compare(names, CHECKS, clones, as_markdown=given.markdown) > 0)

@@ -1,4 +1,4 @@
-"""Losses that weight classes, groups or samples, beside the authors' code."""
+"""Compares losses that weight classes, groups or samples with the authors' code."""
 
 from collections.abc import Iterator
 from types import SimpleNamespace
@@ -34,7 +34,7 @@ def group_dro(clones: Clones) -> Iterator[Row]:
 
 
 def _dro_steps(computer: Any, seed: int, adjustment: float) -> float:
-    counts = torch.tensor([256.0, 64.0, 16.0, 1024.0])  # of exact roots
+    counts = torch.tensor([256.0, 64.0, 16.0, 1024.0])  # their square roots are exact
     data = SimpleNamespace(n_groups=4, group_counts=lambda: counts, group_str=None)
     theirs = computer(classification_losses, True, data, alpha=0.2, adj=np.full(4, adjustment))
     ours, generator = GroupDROLoss(4, adjustment=adjustment, counts=counts).double(), draws(seed)

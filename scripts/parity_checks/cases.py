@@ -1,4 +1,4 @@
-"""Shared by the comparisons: the difference of two results, inputs from a seed, and stand-ins."""
+"""Helpers of the comparisons: the difference of two results, random inputs, and test doubles."""
 
 import math
 from collections.abc import Callable
@@ -11,8 +11,9 @@ from debias.types import Outputs
 
 
 def apart(theirs: Any, ours: Any) -> float:
-    """Largest difference of two arrays of one shape, divided by the largest number of theirs where
-    that is above 1.
+    """Largest difference of two arrays of one shape.
+
+    It is divided by the largest absolute value of theirs, if that is above 1.
     """
     first, second = (torch.as_tensor(value).detach().double() for value in (theirs, ours))
     if first.shape != second.shape:
@@ -24,17 +25,17 @@ def apart(theirs: Any, ours: Any) -> float:
 
 
 def both(theirs: Callable[..., Tensor], ours: Callable[..., Tensor], *inputs: Tensor) -> float:
-    """Largest difference of two functions of the same inputs, in value and gradients."""
-    found = []
+    """Largest difference of two functions at the same inputs, in value and gradients."""
+    results = []
     for function in (theirs, ours):
         given = [value.detach().clone().requires_grad_() for value in inputs]
         value = function(*given)
-        found.append((value, *torch.autograd.grad(value.sum(), given, materialize_grads=True)))
-    return max(apart(first, second) for first, second in zip(*found, strict=True))
+        results.append((value, *torch.autograd.grad(value.sum(), given, materialize_grads=True)))
+    return max(apart(first, second) for first, second in zip(*results, strict=True))
 
 
 class Replaced:
-    """A module with some of its names replaced: for example, a draw of random numbers."""
+    """A module with some of its functions replaced, such as a draw of random numbers."""
 
     def __init__(self, module: Any, names: dict[str, Any]) -> None:
         self._module, self._names = module, names
@@ -44,19 +45,19 @@ class Replaced:
 
 
 def draws(seed: int) -> torch.Generator:
-    """Random numbers of a case."""
+    """The random generator of a case."""
     return torch.Generator().manual_seed(seed)
 
 
 def labelled(seed: int, *, samples: int = 32, classes: int = 5) -> tuple[Tensor, Tensor]:
-    """Logits, small in some cases and large in others, and classes."""
+    """Logits (small in some cases and large in others), and classes."""
     generator = draws(seed)
     logits = (0.1, 1.0, 3.0, 10.0)[seed % 4] * torch.randn(samples, classes, generator=generator)
     return logits, torch.randint(classes, (samples,), generator=generator)
 
 
 class Given(nn.Module):
-    """A classifier whose outputs are given; without features these are the logits."""
+    """A classifier that returns given outputs; without features, its features are the logits."""
 
     def __init__(self, logits: Tensor, features: Tensor | None = None) -> None:
         super().__init__()
@@ -67,7 +68,7 @@ class Given(nn.Module):
 
 
 def bare(cls: Any, attributes: dict[str, Any]) -> Any:
-    """An object of a class that was not initialised, with these attributes."""
+    """An object of a class with these attributes, made without calling ``__init__``."""
     made = cls.__new__(cls)
     made.__dict__.update(attributes)
     return made

@@ -1,4 +1,4 @@
-"""One gradient norm over all parameters of a player: our module beside loops that clip."""
+"""Compares the gradient clipping of our module with the authors' loops: one norm per player."""
 
 import logging
 from collections.abc import Iterable, Iterator, Sequence

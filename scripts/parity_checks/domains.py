@@ -1,4 +1,4 @@
-"""Heads for every domain and rates of every group, beside the authors' code."""
+"""Compares heads per domain, and rates per group, with the authors' code."""
 
 import abc
 import inspect
@@ -70,7 +70,7 @@ def domain_discriminative(clones: Clones) -> Iterator[Row]:
 
 
 def _two_domains(seed: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Logits for ten classes in either of two domains, classes, and domains."""
+    """Logits of ten classes in each of two domains; classes; and domains."""
     generator = draws(seed)
     target, bias = (
         torch.randint(size, (64,), generator=generator) for size in (10, 2 if seed % 4 else 1)
@@ -79,13 +79,13 @@ def _two_domains(seed: int) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def _by_class(logits: Tensor) -> Tensor:
-    """Ours come class by class, theirs domain by domain."""
+    """Reorder logits from theirs, sorted by domain, to ours, sorted by class."""
     return torch.stack([logits[:, :10], logits[:, 10:]], 2).flatten(1)
 
 
 def _accuracy(logits: Tensor, target: Tensor, strategy: Any) -> float:
-    said = strategy.classify(Given(_by_class(logits)), logits).logits.argmax(1)
-    return float((said == target).double().mean()) * 100
+    predicted = strategy.classify(Given(_by_class(logits)), logits).logits.argmax(1)
+    return float((predicted == target).double().mean()) * 100
 
 
 def fair_regularised(clones: Clones) -> Iterator[Row]:
@@ -120,7 +120,7 @@ def fair_regularised(clones: Clones) -> Iterator[Row]:
 
 
 def _fairret(clones: Clones) -> Piece:
-    """Their rates, with all that these build on."""
+    """The authors' definitions of the rates, with everything that they use."""
     space: dict[str, Any] = {"abc": abc, "re": re, "inspect": inspect, "pprint": pprint}
     for path, names in (
         ("fairret/utils.py", ("safe_div",)),

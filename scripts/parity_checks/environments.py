@@ -1,4 +1,4 @@
-"""Losses that compare environments, and spectral decoupling, beside the authors' code."""
+"""Compares environment losses and spectral decoupling with the authors' code."""
 
 from collections.abc import Iterator
 from types import SimpleNamespace

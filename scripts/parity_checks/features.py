@@ -1,4 +1,4 @@
-"""Losses on features, beside the authors' code."""
+"""Compares losses on features with the authors' code."""
 
 from collections.abc import Iterator
 from types import SimpleNamespace
@@ -30,7 +30,7 @@ LOGARITHM = "1e-9 in their logarithm"
 def _cells(
     seed: int, *, samples: int, classes: int = 3, biases: int = 3
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Features, classes and biases; in some cases two features are equal or one bias occurs."""
+    """Features, classes and biases; some cases have two equal features, or only one bias."""
     generator = draws(seed)
     features = torch.randn(samples, 8, generator=generator)
     features[1] = features[1 if seed % 3 else 0]

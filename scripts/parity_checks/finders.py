@@ -1,4 +1,4 @@
-"""Networks that find the bias or the mistakes for a model, beside the authors' code."""
+"""Compares networks that find the bias or the mistakes of a model with the authors' code."""
 
 import math
 from collections.abc import Iterator
@@ -49,7 +49,7 @@ def xrm(clones: Clones) -> Iterator[Row]:
             second.step()
         gaps = [apart(p, q) for p, q in zip(both_nets.parameters(), own, strict=True)]
         gaps.append(apart(theirs.y_tr_dynamic, ours.memory(torch.arange(40), y)))
-        # without a flip nothing of the labels has been compared
+        # if no label was flipped, the comparison of labels proves nothing
         return max(gaps) if bool((theirs.y_tr_dynamic != y).any()) else math.inf
 
     compared = "weights of both networks, labels after 60 steps, some of them flipped"
@@ -57,7 +57,7 @@ def xrm(clones: Clones) -> Iterator[Row]:
 
 
 def _xrm(clones: Clones, chances: list[Tensor]) -> tuple[Piece, Piece]:
-    """Their networks, and their algorithm, whose draws are the chances."""
+    """Their networks and their algorithm, which draws its random numbers from ``chances``."""
     replaced = Replaced(torch, {"bernoulli": lambda p: (chances.pop() < p.clamp(0, 1)).double()})
     space = {"torch": replaced, "cross_entropy": F.cross_entropy}
     pair = clones.take(XRM, "networks.py", "TwinNets")
@@ -101,7 +101,7 @@ def _discovered(clones: Clones, epsilon: float) -> Row:
 
 
 def _scored(seed: int, epsilon: float) -> tuple[Tensor, Tensor, dict[str, Any]]:
-    """Scores of the discoverer, classes, and what their loops read of the classifier."""
+    """Scores of the discoverer, classes, and the variables that the authors' loops read."""
     generator = draws(seed)
     logits, y = labelled(seed, classes=4)
     trainer = SimpleNamespace(num_classes=4, args=SimpleNamespace(lambda_penalty=2.0))
@@ -110,7 +110,7 @@ def _scored(seed: int, epsilon: float) -> tuple[Tensor, Tensor, dict[str, Any]]:
 
 
 def _per_class(membership: Tensor) -> Tensor:
-    """Their discoverer has one output per class; the output of the own class is read."""
+    """The membership as output of every class: their discoverer reads that of the own class."""
     return membership[:, None].expand(-1, 4)
 
 

@@ -1,4 +1,4 @@
-"""Trainings of several steps, beside the authors' loops: turns, objectives and their order."""
+"""Compares trainings of several steps with the authors' loops: turns, objectives, their order."""
 
 from collections.abc import Iterator, Sequence
 from copy import deepcopy
@@ -25,7 +25,7 @@ STEPS, SAMPLES = 12, 48
 
 
 class Normalised(nn.Module):
-    """Ten numbers, five features behind a batch normalisation, three logits."""
+    """A network of ten inputs, five features after batch normalisation, and three logits."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -39,7 +39,7 @@ class Normalised(nn.Module):
 
 
 def batches(seed: int, *, size: int = 16) -> list[Batch]:
-    """Batches of one small data set, with its rows."""
+    """Random batches of one small data set, with the rows of their samples."""
     generator = draws(seed)
     images = torch.randn(SAMPLES, 10, generator=generator)
     y, b = (torch.randint(count, (SAMPLES,), generator=generator) for count in (3, 2))
@@ -48,12 +48,12 @@ def batches(seed: int, *, size: int = 16) -> list[Batch]:
 
 
 def descent(parameters: Any) -> torch.optim.Optimizer:
-    """The optimiser of every player on both sides."""
+    """The optimiser of every player, in our loop and in theirs."""
     return torch.optim.SGD(parameters, lr=0.2, momentum=0.9)
 
 
 def play(model: nn.Module, strategy: Strategy, given: Sequence[Batch]) -> None:
-    """Our rules in a plain loop: each turn moves the parameters of its player alone."""
+    """Train in a plain loop by our rules: each turn updates only the parameters of its player."""
     players = strategy.players(model)
     optimizers = {name: descent(owned) for name, owned in players.items()}
     for step, batch in enumerate(given):
@@ -110,7 +110,7 @@ def _fixed_bandwidth(code: Piece, hsic: Piece, seed: int) -> float:
     code["_train_epoch"](trainer, [(batch.image, batch.target, None) for batch in given], 0)
     play(model, ours, given)
     theirs, own = list(trainer.model.g_nets), list(ours.networks)
-    if len(own) == 1:  # else they pass every batch through f once for each g
+    if len(own) == 1:  # otherwise they pass every batch through f once per network g
         theirs, own = [trainer.model.f_net, *theirs], [model, *own]
     return max(states_apart(theirs, own), _parameters_apart(trainer, model, ours))
 
@@ -139,7 +139,7 @@ def _rebias(seed: int, *, biased_networks: int = 1, **options: Any) -> ReBias:
 
 
 def _rebias_trainer(code: Piece, ours: ReBias, model: nn.Module) -> Any:
-    """What their methods read of the object that trains, with copies of our networks."""
+    """The trainer object that their methods read, with copies of our networks."""
     f, g = deepcopy(model), [deepcopy(network) for network in ours.networks]
     trainer = SimpleNamespace(
         options=SimpleNamespace(
@@ -231,7 +231,7 @@ def group_dro(clones: Clones) -> Iterator[Row]:
 
 
 def _all_groups(batch: Batch) -> Batch:
-    """The batch with a sample of each group in its first rows; see docs/parity.md."""
+    """The batch, with one sample of each group in its first six rows; see docs/parity.md."""
     six, target, bias = torch.arange(6), batch.target.clone(), batch.bias.clone()
     target[:6], bias[:6] = six // 2, six % 2
     return batch._replace(target=target, bias=bias)

@@ -1,4 +1,4 @@
-"""Refitted last layers, and the samples chosen for them, beside the authors' code."""
+"""Compares refitted last layers, and the samples chosen for them, with the authors' code."""
 
 from collections.abc import Iterator
 from types import SimpleNamespace
@@ -40,7 +40,7 @@ def afr(clones: Clones) -> Iterator[Row]:
 
 
 def _afr(loss: Piece, code: Piece, seed: int) -> tuple[float, float]:
-    """Differences of the sample weights, and of the last layer that they train."""
+    """Differences of the sample weights, and of the last layer trained with them."""
     classes, gamma, penalty = ((2, 10.0, 0.0), (3, 4.0, 0.2), (2, 20.0, 0.3))[seed]
     generator = draws(seed)
     x = 2 * torch.randn(90, 5, generator=generator)
@@ -91,7 +91,7 @@ def dfr(clones: Clones) -> Iterator[Row]:
 
 
 def _dfr(clones: Clones, fits: list[Any]) -> Piece:
-    """Their refits, on rows in the given order; every regression is noted."""
+    """Their refits, without shuffling of rows; every regression is appended to ``fits``."""
 
     def regression(**options: Any) -> Any:
         fits.append(LogisticRegression(random_state=0, **options))

@@ -1,10 +1,9 @@
-"""Code out of the authors' repositories, at fixed commits, run without their imports.
+"""Runs code of the authors' repositories, at fixed commits, without their imports.
 
-Nothing of a repository is imported or kept here. ``git show`` reads a file. The named definitions
-(or the statements between two lines) are taken out of its syntax tree, and executed in a namespace
-that a check gives. Four changes make them run on a CPU and in float64: ``.cuda()`` is
-removed, ``float`` becomes ``double``, masks of ``uint8`` become ``bool``, and type annotations are
-removed.
+No repository is imported or stored here. ``git show`` reads a file. The named definitions, or the
+statements between two lines, are extracted from its syntax tree, and executed in a namespace that
+a check gives. Four changes make them run on a CPU and in float64: ``.cuda()`` is removed, ``float``
+becomes ``double``, masks of ``uint8`` become ``bool``, and type annotations are removed.
 """
 
 import ast
@@ -108,7 +107,7 @@ def _name(node: ast.stmt) -> str | None:
 
 @dataclass(frozen=True)
 class Piece:
-    """Code out of one file: what its definitions are, by name, or statements to run."""
+    """Code of one file: executed definitions by name, or statements to run."""
 
     source: str
     body: list[ast.stmt]
@@ -118,7 +117,7 @@ class Piece:
         return self.space[name]
 
     def run(self, space: dict[str, Any]) -> dict[str, Any]:
-        """Execute the body once more; returns the namespace after it."""
+        """Execute the statements in a namespace, and return the namespace."""
         module = ast.fix_missing_locations(
             Portable().visit(ast.Module(list(self.body), type_ignores=[]))
         )
@@ -136,13 +135,13 @@ class Piece:
     def row(
         self, method: str, compared: str, gaps: Iterable[float], *, bar: float, because: str = ""
     ) -> Row:
-        """The row of a comparison with this code; the greatest of the differences counts."""
+        """The row of a comparison with this code, with the largest of the differences."""
         return Row(method, self.source, compared, max(gaps), bar, because)
 
 
 @dataclass(frozen=True)
 class Clones:
-    """A folder of clones, ``owner/name`` each; what is missing is cloned from GitHub."""
+    """A folder of clones, each at ``owner/name``. A missing one is cloned from GitHub."""
 
     folder: Path
     references: dict[str, Reference]
@@ -150,7 +149,7 @@ class Clones:
     def take(
         self, repository: str, path: str, *names: str, space: dict[str, Any] | None = None
     ) -> Piece:
-        """Definitions of a file, executed; other names that they need are given."""
+        """Execute definitions of a file; ``space`` has the other names that they need."""
         source = f"{repository}@{self.references[repository].commit[:10]} {path}"
         body = definitions(ast.parse(self._text(repository, path)), names, source)
         piece = Piece(source, body, {})
@@ -158,7 +157,7 @@ class Clones:
         return piece
 
     def lines(self, repository: str, path: str, first: int, last: int) -> Piece:
-        """Statements of a file, of a training loop for example, which ``run`` executes."""
+        """Statements between two lines of a file, such as of a training loop, for ``run``."""
         source = f"{repository}@{self.references[repository].commit[:10]} {path}"
         body = statements(ast.parse(self._text(repository, path)), first, last, source)
         return Piece(f"{source}:{first}-{last}", body, {})
@@ -167,7 +166,7 @@ class Clones:
         clone, commit = self.folder / repository, self.references[repository].commit
         if not clone.exists():
             print(f"cloning {repository}", file=sys.stderr)
-            # under another name at first: what is interrupted is not taken for a clone
+            # under a temporary name, so that an interrupted clone does not count as a clone
             partial = clone.with_name(f"{clone.name}.partial")
             shutil.rmtree(partial, ignore_errors=True)
             _git(
@@ -186,18 +185,18 @@ def _git_folder(clone: Path) -> str:
 
 
 def _git(*arguments: str) -> str:
-    # GitHub asks who you are where a repository is gone
+    # GitHub asks for a user name if a repository no longer exists
     quiet = os.environ | {"GIT_TERMINAL_PROMPT": "0"}
-    done = subprocess.run(
+    process = subprocess.run(
         ["git", *arguments], capture_output=True, text=True, stdin=subprocess.DEVNULL, env=quiet
     )
-    if done.returncode:
-        said = (done.stderr.strip().splitlines() or ["no message"])[0]
+    if process.returncode:
+        reason = (process.stderr.strip().splitlines() or ["no message"])[0]
         raise ValueError(
-            f"git {' '.join(arguments)} failed ({said}): give a folder of full clones by --clones, "
-            "or delete this one"
+            f"git {' '.join(arguments)} failed ({reason}): give a folder of full clones with "
+            "--clones, or delete this one"
         )
-    return done.stdout
+    return process.stdout
 
 
 def _silent(*_: object) -> None:

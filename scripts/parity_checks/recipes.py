@@ -1,4 +1,4 @@
-"""How recipes use the outputs of a first model, beside the authors' scripts."""
+"""Compares how recipes use the outputs of a first model with the authors' scripts."""
 
 import math
 from collections.abc import Iterator
@@ -27,10 +27,10 @@ STRENGTHS = (1e-4, 0.01, 0.1, 3.0)
 
 
 class Column(np.ndarray):
-    """What their script needs of a column of pandas."""
+    """An array with the method of a pandas column that their script needs."""
 
     def apply(self, function: Any) -> Any:
-        """The function of all values."""
+        """Apply a function to the whole column."""
         return function(np.asarray(self)).view(Column)
 
 
@@ -67,7 +67,7 @@ def jtt(clones: Clones) -> Iterator[Row]:
 
 
 def _second_training(copies: int, stage: Any, split: Tensor) -> tuple[Tensor, dict[str, Any]]:
-    """What our recipe infers for every row, and the sampler of its last stage."""
+    """The values that our recipe infers for every row, and the sampler of its last stage."""
     stage.examples = SimpleNamespace(split=split)
     run: Any = SimpleNamespace(
         stage_config=lambda changes: changes,
@@ -80,7 +80,7 @@ def _second_training(copies: int, stage: Any, split: Tensor) -> tuple[Tensor, di
 
 
 def _dfr_code(clones: Clones, shuffled: list[Tensor]) -> Piece:
-    """Their two choices of C; each shuffling gives the next of these orders."""
+    """Their two functions that choose C; each of their shuffles gives the next of these orders."""
     random = SimpleNamespace(shuffle=lambda rows: np.copyto(rows, shuffled.pop(0)))
     space: dict[str, Any] = {
         "REG": "l1",
@@ -127,7 +127,7 @@ def dfr(clones: Clones) -> Iterator[Row]:
 
 
 def _arrays(rows: dict[str, Rows]) -> list[dict[str, Any]]:
-    """Features, classes and groups, each for every split."""
+    """Features, classes and groups as dictionaries of splits."""
     return [
         {split: getattr(of, kind).numpy() for split, of in rows.items()} for kind in Rows._fields
     ]
@@ -140,8 +140,9 @@ def _same_choice(found: SparseHead, theirs: Any) -> float:
 
 
 def _biased(seed: int, *, rare: int) -> Rows:
-    """Two large groups and two small ones, each of an even number of rows; bias and class in the
-    first two features.
+    """Rows of two large groups and two small ones; class and bias are in the first two features.
+
+    Every group has an even number of rows.
     """
     group = torch.arange(4).repeat_interleave(torch.tensor([160, rare, rare, 160]))
     y, b = group // 2, group % 2
@@ -152,7 +153,7 @@ def _biased(seed: int, *, rare: int) -> Rows:
 def _recorded(
     rows: Rows, seed: int, held_out: Rows | None
 ) -> tuple[SparseHead, Tensor, tuple[Tensor, ...]]:
-    """Our choice, the balanced rows on which it fitted, and the halves that it made."""
+    """Our chosen head, the balanced rows on which it was fitted, and the halves of the rows."""
     balanced: list[Tensor] = []
     parts: list[tuple[Tensor, Tensor]] = []
 
@@ -175,12 +176,13 @@ REAL = {name: getattr(dfr_module, name) for name in ("balanced_subsample", "halv
 
 
 def _taken_first(balanced: Tensor, group: Tensor) -> list[Tensor]:
-    """The rows of each group, those of our balanced subsample first: as many first ones the
-    official code takes.
+    """The rows of each group, with those of our balanced subsample first.
+
+    The official code uses the same number of rows from the front.
     """
-    taken = torch.isin(torch.arange(len(group)), balanced)
+    chosen = torch.isin(torch.arange(len(group)), balanced)
     return [
-        torch.cat([(own & taken).nonzero()[:, 0], (own & ~taken).nonzero()[:, 0]])
+        torch.cat([(own & chosen).nonzero()[:, 0], (own & ~chosen).nonzero()[:, 0]])
         for own in group == torch.arange(4)[:, None]
     ]
 
@@ -217,8 +219,9 @@ def cnc(clones: Clones) -> Iterator[Row]:
 
 
 def _pulls(target: Tensor, predicted: Tensor, classes: int) -> Tensor:
-    """Which way our loss moves each similarity, from all equal: 1 up, -1 down, 0 where it has no
-    part in the loss.
+    """The direction in which our loss changes each similarity, if all are equal before.
+
+    1 is up, -1 is down, and 0 means that the similarity is not part of the loss.
     """
     names = tuple(map(str, range(classes)))
     similarities = torch.zeros(len(target), len(target), requires_grad=True)

@@ -12,12 +12,12 @@ class Row(NamedTuple):
     """One comparison.
 
     Attributes:
-        method: of the package.
-        source: repository, commit, path.
-        compared: what of it, over which inputs.
-        difference: the largest, as :func:`parity_checks.cases.apart` gives it.
-        bar: the most it may be.
-        because: why the bar is not that of float64.
+        method: method of the package.
+        source: repository, commit and path of the authors' code.
+        compared: the compared quantities and inputs.
+        difference: the largest difference, by :func:`parity_checks.cases.apart`.
+        bar: largest allowed difference.
+        because: reason of a bar above float64 precision.
     """
 
     method: str
@@ -29,17 +29,17 @@ class Row(NamedTuple):
 
     @property
     def ok(self) -> bool:
-        """Whether the difference keeps within the bar; one that is no number does not."""
+        """Whether the difference is at most the bar; NaN is not."""
         return self.difference <= self.bar
 
     def cells(self) -> tuple[str, ...]:
-        """One text for each of ``HEADINGS``."""
+        """One text per column of ``HEADINGS``."""
         bar = f"{self.bar:.0e}" + (f" ({self.because})" if self.because else "")
         verdict = "ok" if self.ok else "DIFFERS"
         return (self.method, self.source, self.compared, f"{self.difference:.1e}", bar, verdict)
 
 
 def markdown(rows: Sequence[Row]) -> str:
-    """The rows as a table."""
+    """The rows as a Markdown table."""
     lines = [HEADINGS, ("---",) * len(HEADINGS), *(row.cells() for row in rows)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)

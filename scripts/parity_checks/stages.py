@@ -1,4 +1,4 @@
-"""What recipes of several stages infer between trainings, beside the authors' code."""
+"""Compares what recipes infer between their training stages with the authors' code."""
 
 import random
 from collections.abc import Iterator
@@ -55,7 +55,7 @@ def eiil(clones: Clones) -> Iterator[Row]:
 
 
 def _eiil(clones: Clones) -> tuple[Piece, Piece]:
-    """The authors' inference and SpuCo's; both have the same start as ours."""
+    """The inference of the authors and of SpuCo; both start at the same values as ours."""
     bar = SimpleNamespace(set_description=lambda _: None)
     space = {
         "torch": Replaced(torch, {"randn": lambda count: torch.randn(count, generator=draws(9))}),
@@ -135,8 +135,9 @@ def spare(clones: Clones) -> Iterator[Row]:
 
 
 def _spuco(clones: Clones, seeds: list[int]) -> tuple[Piece, Piece]:
-    """How labels are parted, and SPARE's inference with all that it builds on; k-means starts from
-    the last seed.
+    """SpuCo's function that splits rows by label, and its inference of SPARE.
+
+    k-means starts from the last of ``seeds``.
     """
     folder = "src/spuco/group_inference/"
     parted = clones.take(SPUCO, "src/spuco/utils/misc.py", PARTED)
@@ -160,7 +161,7 @@ def _spuco(clones: Clones, seeds: list[int]) -> tuple[Piece, Piece]:
 
 
 def _by_size(parts: dict[tuple[int, int], list[int]], target: Tensor) -> Tensor:
-    """Cluster of each sample within its class, the largest being 0."""
+    """Cluster of each sample within its class; the largest cluster has the number 0."""
     named = torch.zeros_like(target)
     for one in {key[0] for key in parts}:
         clusters = sorted(

@@ -1,4 +1,4 @@
-"""Whole losses of strategies, whose parts are compared: their weights, means and scales."""
+"""Compares whole losses of strategies: the weights, means and scales of their parts."""
 
 from collections.abc import Iterator
 from types import SimpleNamespace

@@ -1,4 +1,4 @@
-"""Strategies of two networks or players, beside the authors' code, often cut out of loops."""
+"""Compares strategies of two networks or players with the authors' code, often from loops."""
 
 from collections.abc import Iterator
 from types import SimpleNamespace
@@ -25,7 +25,7 @@ CLASSES = Groups(("a", "b", "c"), ("x", "y"))
 
 
 class Perceptron(nn.Module):
-    """Ten numbers, five features, three logits."""
+    """A network of ten inputs, five features and three logits."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -98,7 +98,7 @@ def disentangled(clones: Clones) -> Iterator[Row]:
 
 
 def _learner(clones: Clones, model: Any, ours: Disentangled, target: Tensor) -> SimpleNamespace:
-    """What their loop reads of the object that trains; their layers are made of our two each."""
+    """The trainer object that their loop reads; each of its last layers is made of two of ours."""
     memory, head = clones.take(DFA, "util.py", "EMA")["EMA"], cast(nn.Linear, ours.network.head)
     return SimpleNamespace(
         args=SimpleNamespace(
