@@ -197,7 +197,7 @@ def test_a_check_that_cannot_run_fails_in_one_line_and_stops_no_other(command, m
 def test_a_name_that_no_check_has_is_refused(command, capsys):
     with pytest.raises(SystemExit):
         command.main(["nothing"])
-    assert "no check is called nothing: choose of group_dro, " in capsys.readouterr().err
+    assert "unknown checks nothing; valid: group_dro, " in capsys.readouterr().err
 
 
 def test_files_and_functions_are_short():
