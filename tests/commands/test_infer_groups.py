@@ -94,7 +94,7 @@ def test_options_reach_the_method(finished, tmp_path):
 @pytest.mark.slow
 def test_what_a_run_inferred_itself_is_written_and_scored(tmp_path, capsys):
     """XRM's mistakes of its twins, which need own networks; not the errors of its last model."""
-    options = ["recipes xrm, ssa and cnc", "recipe.twins.epochs=1", "epochs=1"]
+    options = ["recipe.name=xrm", "recipe.twins.epochs=1", "epochs=1"]
     run = train(configs.load("drawn_birds", overrides(tmp_path, *options)))
     out = tmp_path / "again.csv"
     assert main(["infer-groups", str(run), "method=own", f"out={out}"]) == 0

@@ -267,7 +267,7 @@ def test_a_run_goes_on_at_the_precision_that_it_was_begun_at(tmp_path, monkeypat
     monkeypatch.setattr("debias.build.choose_precision", lambda model, accelerator: "32-true")
     with pytest.raises(
         ValueError,
-        match="with precision=bf16-mixed, and .* resolves to 32-true here; add precision=bf16-mixed",
+        match=r"with precision=bf16-mixed, and .* to 32-true here; add precision=bf16-mixed",
     ):
         train(config, resume=run)
     with pytest.raises(ValueError, match="precision was auto, is 16-mixed"):
