@@ -155,7 +155,7 @@ GROUPS = rows(
             "control character",
             {"g.csv": INFERRED},
         ),
-        (CHECK + " groups.file=table.csv recipe.name=jtt", "groups.file=table.csv"),
+        (CHECK + " groups.file=table.csv recipe.name=jtt", "does not allow groups.file"),
         ("infer-groups nowhere", "nowhere does not exist: give the folder"),
         ("infer-groups images", "images is not a run folder"),
         ("infer-groups run method=jt", "unknown method 'jt'"),
