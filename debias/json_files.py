@@ -75,7 +75,7 @@ def read_json(path: Path, kind: type[Kind], *, entries: Mapping[str, Types], rem
 
 
 class MisfitError(ValueError):
-    """An entry of a JSON file is absent or has another type; the message is its name."""
+    """An entry of a JSON file is absent or has a wrong type; the message is the entry's name."""
 
 
 def typed(kind: type[Made], value: object) -> Made:

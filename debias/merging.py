@@ -109,7 +109,7 @@ def plain_layer(values: Any) -> dict[Any, Any]:
 
 
 def texts(value: Any) -> Iterator[str]:
-    """Every text among nested values."""
+    """Every text in nested dictionaries and lists."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, (dict, list)):

@@ -1,7 +1,7 @@
 """The table of methods, ``methods.csv``: one row per strategy, sampler, augmentation and recipe.
 
-What a method reads is not in the table: it follows from its class
-(:func:`debias.components.reads`).
+The labels and masks that a method reads are not in the table: they follow from its class (see
+:func:`debias.components.reads`).
 """
 
 import csv

@@ -108,7 +108,7 @@ def _saved(
 
 
 def _print(metrics: Json, measures: Json, whole: Collection[str], positive: str | None) -> None:
-    """Print the measures first, and the accuracies of the test split last, where they are seen."""
+    """Print the measures, then the accuracies, with those of the test split last."""
     found, left_out = measures["measures"], measures["left_out"]
     lines = terminal.measure_lines(found, left_out, whole=whole, positive=positive)
     splits = {name: typed(Split, split) for name, split in metrics.items()}

@@ -25,7 +25,7 @@ def ended_by_signals(advice: str) -> Iterator[None]:
     own = os.getpid()
 
     def end(number: int, frame: FrameType | None) -> None:
-        """Print the line, end the loader processes, end this one."""
+        """Print the line, kill the loader processes, and end this process."""
         if os.getpid() == own:  # loader processes inherit the handler
             if advice:
                 # the cursor may be at the end of a progress bar

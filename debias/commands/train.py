@@ -88,7 +88,7 @@ def train(
 
 
 def _print_result(folder: Path) -> None:
-    """The accuracies of the test split; the path of the page is last, for scripts to read."""
+    """Print the accuracies of the test split and, last, the path of the page, for scripts."""
     from debias.reports.record import PAGE, read_report
     from debias.reports.terminal import accuracy_lines
     from debias.reports.wording import choice_line

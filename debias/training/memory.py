@@ -5,8 +5,8 @@ import platform
 
 #: Options of glibc's ``mallopt``.
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
-#: Freed blocks of at least this size return to the system. When they were kept, holes in the heap
-#: took a tenth of the peak memory.
+#: Freed blocks of at least this size return to the system. Without this, holes in the heap took a
+#: tenth of the peak memory.
 MAPPED_BYTES = 2**25
 #: Free memory that stays at the top of the heap.
 HEAP_BYTES = 2**30

@@ -93,7 +93,7 @@ class Recorder(Checkpoint):
     def on_validation_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, *_: Any
     ) -> None:
-        """Keep the predictions of the batch."""
+        """Keep the predictions of the batch until the epoch ends."""
         self.parts.append(outputs)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
