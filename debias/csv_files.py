@@ -106,10 +106,10 @@ class Columns:
             ValueError: a cell is not a (finite) number.
         """
         cells = self.column(column)
-        found = [_number(cell) for cell in cells]
-        values = np.array([math.nan if number is None else number for number in found])
+        parsed = [_number(cell) for cell in cells]
+        values = np.array([math.nan if number is None else number for number in parsed])
         for row in np.flatnonzero(~np.isfinite(values)).tolist():
-            if finite or found[row] is None:
+            if finite or parsed[row] is None:
                 kind = "a finite number" if finite else "a number"
                 raise self.error(row, column, f"but must be {kind}")
         return values

@@ -85,11 +85,11 @@ def _evaluate_run(
     saved = _saved(place, report, wanted, parts) if report and given == "false" else None
     predictions = saved or predict_splits(parts, progress=config.progress)
     metrics = {split: measure(rows, parts.examples) for split, rows in predictions.items()}
-    found = measured(parts, predictions, families, progress=config.progress, positive=positive)
-    _print(metrics, found, whole, positive)
+    measures = measured(parts, predictions, families, progress=config.progress, positive=positive)
+    _print(metrics, measures, whole, positive)
     if report and rule == report.selection.rule:
-        found = joined(report, found, same=saved is not None, positive=positive)
-        record = report.entries | {"metrics": metrics, **found, "positive": positive}
+        measures = joined(report, measures, same=saved is not None, positive=positive)
+        record = report.entries | {"metrics": metrics, **measures, "positive": positive}
         record["config"] = report.config | {"anonymous": config.anonymous}
         record |= {"evaluated": circumstances(parts), "predicted_from": wanted}
         save_outcome(place, record, predictions, parts)
@@ -109,8 +109,8 @@ def _saved(
 
 def _print(metrics: Json, measures: Json, whole: Collection[str], positive: str | None) -> None:
     """Print the measures, then the accuracies, with those of the test split last."""
-    found, left_out = measures["measures"], measures["left_out"]
-    lines = terminal.measure_lines(found, left_out, whole=whole, positive=positive)
+    scalars, left_out = measures["measures"], measures["left_out"]
+    lines = terminal.measure_lines(scalars, left_out, whole=whole, positive=positive)
     splits = {name: typed(Split, split) for name, split in metrics.items()}
     others = [terminal.short_line(name, split) for name, split in splits.items() if name != "test"]
     print("\n".join([*lines, *others, "", *terminal.accuracy_lines("test", splits["test"])]))

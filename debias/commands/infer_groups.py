@@ -140,8 +140,8 @@ def _score(
     scores = agreement_report(target * (int(values.max()) + 1) + values, true)
     if groups.aligned and ones_are_minorities:
         minority = ~aligned_groups(groups)[true]
-        found = class_discovery(values, target, minority)
-        scored = zip(groups.target_names, found.precision, found.recall, strict=False)
+        discovery = class_discovery(values, target, minority)
+        scored = zip(groups.target_names, discovery.precision, discovery.recall, strict=False)
         for name, precision, recall in scored:
             yield f"    minority of {name}: precision {precision:.3f}, recall {recall:.3f}"
         scores |= environment_recovery((values > 0).double(), minority)

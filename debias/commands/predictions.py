@@ -57,19 +57,23 @@ def evaluate_predictions(
     train = None if options["train"] is None else Path(options["train"])
     rows, groups, scored = read_foreign(path, bias=bias, aligned=options["aligned"], train=train)
     positive = positive_class(groups, options["positive"])
-    known = bool((rows.bias >= 0).any())
-    frequencies = None if train is None or not known else _frequencies(train, groups, bias)
+    labelled = bool((rows.bias >= 0).any())
+    frequencies = None if train is None or not labelled else _frequencies(train, groups, bias)
     counts = margin_counts(rows.prediction(groups), rows.target, rows.bias, groups)
     metrics = group_report(counts, groups, frequencies) | {"unknown": int((rows.bias < 0).sum())}
     evidence = Evidence(rows, groups, frequencies, scored=scored, positive=positive)
-    found = measure_all(evidence, families)
-    lines = measure_lines(found.scalars, found.left_out, whole=whole, positive=positive)
+    results = measure_all(evidence, families)
+    lines = measure_lines(results.scalars, results.left_out, whole=whole, positive=positive)
     print("\n".join([*lines, *accuracy_lines(path.name, typed(Split, metrics))]))
-    if not bias and not known:
+    if not bias and not labelled:
         print("add bias=COLUMN, the column of a bias attribute, for results per group")
     if options["out"] is not None:
         numbers = {"predictions": str(path), "metrics": metrics, "positive": positive}
-        measures = {"measures": found.scalars, "left_out": found.left_out, "curves": found.curves}
+        measures = {
+            "measures": results.scalars,
+            "left_out": results.left_out,
+            "curves": results.curves,
+        }
         _write(Path(options["out"]), numbers | measures)
 
 

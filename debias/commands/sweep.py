@@ -126,11 +126,11 @@ def show_report(folder: str, overrides: list[str]) -> None:
 def describe(planned: Plan) -> str:
     """One line: the number of runs, how many are left, and their expected cost, if known."""
     costs, rest = costs_of(planned.runs), left(planned.runs)
-    known = [cost for cost in map(costs.expected, rest) if cost is not None]
+    expected = [cost for cost in map(costs.expected, rest) if cost is not None]
     line = f"{planned.out}: {len(planned.runs)} runs, {len(rest)} left"
-    if not known:
+    if not expected:
         return line
-    return f"{line}; about {duration(sum(known))} of computing for {len(known)} of these"
+    return f"{line}; about {duration(sum(expected))} of computing for {len(expected)} of these"
 
 
 @contextmanager

@@ -28,8 +28,8 @@ def run_search(source: str, overrides: Sequence[str]) -> None:
     planned, launch = prepare_search(source, overrides)
     finals = search(planned, launch, train)
     # an earlier command may have run more trials than this one
-    tried = most_tried(planned.out / "trials.csv")
-    write_protocol(planned.out, replace(planned.protocol, trials=tried))
+    trials = most_tried(planned.out / "trials.csv")
+    write_protocol(planned.out, replace(planned.protocol, trials=trials))
     run_sweep(finals, launch)
 
 

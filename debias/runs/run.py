@@ -179,14 +179,15 @@ class Run:
     def train_stage(self, name: str, config: Config) -> Stage:
         """Train a stage in ``stages/NAME``: start it, resume it, or load it if it is finished."""
         folder = self.folder / "stages" / name
-        done = folder / "stage.json"
+        record = folder / "stage.json"
         parts = self.build(config)
-        if not done.is_file():
+        if not record.is_file():
             folder.mkdir(parents=True, exist_ok=True)
             configs.save(config, folder / "stage.yaml")
             recorder = single(parts, config, folder)
             seconds = sum(entry["seconds"] for entry in recorder.history)
-            write_atomically(done, json.dumps({"epochs": config.epochs, "seconds": seconds}) + "\n")
+            content = {"epochs": config.epochs, "seconds": seconds}
+            write_atomically(record, json.dumps(content) + "\n")
             recorder.forget_previous()
         load_weights(parts.module, folder / "checkpoints" / "last.ckpt")
         return Stage(parts, folder)

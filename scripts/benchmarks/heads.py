@@ -182,9 +182,7 @@ def main() -> None:
     parser.add_argument(
         "--sequential", type=int, default=None, help="heads fitted in the loop; default: all"
     )
-    parser.add_argument(
-        "--threads", type=int, default=2, help="threads of torch (default: 2)"
-    )
+    parser.add_argument("--threads", type=int, default=2, help="threads of torch (default: 2)")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     sequential = options.sequential or options.heads
