@@ -1,10 +1,10 @@
 """Compares a disturbed sweep of eight short runs in Slurm with an undisturbed one on this machine.
 
-While the sweep runs, one of its tasks is requeued, the process of one is killed by SIGKILL, one is
-preempted by a job in a higher partition, the node of one is drained, and a node fails. The launcher
-is killed by SIGKILL while its jobs continue, and it is stopped by Ctrl-C; after each of these two,
-the same command is given again. In the end every report must hold the same figures as that of the
-undisturbed run, to the last digit, and the tables must be equal.
+While the sweep runs, one of its tasks is requeued, and the process of another is killed by SIGKILL.
+One is preempted by a job in a higher partition, the node of one is drained, and a node fails. The
+launcher is killed by SIGKILL while its jobs continue, and it is stopped by Ctrl-C. After each of
+these two, the same command is started again. In the end all reports and tables must equal those of
+the undisturbed sweep, to the last digit.
 
 A Slurm must be running (``sinfo`` and ``sbatch`` work). It needs two partitions over the same
 nodes; one preempts the other with ``PreemptMode=REQUEUE``. Draining nodes needs an

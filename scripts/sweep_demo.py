@@ -1,9 +1,9 @@
 """Compares a repeatedly killed sweep of twelve short runs with an undisturbed one.
 
 At random moments SIGKILL goes to a process that trains a run, or to the launcher while its workers
-continue. After the launcher was killed, the same command is given again. In the end every report
-must hold the same figures as that of the undisturbed sweep, to the last digit, and the tables must
-be equal. Run by ``scripts/sweep_demo``.
+continue. After the launcher was killed, the same command is started again. In the end all reports
+and tables must equal those of the undisturbed sweep, to the last digit. Run by
+``scripts/sweep_demo``.
 """
 
 import argparse

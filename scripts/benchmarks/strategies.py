@@ -7,10 +7,10 @@ the same run). One of them is the bar:
 
 * ``flops`` if all networks of the strategy are dense convolutions, like the classifier. Arithmetic
   then determines the time.
-* ``time`` if memory traffic determines it, which FLOPs do not measure. This holds for the biased
-  networks of ReBias, RUBi and Learned-Mixin (1x1 convolutions with batch normalisation at full
-  resolution) and the mask network of the input adversary (likewise). It also holds for gradient
-  projection (two gradients of the model's size, each read twice and one written).
+* ``time`` if memory traffic determines it, which FLOPs do not measure. This holds for networks of
+  1x1 convolutions and batch normalisation at full resolution. The biased networks of ReBias, RUBi
+  and Learned-Mixin are such, and the mask network of the input adversary. It also holds for
+  gradient projection, which reads two gradients of the model's size twice, and writes one.
 
 ``passes`` is the step's own FLOPs over those of the bare passes: 1.00 means that the step makes no
 unnecessary pass. A step of a strategy with a cycle is the mean over the cycle. Steps run in a plain
