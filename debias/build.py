@@ -37,7 +37,7 @@ def build(config: Config, partition: Partition | None = None) -> Parts:
         partition: inferred groups in memory, used in place of ``groups.file``.
 
     Raises:
-        ValueError: the config or the data have a mistake; the message names it, its value and the
+        ValueError: the config or the data has a mistake; the message names it, its value and the
             remedy.
     """
     check_numbers(config)

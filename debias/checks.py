@@ -130,10 +130,11 @@ def _shares(cell: Tensor, cells: int, groups: Groups, prior: str) -> Tensor:
 
 
 def check_batches(config: Config, module: DebiasModule, samples: int, image: Tensor) -> None:
-    """Check that no batch normalisation trains on a single value per channel, which it cannot.
+    """Refuse a run in which a batch normalisation would train on one value per channel.
 
-    This can happen only in a batch of one image: with ``batch_size=1``, or if an epoch has one
-    image per process. Otherwise training leaves out a last batch of one image.
+    A batch normalisation cannot train on one value. It can get one value only from a batch of one
+    image: with ``batch_size=1``, or if an epoch has one image per process. In other runs, training
+    leaves out a last batch of one image.
 
     Args:
         config: the settings of the run.

@@ -170,7 +170,7 @@ def call(
     options: Section,
     facts: Section,
 ) -> Any:
-    """Call a function with the options, after a check, and the facts that its arguments name."""
+    """Check options, then call a function with them and with the facts that its arguments name."""
     return Component(section, "", component, check_options(component, section, options))(facts)
 
 

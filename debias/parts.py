@@ -38,7 +38,7 @@ class Parts(NamedTuple):
         return self.examples.groups
 
     def ready(self) -> DebiasModule:
-        """Move the module to its device, and switch it to evaluation mode, after training."""
+        """Move the module to its device and switch it to evaluation mode; only after training."""
         return self.module.to(self.device).eval()
 
     def loader(self, rows: Tensor, *, whole: bool = False) -> DataLoader[Batch]:

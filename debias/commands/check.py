@@ -14,7 +14,7 @@ def run(config: str, overrides: list[str]) -> None:
     """Build every object of a run and decode every image, then print what would be trained.
 
     Raises:
-        ValueError: the config or the data have a mistake.
+        ValueError: the config or the data has a mistake.
     """
     chosen = configs.load(config, overrides)
     recipe: Recipe = components.construct("recipe", chosen.recipe, {})

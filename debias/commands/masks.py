@@ -56,7 +56,7 @@ def run(method: str, config: str, overrides: list[str]) -> None:
     """Make the masks of a data set, print a summary, and draw a contact sheet of some masks.
 
     Raises:
-        ValueError: an option is unknown, or the data, the hints or the run have a mistake.
+        ValueError: an option is unknown, or the data, the hints or the run has a mistake.
     """
     maker = components.imported(METHODS[method])
     common, own, of_config = _sorted(maker, overrides)

@@ -148,7 +148,7 @@ class Run:
         """Build the objects of every stage that is known before training; return the first's.
 
         Raises:
-            ValueError: a config or the data have a mistake; a run of several stages has several
+            ValueError: a config or the data has a mistake; a run of several stages has several
                 devices; or the recipe does not allow ``groups.file`` or multi-label targets.
         """
         check_numbers(self.config)
@@ -265,7 +265,7 @@ class Recipe:
         raise NotImplementedError
 
     def work(self, run: Run, sizes: Sizes) -> list[Work]:
-        """The training on data of these sizes, for a cost estimate; default: all stages."""
+        """The work of training on data of these sizes, for a cost estimate; default: all stages."""
         return [Work(config, sizes) for config in self.stages(run)]
 
     def labels(self) -> tuple[str, ...]:
