@@ -113,7 +113,7 @@ def test_lines_that_are_not_whole_statements_are_refused(clones, first, last):
 def test_a_clone_without_the_commit_is_refused(clones):
     with pytest.raises(
         ValueError,
-        match=r"^git .*0{40}:loss\.py failed .*full clones by --clones, or delete this one$",
+        match=r"^git .*0{40}:loss\.py failed .*full clones with --clones, or delete this one$",
     ):
         clones.take("owner/lost", "loss.py", "doubled")
 
