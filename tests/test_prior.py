@@ -48,7 +48,7 @@ def told(tmp_path, strategy: str, *more: str) -> str:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         build(config)
-    return " ".join(str(one.message) for one in caught if "correct twice" in str(one.message))
+    return " ".join(str(one.message) for one in caught if "over-correct" in str(one.message))
 
 
 @pytest.mark.parametrize(("strategy", "sampler"), TWICE)
