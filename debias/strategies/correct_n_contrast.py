@@ -1,4 +1,4 @@
-"""Correct-n-Contrast: pull samples of one class together, push apart what a model confused."""
+"""Correct-n-Contrast: pull samples of one class together, push confused classes apart."""
 
 import torch
 from torch import Tensor, nn

@@ -143,7 +143,7 @@ class FeatureSieve(Strategy):
         return Loss(self.main_weight * loss, {"main": loss.detach()})
 
     def summed(self, forgets: bool, model: nn.Module, batch: Batch) -> Loss:
-        """The objectives of a step as one loss, from one forward pass."""
+        """Weighted sum of the losses of all turns of a step, from one forward pass."""
         with self._statistics_of(model):
             outputs, activation = layers.read_layer(model, self.layer, batch.image)
         main = task_loss(outputs.logits, batch)

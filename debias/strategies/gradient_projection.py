@@ -88,7 +88,10 @@ class GradientProjection(Strategy):
         self.adversary = MLPHead(groups.outputs, groups.biases, hidden_layers=0)
 
     def loss(self, model: nn.Module, batch: Batch) -> Loss:
-        """The surrogate, with the value of the task loss. The adversary's loss is logged."""
+        """Surrogate with the value of the task loss and the projected gradient.
+
+        The adversary's loss is logged.
+        """
         logits = model(batch.image).logits
         task, adversary = task_loss(logits, batch), bias_loss(self.adversary(logits), batch.bias)
         model_parameters = [p for p in model.parameters() if p.requires_grad]
