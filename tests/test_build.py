@@ -351,5 +351,5 @@ def test_a_partition_in_memory_stands_in_for_its_file(tmp_path):
     drawn = parts.data.order.draw(torch.Generator().manual_seed(0)).bincount()
     assert drawn.tolist() == [3] * 10 + [1] * 70
     assert torch.equal(parts.data.examples.bias[train], inferred[train])
-    with pytest.raises(ValueError, match=r"groups\.file .*gone\.csv is no file"):
+    with pytest.raises(ValueError, match=r"groups\.file=.*gone\.csv is not a file"):
         build(config)
