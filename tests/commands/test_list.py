@@ -20,7 +20,7 @@ def test_numbers_without_ideal_or_direction_name_none(capsys: pytest.CaptureFixt
     lines = capsys.readouterr().out.splitlines()
     assert "samples/<bias>: Images. Number of images of this bias value." in lines
     assert next(line for line in lines if line.startswith("discovery/error_lift")).endswith(
-        "1 is no use. Higher is better."
+        "1 is no better than a random set. Higher is better."
     )
     assert next(line for line in lines if line.startswith("centre_bias")).endswith(
         "Ideal 0, lower is better."
