@@ -109,8 +109,8 @@ FOREIGN = rows(
         ("evaluate predictions.csv biass=bias", "did you mean 'bias'"),
         ("evaluate predictions.csv aligned=cat", "aligned=cat has the wrong type; aligned: "),
         ("evaluate predictions.csv aligned=[[cat]]", "aligned must hold pairs"),
-        ("evaluate predictions.csv aligned=[[emu,day]]", "aligned names 'emu'"),
-        ("evaluate predictions.csv aligned=[[cat,dusk]]", "aligned names 'dusk'"),
+        ("evaluate predictions.csv aligned=[[emu,day]]", "unknown name 'emu' in aligned"),
+        ("evaluate predictions.csv aligned=[[cat,dusk]]", "unknown name 'dusk' in aligned"),
         ("evaluate predictions.csv train=nowhere.csv", "no file nowhere.csv"),
         (TRAIN, "no column 'target'", {"t.csv": "bias\nday\n"}),
         (
