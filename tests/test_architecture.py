@@ -180,6 +180,16 @@ def test_functions_are_short_and_take_no_keyword_dictionaries():
                 assert not body or node.end_lineno - body[0].lineno < 30, f"{path}: {node.name}"
 
 
+def test_public_class_names_are_defined_once():
+    """A reader who meets a class name anywhere in the package knows which class it is."""
+    owners: dict[str, list[str]] = {}
+    for path in FILES:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                owners.setdefault(node.name, []).append(str(path.relative_to(PACKAGE)))
+    assert {name: files for name, files in owners.items() if len(files) > 1} == {}
+
+
 def loaded_by(statement: str) -> set[str]:
     code = f"import sys; {statement}; print(*sys.modules)"
     return set(
