@@ -6,15 +6,20 @@ thousands of configs with mostly the same values cost little.
 
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import field, make_dataclass
+from dataclasses import field, is_dataclass, make_dataclass
 from functools import cache, lru_cache
 from pathlib import Path
-from typing import Any, TypeVar, get_type_hints
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import (
+    ConfigKeyError,
+    KeyValidationError,
+    OmegaConfBaseException,
+    ValidationError,
+)
 
-from debias.errors import InputError, check_printable, shortened
+from debias.errors import InputError, check_printable, near, shortened
 
 Default = TypeVar("Default", str, None)
 #: Plain settings by name, of a config, a section or a component; ``Section`` is for reading only.
@@ -24,6 +29,14 @@ Section = Mapping[str, Any]
 MISSING = "???"
 #: The call of a resolver such as ``${oc.env:HOME}``, also if its name contains other references.
 _CALL = re.compile(r"\$\{[^{}]*(:|\$\{)")
+#: The allowed values of a type, and of a list of it, in a message.
+_ALLOWED = {
+    int: ("an integer", "integers"),
+    float: ("a number", "numbers"),
+    bool: ("true or false", "true or false"),
+    str: ("a text", "texts"),
+    type(None): ("null", "null"),
+}
 #: Size of the caches of texts and of values: enough for a large sweep.
 REMEMBERED = 50_000
 
@@ -147,7 +160,7 @@ def resolved(schema: type, values: Section) -> Settings:
         missing = sorted(OmegaConf.missing_keys(config))
         container = {} if missing else OmegaConf.to_container(config, resolve=True)
     except OmegaConfBaseException as error:
-        raise InputError(f"{error.full_key}: {str(error).splitlines()[0]}") from error
+        raise _misfit(schema, error, str(error.full_key), values) from error
     if missing:
         raise InputError(f"{missing[0]} has no value: give one, as in {missing[0]}=...")
     assert isinstance(container, dict)
@@ -231,7 +244,54 @@ def _convert(schema: type, key: str, value: Any) -> Any:
         return plain_layer(OmegaConf.merge(_alone(schema, key), {key: value}))[key]
     except (OmegaConfBaseException, TypeError) as error:
         place = getattr(error, "full_key", None) or key
-        raise InputError(f"{place}: {str(error).splitlines()[0]}") from error
+        raise _misfit(schema, error, str(place), {key: value}) from error
+
+
+def _misfit(schema: type, error: Exception, place: str, values: Section) -> InputError:
+    """Make the error about a value that OmegaConf refuses.
+
+    Args:
+        schema: the dataclass with the fields of the settings.
+        error: the error of OmegaConf.
+        place: key of the value, such as ``gammas[1]`` or ``groups.splits``.
+        values: the settings.
+    """
+    hint: Any = schema
+    value: Any = values
+    valid: Collection[str] = ()
+    for name in re.findall(r"[^.\[\]]+", place):
+        if is_dataclass(hint) and isinstance(value, Mapping):
+            valid = get_type_hints(hint)
+            hint, value = valid.get(name, Any), value.get(name)
+        elif isinstance(value, (list, tuple)):
+            hint, value = _inside(hint), value[int(name)]
+    if isinstance(error, ConfigKeyError) and hint is Any:
+        return InputError(f"unknown key {place!r}; {near(place.rpartition('.')[2], valid)}")
+    of_type = isinstance(error, (ValidationError, TypeError))
+    if hint is Any or not of_type or isinstance(error, KeyValidationError):
+        return InputError(f"{place}: {str(error).splitlines()[0]}")
+    given = "null" if value is None else shortened(repr(value))
+    return InputError(f"{place} must be {_allowed(hint)}; got {given}")
+
+
+def _inside(hint: Any) -> Any:
+    """The type of the entries of a list; ``Any`` if it is unknown."""
+    lists = [one for one in (hint, *get_args(hint)) if get_origin(one) is list]
+    return get_args(lists[0])[0] if lists else Any
+
+
+def _allowed(hint: Any, *, several: bool = False) -> str:
+    """The allowed values of a type, for a message, such as "a list of numbers"."""
+    if is_dataclass(hint):
+        return f"a section with {' and '.join(get_type_hints(hint))}"
+    if hint in _ALLOWED:
+        return _ALLOWED[hint][several]
+    if get_origin(hint) is list:
+        kind = "lists" if several else "a list"
+        return f"{kind} of {_allowed(_inside(hint), several=True)}"
+    if (get_origin(hint) or hint) is dict:
+        return "a section"
+    return " or ".join(_allowed(one) for one in get_args(hint)) or "a value"
 
 
 @cache

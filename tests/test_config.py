@@ -72,11 +72,11 @@ def test_extends_a_shipped_config(tmp_path):
     [
         ("sede: 1", [], "unknown key 'sede'; did you mean 'seed'"),
         ("seed: 1", ["batchsize=3"], "did you mean 'batch_size'"),
-        ("seed: one", [], "seed: Value 'one' of type 'str' could not be converted to Integer"),
+        ("seed: one", [], "seed must be an integer; got 'one'"),
         (
             "seed: 1",
             ["workers=1.5"],
-            "workers: Value '1.5' of type 'float' could not be converted to Integer",
+            "workers must be an integer or null; got 1.5",
         ),
         ("seed: 1", ["strategy=erm"], "write strategy.name=erm"),
         ("strategy: erm", [], "write strategy.name=erm"),
@@ -85,7 +85,12 @@ def test_extends_a_shipped_config(tmp_path):
         ("seed: 1", ["data.root=???"], "data.root has no value"),
         ("seed: 1", ["data=null"], "write data.name=NAME"),
         ("seed: 1", ["data={1: x}"], "data.1: Key 1 .int. is incompatible with"),
-        ("seed: 1", ["groups=x"], "groups: Merge error: str is not a subclass of Groups"),
+        ("seed: 1", ["groups=x"], "groups must be a section with file and splits; got 'x'"),
+        ("seed: 1", ["groups.files=x"], "unknown key 'groups.files'; did you mean 'file'"),
+        ("seed: 1", ["groups.splits=val"], "groups.splits must be a list of texts; got 'val'"),
+        ("seed: 1", ["cache=2.5"], "cache must be true or false; got 2.5"),
+        ("seed: 1", ["clip=[1]"], "clip must be a number or null; got [1]"),
+        ("seed: 1", ["name=two", "epochs=${name}"], "epochs must be an integer; got"),
         ("seed: 1", ["data.root=${sed}/x"], "data.root: Interpolation key 'sed' not found"),
         ("- seed", [], "must hold keys and values"),
         ("seed: [", [], "is not valid YAML"),
@@ -109,7 +114,7 @@ def test_values_are_converted_and_lists_and_dictionaries_are_nobody_else_s(tmp_p
     one.recipe["first"]["epochs"] = 9
     other.recipe["list"].append(2)
     assert base.config().recipe == {"name": "dfr", "first": {"epochs": 2}, "list": [1]}
-    with pytest.raises(ValueError, match="workers: Value 'True' of type 'bool'"):
+    with pytest.raises(ValueError, match="workers must be an integer or null; got True"):
         base.config(["workers=true"])
     assert base.config(["workers=1"]).workers == 1
 

@@ -17,7 +17,10 @@ from debias.sweeps.plan import plan
             "grid: {strategy.name: [erm, group_dr]}",
             "unknown strategy.name 'group_dr'; did you mean 'group_dro'",
         ),
-        ("grid: {optimizer.lr: [0.1, fast]}", "lr=fast seed=0: optimizer.lr: Value 'fast'"),
+        (
+            "grid: {optimizer.lr: [0.1, fast]}",
+            "lr=fast seed=0: optimizer.lr must be a number; got 'fast'",
+        ),
         ("grid: {model.weigths: [a.pt]}", "unknown option model.weigths; did you mean 'weights'"),
         ("grid: {epochs: [1, 0]}", "epochs=0 seed=0: epochs must be at least 1; got 0"),
         ("set: {select: test}", "unknown selection rule select='test'"),

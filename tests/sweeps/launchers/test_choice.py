@@ -23,7 +23,7 @@ def test_the_last_launcher_that_is_named_is_taken():
     ("overrides", "message"),
     [
         (["launcher=locl"], "unknown launcher 'locl'; did you mean 'local'"),
-        (["workers=many"], "launcher.workers: Value 'many'"),
+        (["workers=many"], "launcher.workers must be an integer"),
     ],
 )
 def test_mistakes(overrides, message):
