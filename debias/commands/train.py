@@ -16,6 +16,7 @@ from debias.config import Config
 from debias.merging import taken
 
 if TYPE_CHECKING:
+    from debias.reports.record import Report
     from debias.runs.run import Recipe
     from debias.training.recorder import Watch
 
@@ -88,7 +89,7 @@ def train(
 
 
 def _print_result(folder: Path) -> None:
-    """Print the accuracies of the test split and, last, the path of the page, for scripts."""
+    """Print the test accuracies, the selected epoch and, last, the path of the page."""
     from debias.reports.record import PAGE, read_report
     from debias.reports.terminal import accuracy_lines
     from debias.reports.wording import choice_line
@@ -97,7 +98,16 @@ def _print_result(folder: Path) -> None:
     print("\n".join(accuracy_lines("test", report.test)))
     if report.choice:
         print(f"chosen: {choice_line(report.choice)}")
+    print(_selection_line(report))
     print(folder / PAGE)
+
+
+def _selection_line(report: Report) -> str:
+    """The selected epoch and its selection rule; epochs are counted from 0."""
+    last = len(report.history) - 1
+    epochs = f"of 0 to {last}" if last else "the only one"
+    rule, epoch = report.selection.rule, report.selection.epoch
+    return f"selected by the rule {rule}: epoch {epoch}, {epochs}"
 
 
 def _run_to_resume(config: Config, given: str) -> Path | None:

@@ -80,7 +80,9 @@ def test_prints_the_test_accuracies_and_the_path_last(finished, tmp_path, capsys
     ]
     assert main(["train", "drawn_birds", *arguments, "resume=auto"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    test = json.loads((finished / "report.json").read_text())["metrics"]["test"]
+    report = json.loads((finished / "report.json").read_text())
+    test, epoch = report["metrics"]["test"], report["selection"]["epoch"]
+    assert lines[-2] == f"selected by the rule worst_group: epoch {epoch}, of 0 to 2"
     assert lines[-1] == f"{finished}/report.html"
     assert f"  worst_group      {100 * test['scalars']['worst_group']:5.1f}" in lines
     assert [line.split()[0] for line in lines[1:5]] == [group["name"] for group in test["groups"]]
