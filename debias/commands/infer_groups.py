@@ -1,5 +1,6 @@
 """``debias infer-groups``: infer groups from a finished run's predictions, to train on."""
 
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -30,6 +31,8 @@ OWN, GROUPS = "own", "groups.csv"
 def run(run: str, overrides: list[str]) -> None:
     """Infer groups of the training and validation images of a run, write them, and print scores.
 
+    A warning names the splits in which the inferred groups equal the classes.
+
     Args:
         run: folder of a finished run.
         overrides: ``method=jtt|eiil|spare``, or ``method=own`` for the groups that the run's own
@@ -50,6 +53,7 @@ def run(run: str, overrides: list[str]) -> None:
     write_inferred(Path(out), examples, inferred)
     for split in SPLITS:
         print("\n".join(_score(examples, inferred, split, ones_are_minorities=not own)))
+    _warn_of_classes(examples, inferred)
     print(out)
 
 
@@ -119,6 +123,25 @@ def _inferred(
     }
     inferred[rows] = components.call(infer, "method", options, facts)
     return examples, inferred
+
+
+def _warn_of_classes(examples: Examples, inferred: Tensor) -> None:
+    """Warn of splits in which each class has one inferred value, so that groups are classes."""
+    splits = [split for split in SPLITS if _groups_are_classes(examples, inferred, split)]
+    if splits:
+        warnings.warn(
+            f"the inferred groups of {' and '.join(splits)} equal the classes, since each class "
+            "has a single value: they contain no bias; use another method, or a run of fewer or "
+            "more epochs",
+            stacklevel=2,
+        )
+
+
+def _groups_are_classes(examples: Examples, inferred: Tensor, split: str) -> bool:
+    rows = examples.rows(split)
+    rows = rows[inferred[rows] >= 0]
+    cells = torch.stack([examples.target[rows], inferred[rows]]).unique(dim=1).shape[1]
+    return 0 < cells == len(examples.target[rows].unique())
 
 
 def _score(

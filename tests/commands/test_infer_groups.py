@@ -9,12 +9,15 @@ import torch
 from debias import config as configs
 from debias.__main__ import main
 from debias.build import build
+from debias.commands import infer_groups
 from debias.commands.train import train
 from debias.data.orders import seeded_generator
 from debias.group_inference.environments import environment_weights
 from debias.metrics.discovery.errors import class_discovery
 from debias.reports.predictions import read
 from tests.commands.conftest import overrides
+
+SPLITS = infer_groups.SPLITS
 
 
 def inferred_of(path):
@@ -146,6 +149,25 @@ def test_mistakes(finished, tmp_path, capsys, arguments, message):
     )
     assert message in capsys.readouterr().err
     assert not (tmp_path / "groups.csv").exists()
+
+
+@pytest.mark.parametrize(
+    ("split", "named"), [(None, "train and val"), ("val", "train"), ("train", "val")]
+)
+def test_groups_that_equal_the_classes_are_warned_of(finished, tmp_path, monkeypatch, split, named):
+    """The value of each image is 1 - its class; in one case, one image of a split has the other."""
+    lengths = [len(read(finished / "predictions" / f"{part}.csv").target) for part in SPLITS]
+
+    def inferring(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        values = 1 - target
+        if split is not None:
+            place = 0 if split == "train" else lengths[0]
+            values[place] = target[place]
+        return values
+
+    monkeypatch.setitem(infer_groups.METHODS, "jtt", inferring)
+    with pytest.warns(UserWarning, match=f"the inferred groups of {named} equal the classes"):
+        infer_groups.run(str(finished), [f"out={tmp_path}/groups.csv"])
 
 
 def test_an_unfinished_run_is_refused(tmp_path, capsys):

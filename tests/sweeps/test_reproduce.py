@@ -257,8 +257,26 @@ def test_dry_run_runs_nothing(
     assert main(command) == 0
     printed = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in printed[2:4]] == ["jtt", "dfr"]
+    assert printed[-2] == (
+        "data.root=x does not exist: put the data there, or correct the path, to train"
+    )
     assert printed[-1] == f"{tmp_path}/runs: 6 runs, 6 left"
     assert list(tmp_path.iterdir()) == []
+
+
+def test_dry_run_says_whether_the_data_are_absent(
+    tmp_path: Path, timed: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["reproduce", "celeba", "--strategies", "jtt", "--dry-run", f"out={tmp_path}/runs"]
+    for option, line in (
+        ([], "data.root is not set: add data.root=PATH, the folder of the data, to train"),
+        ([f"data.root={tmp_path}"], ""),
+    ):
+        assert main([*command, *option]) == 0
+        printed = capsys.readouterr().out.splitlines()
+        assert [text for text in printed if text.startswith("data.root")] == (
+            [line] if line else []
+        )
 
 
 def test_strangers_among_the_arguments_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
