@@ -90,7 +90,7 @@ def test_check_counts_the_images_of_each_class(
 
 def test_a_group_rule_that_is_asked_for_stays_an_error(folder: Path) -> None:
     for rule in ("worst_group", "balanced"):
-        with pytest.raises(ValueError, match=f"select={rule} needs bias labels in validation"):
+        with pytest.raises(ValueError, match=f"select={rule} needs bias labels in the validation"):
             build(configs.load(str(folder / "own.yaml"), [f"select={rule}"]))
 
 

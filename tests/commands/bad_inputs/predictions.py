@@ -18,7 +18,7 @@ FOREIGN = rows(
     [
         (EVALUATE, "no file p.csv"),
         (EVALUATE, "no file p.csv", {"p.csv": None}),
-        (EVALUATE, "p.csv is empty", {"p.csv": ""}),
+        (EVALUATE, "p.csv has an empty first line", {"p.csv": ""}),
         (EVALUATE, "a header and no row", text("target,bias,prediction")),
         (EVALUATE, "p.csv is not UTF-8 text", {"p.csv": b"\xff\xfe\x00"}),
         (

@@ -21,7 +21,7 @@ CSV = rows(
     [
         (CHECK + " data.csv=nowhere.csv", "no file nowhere.csv"),
         (CHECK + " data.csv=images", "no file images"),
-        (CHECK, "table.csv is empty", {"table.csv": ""}),
+        (CHECK, "table.csv has an empty first line", {"table.csv": ""}),
         (CHECK, "no rows", {"table.csv": HEADER}),
         (CHECK, "no rows", {"table.csv": HEADER + "\n\n"}),
         (CHECK, "separated by commas", {"table.csv": TABLE.replace(",", ";")}),
@@ -83,7 +83,7 @@ CSV = rows(
         (CHECK + " data.bias_names=[day]", "bias is 'night', but must be one of"),
         (CHECK + " data.target_names=[cat,dog,emu]", "no training image of emu"),
         (CHECK + " strategy.name=group_dro", "no bias attribute", changed("0.png,cat,,train")),
-        (CHECK + " data.bias=null select=worst_group", "bias labels in validation"),
+        (CHECK + " data.bias=null select=worst_group", "bias labels in the validation split"),
     ],
 )
 CELEBA = "data.name=celeba data.root=c"
