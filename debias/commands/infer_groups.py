@@ -140,8 +140,9 @@ def _warn_of_classes(examples: Examples, inferred: Tensor) -> None:
 def _groups_are_classes(examples: Examples, inferred: Tensor, split: str) -> bool:
     rows = examples.rows(split)
     rows = rows[inferred[rows] >= 0]
-    cells = torch.stack([examples.target[rows], inferred[rows]]).unique(dim=1).shape[1]
-    return 0 < cells == len(examples.target[rows].unique())
+    target = examples.target[rows].tolist()
+    pairs = set(zip(target, inferred[rows].tolist(), strict=True))
+    return 0 < len(pairs) == len(set(target))
 
 
 def _score(
