@@ -183,5 +183,5 @@ def test_a_sweep_is_reported_by_class(
     assert "worst group" not in text
     if form == "markdown":
         assert "4 planned: 4 done" in text
-        assert "Worst-class accuracy of the first less that of the second" in text
+        assert "Worst-class accuracy of the first method minus that of the second" in text
         assert sum(line.count("| folder | none |") for line in printed_lines) == 4
