@@ -224,7 +224,7 @@ def test_the_worst_group_gains_though_the_stem_still_shows_the_tint(seed):
 
 @pytest.mark.slow
 def test_a_layer_too_late_gains_nothing():
-    """Where the class can be read, it is forgotten too: 0.016, 0.305, 0.183, same settings."""
+    """Where the class can be read, it is forgotten too: 0.016, 0.305, and 0.183 on a third seed."""
     late = [
         worst_group(
             trained(
@@ -236,6 +236,6 @@ def test_a_layer_too_late_gains_nothing():
             )[0],
             seed=seed,
         )
-        for seed in range(3)
+        for seed in range(2)
     ]
-    assert sum(late) / 3 < 0.5
+    assert max(late) < 0.5
