@@ -46,7 +46,7 @@ RUN_CONFIG = "a shipped config (debias list configs), or the path of a YAML file
 
 
 def parser() -> argparse.ArgumentParser:
-    """Build the parser of all commands, without the heavy imports that a command needs to run."""
+    """Build the parser of all commands. Nothing heavy, such as torch, is imported here."""
     top = argparse.ArgumentParser(
         prog="debias",
         description="Train image classifiers against a known or unknown bias, and evaluate them "

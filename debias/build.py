@@ -133,7 +133,7 @@ def resolve_accelerator(accelerator: str, devices: int = 1) -> str:
     """The accelerator to compute on; "auto" is the first available of cuda, mps and cpu.
 
     Raises:
-        ValueError: ``accelerator`` is unknown, or this machine has fewer than ``devices`` of it.
+        ValueError: ``accelerator`` is unknown, or this machine has too few of them for ``devices``.
     """
     available = {
         "cuda": torch.cuda.device_count(),

@@ -134,7 +134,7 @@ class Groups:
 
     @property
     def rows(self) -> int:
-        """The number of target rows: one per class, or two per label."""
+        """The number of target values: one per class, or two (absent, present) per label."""
         return len(self.target_names)
 
     @property

@@ -57,7 +57,7 @@ class ImageDataset(Dataset[Batch]):
         return Batch(*(None if field is None else field[0] for field in batch))  # type: ignore[arg-type]
 
     def __getitems__(self, draws: list[Draw] | list[int] | list[Draw | int]) -> Batch:
-        """The samples of these draws as one batch."""
+        """The samples of these draws as one batch; an integer is a position, drawn with key 0."""
         visits = [draw if isinstance(draw, Draw) else Draw(int(draw), 0) for draw in draws]
         positions = torch.tensor([visit.position for visit in visits])
         pictures = self.source.fetch(positions)

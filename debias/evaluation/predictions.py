@@ -75,7 +75,7 @@ def predict_split(
 
 
 def features_of(parts: Parts, split: str, *, progress: bool = True) -> Tensor:
-    """``(N, D)`` features of one split by the run's module, in the order of its predictions."""
+    """``(N, D)`` features of one split, in the order of the rows of the split."""
     batches = _batches(parts, split, progress)
     return extract(parts.module.to(parts.device), batches, precision=parts.precision)
 
@@ -93,7 +93,10 @@ def write_predictions(path: Path, examples: Examples, predicted: Predicted) -> N
 
 
 def measure(predictions: Predictions, examples: Examples) -> Settings:
-    """The accuracies of one split for the report, and ``unknown``, its number of unknown biases."""
+    """The accuracies of one split for the report.
+
+    The entry ``unknown`` is the number of images in the split without a bias label.
+    """
     groups = examples.groups
     counts = margin_counts(
         predictions.prediction(groups), predictions.target, predictions.bias, groups

@@ -35,11 +35,11 @@ PLACEMENT: Variants = {
 def background_scalars(
     parts: Parts, split: str = "test", *, progress: bool = True
 ) -> dict[str, float]:
-    """Background robustness and gap: accuracy on backgrounds of any class and of the own class.
+    """Accuracy if backgrounds are exchanged: within a class, and between all classes.
 
-    Backgrounds are those of the split's own images, drawn as often as their groups occur in
-    training. A background of the own class is thus one that training showed with that class, also
-    if the split is balanced by design.
+    Each image gets the background of another image of the split. The share of each group among
+    these backgrounds is its share in training. The robustness is the ratio of the accuracy on
+    backgrounds of all classes to that on backgrounds of the own class; the gap is the difference.
 
     Args:
         parts: the objects of a run, with the weights to evaluate.
@@ -47,8 +47,8 @@ def background_scalars(
         progress: show a progress bar.
 
     Returns:
-        ``background_robustness``, ``background_gap``, and the two accuracies. Images whose mask is
-        empty or full are not counted.
+        ``background_robustness``, ``background_gap``, and the two accuracies they are computed
+        from. Images whose mask is empty or full are not counted.
     """
     accuracy = accuracies(parts, split, BACKGROUND, progress=progress)
     everywhere, same = (

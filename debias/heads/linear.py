@@ -69,7 +69,7 @@ class FittedHeads(NamedTuple):
 
     @property
     def best(self) -> int:
-        """Index of the head with the highest score; the first of equal ones."""
+        """Index of the head with the highest selection score; the first of equal ones."""
         if bool(self.scores.isnan().any()):
             raise InputError("heads without scores cannot be compared: fit them with held-out rows")
         return int(self.scores.argmax())

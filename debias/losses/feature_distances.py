@@ -174,7 +174,7 @@ def members_of(features: Tensor, environment: Tensor, environments: int) -> Memb
     Args:
         features: ``(N, ...)`` float, flattened from the second axis on.
         environment: ``(N,)`` int64 in [0, environments); -1 leaves the sample out.
-        environments: number of environments E, including absent ones.
+        environments: number of environments E, also of those without a sample in the batch.
     """
     rows = features.flatten(1)
     rows = joined_rows(rows.to(torch.promote_types(rows.dtype, torch.float32)))

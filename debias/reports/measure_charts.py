@@ -42,12 +42,12 @@ class Bar(NamedTuple):
 
 
 class Bars(NamedTuple):
-    """The amplification chart.
+    """The chart of bias amplification for each pair of target and bias value.
 
     Attributes:
         bars: the pairs with the greatest changes, at most ``MOST_BARS``.
         most: the greatest absolute change, at the ends of the axis.
-        pairs: number of all pairs.
+        pairs: number of all pairs of target and bias value.
     """
 
     bars: list[Bar]

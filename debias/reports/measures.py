@@ -135,7 +135,11 @@ def _tables(numbers: Sequence[Number]) -> list[MeasureTable]:
 
 
 def _table(kind: str, numbers: Sequence[Number]) -> MeasureTable:
-    """Make the table of one kind of place. Columns are the measures, or the places if fewer."""
+    """Make the table of one kind of place, such as "<bias>" or "<group>".
+
+    A place is what a number is about, such as one group. Rows are places and columns are measures,
+    or the reverse if there are fewer places than measures.
+    """
     texts = {number.pattern: number.text for number in numbers}
     values = {(number.place, number.pattern): number.value for number in numbers}
     places = list(dict.fromkeys(number.place for number in numbers))

@@ -17,7 +17,7 @@ class BiasAmplification(Strategy):
     .. math:: L = \frac1N \sum_i \mathrm{CE}(f(x_i) + \lambda b_i,\, y_i)
 
     :math:`b_i` starts at 0 and soon predicts the class of sample i. The model f then learns only
-    what most samples agree on. Evaluation uses f without b. The recipe
+    what most samples of a class have in common. Evaluation uses f without b. The recipe
     :class:`debias.recipes.bam.BAM` has this strategy as its first stage. Needs no bias labels.
 
     Source: Li, Liu, Hu, "Bias Amplification Enhances Minority Group Performance", TMLR 2024;

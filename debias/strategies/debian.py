@@ -80,7 +80,11 @@ class DebiAN(Strategy):
         return Loss((weights * losses).mean(), {"cross_entropy": losses.mean().detach()})
 
     def discover(self, model: nn.Module, batch: Batch) -> Loss:
-        """Loss of the discoverer: small for equal groups that the model treats differently."""
+        """Loss of the network that finds groups.
+
+        It is low if the two groups of a class have equal size and the model's accuracies on them
+        differ; see :func:`debias.losses.soft_groups.discovery_loss`.
+        """
         with evaluating(model), torch.no_grad():
             logits = model(batch.image).logits
         groups = self._groups(logits, self._membership(batch), batch)

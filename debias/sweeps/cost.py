@@ -25,7 +25,7 @@ class Costs:
         return report
 
     def expected(self, run: PlannedRun) -> float | None:
-        """Mean seconds of the finished runs with the config and components of ``run``.
+        """Mean seconds of finished runs with the same config name and components as ``run``.
 
         ``None`` if there are none.
         """

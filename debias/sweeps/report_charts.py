@@ -124,7 +124,7 @@ def _trade_off(name: str, title: str, methods: Sequence[ComparedMethod]) -> list
 def _paint_trade_off(
     axes: Axes, points: Sequence[tuple[float, float]], front: Sequence[int]
 ) -> None:
-    """Draw one mark per method, and a line through the methods on the Pareto front."""
+    """Draw average accuracy against the gap: a mark per method, a line along the Pareto front."""
     quiet = charts.COLOURS["quiet"][0]
     axes.plot(*zip(*(points[place] for place in front), strict=True), color=quiet, linewidth=1)
     for place, (average, gap) in enumerate(points):

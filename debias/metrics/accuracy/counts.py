@@ -166,7 +166,12 @@ def add_range(value_range: Range, prediction: Tensor, target: Tensor, bias: Tens
 
 
 def check_batch(prediction: Tensor, target: Tensor, bias: Tensor, groups: Groups) -> None:
-    """Raise an error if a shape or dtype does not fit the groups. Values are not checked."""
+    """Check the shapes and dtypes of a batch, not its values.
+
+    Raises:
+        ValueError: a tensor is not of integers, or does not have the shape ``(N,)``; with several
+            labels ``(N, L)`` for prediction and target.
+    """
     for name, tensor in (("target", target), ("prediction", prediction), ("bias", bias)):
         if tensor.is_floating_point() or tensor.is_complex():
             raise InputError(

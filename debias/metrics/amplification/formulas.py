@@ -63,7 +63,7 @@ def association(labels: CoOccurrence, *, tie: int = 0) -> Tensor:
 
 
 def task_change(predicted: CoOccurrence, baseline: CoOccurrence) -> Tensor:
-    r"""Change of the frequency of each task given each attribute, from labels to predictions.
+    r"""How much more often task t is predicted than labelled, given attribute a.
 
     .. math:: \Delta_{ta} = P(\hat t \mid a) - P(t \mid a)
 
@@ -74,7 +74,7 @@ def task_change(predicted: CoOccurrence, baseline: CoOccurrence) -> Tensor:
 
 
 def attribute_change(predicted: CoOccurrence, baseline: CoOccurrence) -> Tensor:
-    r"""Change of the frequency of each attribute given each task, from labels to predictions.
+    r"""How much more often attribute a is predicted than labelled, given task t.
 
     .. math:: \Delta_{ta} = P(\hat a \mid t) - P(a \mid t)
 

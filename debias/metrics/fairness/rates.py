@@ -45,7 +45,11 @@ class Rates(NamedTuple):
 
 
 def outcome_names(groups: Groups) -> tuple[str, ...]:
-    """Names of the outcomes: the second of two classes, or each of more classes, or each label."""
+    """Names of the outcomes whose rates are compared.
+
+    With two classes this is the second class. With more classes it is every class, and with several
+    labels per image every label.
+    """
     return (
         groups.target_names[1::2] if groups.multi_label or groups.rows == 2 else groups.target_names
     )

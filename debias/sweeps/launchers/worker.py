@@ -1,6 +1,7 @@
 """Train one run in a process of its own, which holds the run's lock and writes its log.
 
-The exit code of the process is 0, ``FAILED``, ``REFUSED`` or ``BUSY``.
+The exit code is 0 if the run is finished, ``FAILED`` after an error, ``REFUSED`` after an error of
+the user, and ``BUSY`` if another process trains the run.
 """
 
 import os
