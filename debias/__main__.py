@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Sequence
 from typing import Any
 
+from debias import __version__
 from debias.errors import one_line, told
 
 EXAMPLES = """examples:
@@ -45,16 +46,31 @@ for every method: out=FOLDER splits=[train,val,test] overwrite=true, and data.* 
 RUN_CONFIG = "a shipped config (debias list configs), or the path of a YAML file"
 
 
+class _Parser(argparse.ArgumentParser):
+    """A parser whose help may end with the keys of the config, read only when it is printed."""
+
+    lists_keys = False
+
+    def format_help(self) -> str:
+        """The help, with the keys of the config if ``lists_keys`` is set."""
+        if not self.lists_keys:
+            return super().format_help()
+        from debias.commands.keys import help_text
+
+        return f"{super().format_help()}\n{help_text()}\n"
+
+
 def parser() -> argparse.ArgumentParser:
     """Build the parser of all commands. Nothing heavy, such as torch, is imported here."""
-    top = argparse.ArgumentParser(
+    top = _Parser(
         prog="debias",
         description="Train image classifiers against a known or unknown bias, and evaluate them "
         "by their worst group.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    top.add_argument("--version", action="version", version=f"debias {__version__}")
+    commands = top.add_subparsers(dest="command", metavar="COMMAND")
     _add_single_runs(commands)
     _add_sweep(commands)
     _add_reproduce(commands)
@@ -70,6 +86,7 @@ def _add_single_runs(commands: Any) -> None:
         command = commands.add_parser(name, help=meaning)
         command.add_argument("config", help=RUN_CONFIG)
         _add_overrides(command, "as in seed=1 data.root=PATH")
+        command.lists_keys = True
     meaning = "compute every metric of a run, a checkpoint or a file of predictions"
     evaluate = commands.add_parser("evaluate", help=meaning)
     evaluate.add_argument("run", help="a run's folder, a checkpoint, or a CSV file of predictions")
@@ -129,7 +146,7 @@ def _add_preparations(commands: Any) -> None:
     _add_overrides(masks, "as in out=FOLDER source=FILE data.root=PATH")
     listing = commands.add_parser("list", help="list methods, data sets, models and configs")
     listing.add_argument("what", choices=LISTS)
-    pattern = "for models or strategies: a pattern such as 'resnet*'"
+    pattern = "only names that match, such as 'resnet*' or 'waterbirds/*'"
     listing.add_argument("pattern", nargs="?", default="*", help=pattern)
 
 
@@ -152,10 +169,13 @@ def _show_warning(message: Warning | str, *place: object) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command, and return the exit code of the process.
 
-    A user's mistake prints one line on standard error and returns 2. Ctrl-C prints one line and
-    returns 130. A warning prints one line on standard error.
+    Without a command, the help is printed. A user's mistake prints one line on standard error and
+    returns 2. Ctrl-C prints one line and returns 130. A warning prints one line on standard error.
     """
     options = _parse(arguments)
+    if options["command"] is None:
+        parser().print_help()
+        return 0
     # warnings.formatwarning would not do: Lightning replaces it when it is imported
     show = warnings.showwarning
     warnings.showwarning = _show_warning  # type: ignore[assignment]
@@ -171,7 +191,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"debias: {line}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("debias: stopped by Ctrl-C", file=sys.stderr)
+        print("debias: stopped by Ctrl-C; run the same command again to continue", file=sys.stderr)
         return 130
     finally:
         warnings.showwarning = show

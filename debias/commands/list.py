@@ -5,6 +5,7 @@ from __future__ import annotations
 import fnmatch
 import inspect
 import math
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from debias import components
@@ -39,18 +40,36 @@ debias list strategies NAME prints meaning and options; NAME may be a pattern su
 
 
 def run(what: str, pattern: str) -> None:
-    """Print one line per component and per option; for all strategies, print a table."""
+    """Print one line per component and per option; for all strategies, print a table.
+
+    Args:
+        what: what to list, such as "configs".
+        pattern: names to list, such as "waterbirds/*"; "*" lists all.
+
+    Raises:
+        ValueError: no name matches the pattern; the message suggests similar names.
+    """
     if what == "strategies":
         _print_methods(pattern)
     elif what in KINDS:
-        for name in components.TABLES[KINDS[what]]:
+        for name in _matching(what, pattern, components.TABLES[KINDS[what]]):
             _print_component(KINDS[what], name)
     elif what == "configs":
-        _print_configs()
+        _print_configs(pattern)
     elif what == "metrics":
-        _print_metrics()
+        _print_metrics(pattern)
     else:
         _print_models(pattern)
+
+
+def _matching(what: str, pattern: str, names: Iterable[str]) -> list[str]:
+    names = list(names)
+    found = [name for name in names if fnmatch.fnmatchcase(name, pattern)]
+    if not found:
+        hint = near(pattern, names, f"debias list {what}")
+        kind = "strategy or recipe" if what == "strategies" else what.removesuffix("s")
+        raise InputError(f"no {kind} matches {pattern!r}; {hint}")
+    return found
 
 
 def _print_methods(pattern: str) -> None:
@@ -62,11 +81,8 @@ def _print_methods(pattern: str) -> None:
         print(LEGEND.strip())
         return
     every = [(kind, name) for kind, methods in METHODS.items() for name in methods]
-    matching = [(kind, name) for kind, name in every if fnmatch.fnmatch(name, pattern)]
-    if not matching:
-        hint = near(pattern, {name for _, name in every}, "debias list strategies")
-        raise InputError(f"no strategy or recipe matches {pattern!r}; {hint}")
-    for kind, name in matching:
+    matching = _matching("strategies", pattern, [name for _, name in every])
+    for kind, name in [pair for pair in every if pair[1] in matching]:
         _print_component(kind, name)
         for column, cell in zip(COLUMNS, _row(kind, name)[1:], strict=True):
             print(f"    {column}: {cell}")
@@ -96,16 +112,19 @@ def _default(default: Any) -> str:
     return f"={'null' if default is None else default}"
 
 
-def _print_metrics() -> None:
+def _print_metrics(pattern: str) -> None:
     from debias.metrics.descriptions import DESCRIPTIONS
     from debias.metrics.families import FAMILIES
 
-    for name, description in DESCRIPTIONS.items():
-        print(_explained(name, description))
+    families = {key: family.numbers for key, family in FAMILIES.items()}
+    every = [name for numbers in (DESCRIPTIONS, *families.values()) for name in numbers]
+    matching = _matching("metrics", pattern, every)
+    for name in filter(matching.__contains__, DESCRIPTIONS):
+        print(_explained(name, DESCRIPTIONS[name]))
     for key, family in FAMILIES.items():
-        print(f"\n{family.title} (measures.{key}): {family.meaning}")
-        for name, description in family.numbers.items():
-            print(_explained(name, description))
+        if found := list(filter(matching.__contains__, family.numbers)):
+            print(f"\n{family.title} (measures.{key}): {family.meaning}")
+            print("\n".join(_explained(name, family.numbers[name]) for name in found))
 
 
 def _explained(name: str, description: Description) -> str:
@@ -115,8 +134,8 @@ def _explained(name: str, description: Description) -> str:
     return f"{text} {', '.join(hints).capitalize()}." if hints else text
 
 
-def _print_configs() -> None:
-    for name in configs.shipped():
+def _print_configs(pattern: str) -> None:
+    for name in _matching("configs", pattern, configs.shipped()):
         lines = (configs.folder() / f"{name}.yaml").read_text(encoding="utf-8").splitlines()
         comment = " ".join(line.removeprefix("#").strip() for line in lines if line.startswith("#"))
         print(f"{name}: {comment or _components(name)}")

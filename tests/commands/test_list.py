@@ -54,3 +54,23 @@ def test_options_that_are_named_like_labels_are_no_needs(
 ) -> None:
     """The loaders `table` and `celeba` have an option `bias`, the column or attribute."""
     assert _needs("datasets", capsys) == {}
+
+
+@pytest.mark.parametrize(
+    ("what", "pattern", "names"),
+    [
+        ("configs", "waterbirds/j*", ["waterbirds/jtt"]),
+        ("samplers", "class_*", ["class_balanced", "class_subsample"]),
+        ("metrics", "worst_class", ["worst_class"]),
+    ],
+)
+def test_a_pattern_selects_names(what, pattern, names, capsys) -> None:
+    listing.run(what, pattern)
+    lines = [line for line in capsys.readouterr().out.splitlines() if line[:1] not in ("", " ")]
+    assert [line.partition(": ")[0] for line in lines] == names
+
+
+def test_a_pattern_without_a_match_names_at_most_three() -> None:
+    with pytest.raises(ValueError, match="no config matches 'waterbird/jtt'") as error:
+        listing.run("configs", "waterbird/jtt")
+    assert str(error.value).count("'waterbirds") == 3

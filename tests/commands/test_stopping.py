@@ -72,7 +72,10 @@ def test_ctrl_c_is_one_line(module, arguments, monkeypatch, capsys) -> None:
 
     monkeypatch.setattr(module, "run", interrupted)
     assert main(arguments) == 130
-    assert capsys.readouterr() == ("", "debias: stopped by Ctrl-C\n")
+    assert capsys.readouterr() == (
+        "",
+        "debias: stopped by Ctrl-C; run the same command again to continue\n",
+    )
 
 
 def test_handlers_are_put_back(tmp_path, monkeypatch) -> None:
