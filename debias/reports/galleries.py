@@ -23,6 +23,11 @@ if TYPE_CHECKING:
 MISTAKES = 12
 PREPARED = 2
 
+#: Smallest and largest longer side of a picture on the page, in pixels. A dialog enlarges it.
+SIDES = (208, 448)
+#: The same for a strip of three pictures.
+STRIP_SIDES = (480, 720)
+
 Image = NDArray[np.uint8]
 #: A mask. Foreground is above 127 in a uint8 mask with values above 1, and above 0.5 in any other.
 Mask = NDArray[Any]
@@ -71,19 +76,32 @@ class Decision:
         return self.target == self.predicted
 
 
-def mistakes(report: Report, views: Views | None) -> list[tuple[Decision, str | None]] | None:
+class Mistake(NamedTuple):
+    """A wrong decision with its pictures.
+
+    Attributes:
+        decision: the decision.
+        picture: the picture; ``None`` if it cannot be read.
+        overlay: the picture under a map of the model's attention; ``None`` if there is no map.
+    """
+
+    decision: Decision
+    picture: str | None
+    overlay: str | None
+
+
+def mistakes(report: Report, views: Views | None) -> list[Mistake] | None:
     """The most confident mistakes in the worst group, with their pictures.
 
     Returns:
-        Up to ``MISTAKES`` decisions and pictures; a picture that cannot be read is ``None``.
-        ``None`` instead of the list if there are no pictures or no worst group.
+        Up to ``MISTAKES`` mistakes. ``None`` if there are no pictures or no worst group.
     """
     worst = report.test.worst
     if views is None or views.pictures is None or worst is None:
         return None
     number = report.test.cells.index(worst)
     shown = confident_mistakes(*_by_cell(report, views.predictions), number, most=MISTAKES)
-    return [(mistake, _picture(mistake, views)) for mistake in shown]
+    return [Mistake(one, *_pictures(one, views)) for one in shown]
 
 
 def prepared_images(report: Report, views: Views | None) -> list[tuple[int, str, str]] | None:
@@ -101,7 +119,7 @@ def prepared_images(report: Report, views: Views | None) -> list[tuple[int, str,
             if strip is None:
                 return None
             name = report.test.cells[number].name
-            pictures.append((number, name, thumbnail(strip, None, side=480)))
+            pictures.append((number, name, thumbnail(strip, None, sides=STRIP_SIDES)))
     return pictures
 
 
@@ -166,17 +184,18 @@ def right_and_wrong(predictions: Predictions, groups: Groups, group: int) -> lis
     return [_decision(predictions, groups, at) for kind in shown for at in kind]
 
 
-def thumbnail(image: Image, mask: Mask | None, *, side: int = 208) -> str:
+def thumbnail(image: Image, mask: Mask | None, *, sides: tuple[int, int] = SIDES) -> str:
     """Encode a picture as a JPEG ``data:`` address, with a white outline of its mask.
 
     Args:
         image: ``(H, W, 3)`` uint8 RGB picture.
         mask: ``(H, W)`` mask, see ``Mask``; ``None`` draws no outline.
-        side: longer side of the result, in pixels.
+        sides: smallest and largest longer side of the result, in pixels.
     """
     import cv2
 
-    scale = side / max(image.shape[:2])
+    longer = max(image.shape[:2])
+    scale = min(max(longer, sides[0]), sides[1]) / longer
     size = tuple(max(1, round(length * scale)) for length in (image.shape[1], image.shape[0]))
     small = cv2.resize(image, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
     if mask is not None:
@@ -197,11 +216,14 @@ def _by_cell(report: Report, predictions: Predictions) -> tuple[Predictions, Gro
     return replace(predictions, bias=predictions.bias.clamp(min=0)), report.groups.classes
 
 
-def _picture(mistake: Decision, views: Views) -> str | None:
+def _pictures(mistake: Decision, views: Views) -> tuple[str | None, str | None]:
+    """The picture of a mistake and the one under its map; both ``None`` if it is unreadable."""
     try:
-        return thumbnail(*views.pictures(mistake.index)) if views.pictures else None
+        picture = thumbnail(*views.pictures(mistake.index)) if views.pictures else None
+        overlay = views.overlays(mistake.index) if views.overlays else None
     except (OSError, InputError):
-        return None
+        return None, None
+    return picture, None if overlay is None else thumbnail(overlay, None)
 
 
 def _members(predictions: Predictions, groups: Groups, group: int) -> tuple[Tensor, Tensor]:

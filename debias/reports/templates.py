@@ -1,5 +1,7 @@
 """Render the HTML templates in the folder ``html``."""
 
+import base64
+import hashlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,6 +12,8 @@ from debias.reports import charts
 from debias.reports.privacy import without_places
 from debias.reports.record import PAGE
 from debias.reports.wording import number, percent
+
+HTML = Path(__file__).parent / "html"
 
 
 def render(template: str, context: Mapping[str, Any]) -> str:
@@ -22,7 +26,7 @@ def render(template: str, context: Mapping[str, Any]) -> str:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent / "html"),
+        loader=FileSystemLoader(HTML),
         finalize=without_places,
         autoescape=True,
         undefined=StrictUndefined,
@@ -33,7 +37,17 @@ def render(template: str, context: Mapping[str, Any]) -> str:
     environment.globals.update(
         colours=charts.COLOURS, colour=charts.group_colour, mark=_mark, link=_link
     )
+    environment.globals.update(_script())
     return environment.get_template(template).render(context) + "\n"
+
+
+def _script() -> dict[str, str]:
+    """The script of every page, and its digest. A browser runs no other script on the page."""
+    from markupsafe import Markup
+
+    text = (HTML / "script.js").read_text(encoding="utf-8")
+    digest = base64.b64encode(hashlib.sha256(text.encode("utf-8")).digest()).decode("ascii")
+    return {"script": Markup(text), "script_source": Markup(f"sha256-{digest}")}
 
 
 def _mark(group: int) -> str:

@@ -104,8 +104,9 @@ def save_outcome(
         return
     for split, rows in predictions.items():
         write(folder / "predictions" / f"{split}.csv", rows, parts.examples.groups)
-    # each map costs a backward pass, so maps are drawn only if attention was measured
-    with_attention = "attention" in record["measures"]
+    # each map costs a backward pass: the pages that training writes have none. Measuring attention
+    # needs masks; its maps do not
+    with_attention = "attention" in {*record["measures"], *record["left_out"]}
     views = Views(
         predictions["test"],
         partial(picture, parts.examples),

@@ -85,7 +85,7 @@ def test_thumbnail_keeps_colour_and_shape() -> None:
     """400 x 200 red becomes 104 x 208, still red first."""
     red = np.zeros((200, 400, 3), np.uint8)
     red[..., 0] = 200
-    small = decoded(thumbnail(red, None, side=208))
+    small = decoded(thumbnail(red, None, sides=(208, 208)))
     assert small.shape == (104, 208, 3)
     assert np.abs(small.reshape(-1, 3).mean(0) - [200, 0, 0]).max() < 4
 
@@ -96,7 +96,7 @@ def test_thumbnail_outlines_the_mask_and_leaves_the_image_alone() -> None:
     mask = np.zeros((208, 208), np.uint8)
     mask[50:150, 50:150] = 255
     for kind in (mask, mask // 255, mask.astype(np.float32) / 255, mask > 0):
-        small = decoded(thumbnail(grey, kind, side=208)).astype(int)
+        small = decoded(thumbnail(grey, kind, sides=(208, 208))).astype(int)
         assert small[100, 47:54].max() > 200
         assert abs(small[100, 100] - 100).max() < 6
         assert abs(small[10, 10] - 100).max() < 6
