@@ -9,7 +9,7 @@ import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from multiprocessing import forkserver, get_context
+from multiprocessing import forkserver, get_context, set_start_method
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
@@ -32,6 +32,8 @@ def forked(function: Callable[..., object], *arguments: object) -> BaseProcess:
 def _call(function: Callable[..., object], arguments: Sequence[object]) -> None:
     # Python would start another fork server
     forkserver._forkserver.ensure_running = lambda: None
+    # loader processes begin as in a process that was not forked: in the group of their command
+    set_start_method(None, force=True)
     function(*arguments)
 
 
