@@ -3,6 +3,7 @@
 The tables hold texts "module:object". An object is imported only when it is used, so that listing
 the names is fast. A component's positional arguments are facts of the data or the model, passed
 here by name. Its keyword-only arguments are its options. No other module compares component names.
+A name "module:object" is that of a user's own part, see :mod:`debias.own_parts`.
 """
 
 from __future__ import annotations
@@ -10,14 +11,13 @@ from __future__ import annotations
 import importlib
 import inspect
 from collections.abc import Callable
-from dataclasses import field, make_dataclass
-from functools import cache
-from types import UnionType
-from typing import TYPE_CHECKING, Any, NamedTuple, Union, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from debias.errors import InputError, check_finite, near
 from debias.merging import MISSING, Section, Settings, converted
 from debias.methods import METHODS
+from debias.own_parts import check_facts, check_made, is_own, own_part
+from debias.signatures import fact_names, option_parameters, option_schema
 
 if TYPE_CHECKING:
     from debias.config import Config
@@ -62,8 +62,15 @@ class Component(NamedTuple):
     options: Settings
 
     def __call__(self, facts: Section) -> Any:
-        """Build the object from these facts and the component's options."""
-        return self.make(*(facts[name] for name in _fact_names(self.make)), **self.options)
+        """Build the object from these facts and the component's options.
+
+        Raises:
+            ValueError: a user's own part makes an object of another kind.
+        """
+        made = self.make(*(facts[name] for name in fact_names(self.make)), **self.options)
+        if is_own(self.name):
+            check_made(self.kind, self.name, made)
+        return made
 
 
 class Chosen(NamedTuple):
@@ -130,8 +137,11 @@ def find(kind: str, name: str) -> Any:
     """The class or function with a name, such as "group_dro" of the kind "strategy".
 
     Raises:
-        ValueError: the kind has no such name; the message lists valid names.
+        ValueError: the kind has no such name; the message lists valid names. Or a user's own part
+            cannot be found, or is of another kind.
     """
+    if is_own(name):
+        return own_part(kind, name)
     table = TABLES[kind]
     if not isinstance(name, str) or name not in table:
         raise InputError(f"unknown {kind}.name {name!r}; {near(str(name), table)}")
@@ -154,6 +164,8 @@ def component(kind: str, section: Section) -> Component:
     else:
         make = find(kind, name)
         options = {key: value for key, value in section.items() if key != "name"}
+        if is_own(name):
+            check_facts(kind, name, fact_names(make))
     return Component(kind, name, make, check_options(make, kind, options))
 
 
@@ -184,7 +196,7 @@ def needs(*makes: Any) -> tuple[str, ...]:
     required: list[str] = []
     for make in makes:
         required += getattr(make, "requires", ())
-        required += [_NEEDED[fact] for fact in _fact_names(make) if fact in _NEEDED]
+        required += [_NEEDED[fact] for fact in fact_names(make) if fact in _NEEDED]
     return tuple(dict.fromkeys(required))
 
 
@@ -202,13 +214,20 @@ def reads(kind: str, name: str) -> tuple[str, ...]:
         labels.
     """
     if kind == "recipe":
-        return tuple(f"{split} labels" for split in find(kind, name)().reads)
+        return tuple(f"{split} labels" for split in _by_default(name, "reads"))
     return tuple(_READ[item] for item in needs(find(kind, name)) if item in _READ)
 
 
 def infers(kind: str, name: str) -> tuple[str, ...]:
     """Splits whose groups a recipe infers; empty for the other kinds of components."""
-    return tuple(find(kind, name)().infers) if kind == "recipe" else ()
+    return _by_default(name, "infers") if kind == "recipe" else ()
+
+
+def _by_default(recipe: str, attribute: str) -> tuple[str, ...]:
+    """An attribute of a recipe at its default options; empty if an option has no default."""
+    make = find("recipe", recipe)
+    unknown = inspect.Parameter.empty in options(make).values()
+    return () if unknown else tuple(getattr(make(), attribute))
 
 
 def check_options(component: Callable[..., Any], section: str, options: Section) -> Settings:
@@ -218,7 +237,7 @@ def check_options(component: Callable[..., Any], section: str, options: Section)
         ValueError: an unknown option, with the nearest valid one; a wrong type; a missing option
             without default; NaN or infinity.
     """
-    schema = _schema(component)
+    schema = option_schema(component)
     valid = schema.__dataclass_fields__
     for key in options:
         if key not in valid:
@@ -239,7 +258,7 @@ def check_options(component: Callable[..., Any], section: str, options: Section)
 
 def options(component: Callable[..., Any]) -> Settings:
     """The default of each option of a component; ``inspect.Parameter.empty`` if it has none."""
-    defaults = {item.name: item.default for item in _keyword_only(component)}
+    defaults = {item.name: item.default for item in option_parameters(component)}
     return {name: list(v) if isinstance(v, tuple) else v for name, v in defaults.items()}
 
 
@@ -247,36 +266,3 @@ def imported(place: str) -> Any:
     """Import the object that a text "module:object" names."""
     module, _, attribute = place.partition(":")
     return getattr(importlib.import_module(module), attribute)
-
-
-def _fact_names(component: Callable[..., Any]) -> list[str]:
-    """Names of a component's positional arguments, which are names of facts."""
-    parameters = inspect.signature(component).parameters.values()
-    return [item.name for item in parameters if item.kind is item.POSITIONAL_OR_KEYWORD]
-
-
-def _keyword_only(component: Callable[..., Any]) -> list[inspect.Parameter]:
-    parameters = inspect.signature(component).parameters.values()
-    return [item for item in parameters if item.kind is item.KEYWORD_ONLY]
-
-
-@cache
-def _schema(component: Callable[..., Any]) -> Any:
-    hints = get_type_hints(component.__init__ if inspect.isclass(component) else component)
-    fields = [
-        (item.name, _plain(hints[item.name]), _default(item)) for item in _keyword_only(component)
-    ]
-    return make_dataclass("Options", fields)
-
-
-def _plain(hint: Any) -> Any:
-    if get_origin(hint) is tuple:  # omegaconf's error about a tuple does not name the value
-        return list[get_args(hint)[0]]  # type: ignore[misc]
-    return Union[get_args(hint)] if get_origin(hint) is UnionType else hint  # noqa: UP007 - omegaconf reads no "|"
-
-
-def _default(parameter: inspect.Parameter) -> Any:
-    default = MISSING if parameter.default is parameter.empty else parameter.default
-    if isinstance(default, (list, tuple)):
-        return field(default_factory=lambda: list(default))
-    return field(default=default)

@@ -17,6 +17,7 @@ from omegaconf import OmegaConf
 from debias import merging
 from debias.errors import InputError, near
 from debias.files import write_atomically
+from debias.own_parts import is_own, short_name
 
 #: Keys that say where and how a run is executed. They do not change its results, so they are not
 #: part of its identity.
@@ -52,7 +53,7 @@ class Config:
     Attributes:
         data: name and options (``root``, ...) of the data set.
         preprocessing: name and options (``size``, ...) of the cropping and resizing. The default is
-            "resize" for the data sets ``table`` and ``folder``.
+            "resize" for your own images: the data sets ``table`` and ``folder``, and own parts.
         model: timm ``name``, ``pretrained``, ``weights``, ``freeze_batch_norm``.
         strategy: name and options of the mitigation strategy.
         sampler: which training images an epoch visits, and how often.
@@ -235,23 +236,28 @@ def method_name(config: Config) -> str:
 
 def run_name(config: Config) -> str:
     """Name of the run's folder: data set, method, seed, and the config's identity."""
-    parts = [config.data["name"], method_name(config), *_chosen(config, "sampler", "augment")]
+    parts = [
+        short_name(config.data["name"]),
+        method_name(config),
+        *_chosen(config, "sampler", "augment"),
+    ]
     return "-".join([*parts, f"seed{config.seed}", identity(config)])
 
 
 def _chosen(config: Config, *sections: str) -> list[str]:
-    """Names of the components in these sections that are not the default ones."""
+    """Short names of the components in these sections that are not the default ones."""
     names = [
         (getattr(config, section)["name"], getattr(Config(), section)["name"])
         for section in sections
     ]
-    return [name for name, default in names if name != default]
+    return [short_name(name) for name, default in names if name != default]
 
 
 def _assemble(*layers: Mapping[Any, Any], below: merging.Settings | None = None) -> Config:
     merged = _merged(*layers, below=below)
     if merged["preprocessing"]["name"] == UNNAMED:
-        own_images = merged["data"]["name"] in ("table", "folder")
+        data = merged["data"]["name"]
+        own_images = data in ("table", "folder") or is_own(data)
         name = "resize" if own_images else "waterbirds"
         merged["preprocessing"] = merged["preprocessing"] | {"name": name}
     if any(text == merging.MISSING or "${" in text for text in merging.texts(merged)):

@@ -9,7 +9,8 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import field, is_dataclass, make_dataclass
 from functools import cache, lru_cache
 from pathlib import Path
-from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+from types import UnionType
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import (
@@ -36,6 +37,7 @@ _ALLOWED = {
     bool: ("true or false", "true or false"),
     str: ("a text", "texts"),
     type(None): ("null", "null"),
+    Any: ("a value", "values"),
 }
 #: Size of the caches of texts and of values: enough for a large sweep.
 REMEMBERED = 50_000
@@ -291,7 +293,11 @@ def _allowed(hint: Any, *, several: bool = False) -> str:
         return f"{kind} of {_allowed(_inside(hint), several=True)}"
     if (get_origin(hint) or hint) is dict:
         return "a section"
-    return " or ".join(_allowed(one) for one in get_args(hint)) or "a value"
+    if get_origin(hint) in (Union, UnionType):
+        return " or ".join(map(_allowed, get_args(hint)))
+    if get_origin(hint) is Literal:
+        return f"one of {', '.join(map(repr, get_args(hint)))}"
+    return f"of the type {getattr(hint, '__name__', hint)}"
 
 
 @cache

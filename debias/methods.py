@@ -64,3 +64,9 @@ def _read(path: Path) -> dict[str, dict[str, Method]]:
 #: The methods by kind ("strategy", "sampler", "augment", "recipe") and name, in the order of the
 #: table.
 METHODS = _read(Path(__file__).with_suffix(".csv"))
+
+
+def method(kind: str, name: str) -> Method:
+    """The facts of a method. Those of a user's own method are unknown, except a single stage."""
+    stages = "" if kind == "recipe" else "1"
+    return METHODS[kind].get(name) or Method(name, "", "", stages, "", "", Published("", "", ""))

@@ -28,8 +28,10 @@ ALLOWED = {
     "methods": set(),
     "heads": {"group_inference", "losses"},
     "data": {"csv_files", "files", "json_files", "processes"},
-    "config": {"files", "merging"},
-    "components": {"config", "merging", "methods"},
+    "own_parts": set(),
+    "signatures": {"merging"},
+    "config": {"files", "merging", "own_parts"},
+    "components": {"config", "merging", "methods", "own_parts", "signatures"},
     "strategies": {"losses", "models", "processes"},
     "training": {"augment", "files", "metrics", "models", "processes", "strategies"},
     "reports": {"config", "csv_files", "files", "json_files", "merging", "metrics"},
@@ -51,7 +53,7 @@ ALLOWED = {
         "training",
     },
     "runs": {"build", "checks", "components", "config", "data", "evaluation", "files", "json_files"}
-    | {"merging", "metrics", "models", "parts", "processes", "reports", "training"},
+    | {"merging", "metrics", "models", "own_parts", "parts", "processes", "reports", "training"},
     "recipes": {
         "augment",
         "build",
@@ -83,7 +85,8 @@ ALLOWED = {
         "files",
         "group_inference",
     }
-    | {"json_files", "merging", "metrics", "parts", "reports", "runs", "sweeps", "training"},
+    | {"json_files", "merging", "metrics", "own_parts", "parts", "reports", "runs", "sweeps"}
+    | {"signatures", "training"},
     "__main__": {"commands"},
 }
 

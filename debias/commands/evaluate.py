@@ -91,7 +91,7 @@ def _evaluate_run(
         measures = joined(report, measures, same=saved is not None, positive=positive)
         record = report.entries | {"metrics": metrics, **measures, "positive": positive}
         record["config"] = report.config | {"anonymous": config.anonymous}
-        record |= {"evaluated": circumstances(parts), "predicted_from": wanted}
+        record |= {"evaluated": circumstances(parts, config), "predicted_from": wanted}
         save_outcome(place, record, predictions, parts)
         print(f"{place}/report.html")
 

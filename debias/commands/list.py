@@ -5,14 +5,15 @@ from __future__ import annotations
 import fnmatch
 import inspect
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from debias import components
+from debias import components, own_parts
 from debias import config as configs
 from debias.errors import InputError, near
-from debias.methods import METHODS
+from debias.methods import METHODS, method
 from debias.reports.tables import text_table
+from debias.signatures import option_types
 
 if TYPE_CHECKING:
     from debias.metrics.descriptions import Description
@@ -36,7 +37,8 @@ cost: of a training step, where ERM's is 1 and its forward pass 1/3; g is a step
   network
 Waterbirds, CelebA: published accuracy of the worst group in percent, "-" where none was checked;
   settings differ
-debias list strategies NAME prints meaning and options; NAME may be a pattern such as 'group*'"""
+debias list strategies NAME prints meaning and options; NAME may be a pattern such as 'group*', your
+  own module or package (my_method), or one of its classes (my_method:MyStrategy)"""
 
 
 def run(what: str, pattern: str) -> None:
@@ -44,7 +46,8 @@ def run(what: str, pattern: str) -> None:
 
     Args:
         what: what to list, such as "configs".
-        pattern: names to list, such as "waterbirds/*"; "*" lists all.
+        pattern: names to list, such as "waterbirds/*"; "*" lists all. For components, also a user's
+            own part "module:object", or a module whose parts are listed.
 
     Raises:
         ValueError: no name matches the pattern; the message suggests similar names.
@@ -52,14 +55,39 @@ def run(what: str, pattern: str) -> None:
     if what == "strategies":
         _print_methods(pattern)
     elif what in KINDS:
-        for name in _matching(what, pattern, components.TABLES[KINDS[what]]):
-            _print_component(KINDS[what], name)
+        for kind, name in _listed(what, (KINDS[what],), pattern):
+            _print_component(kind, name)
     elif what == "configs":
         _print_configs(pattern)
     elif what == "metrics":
         _print_metrics(pattern)
+    elif own_parts.is_own(pattern):
+        _print_component("model", pattern)
     else:
         _print_models(pattern)
+
+
+def _listed(what: str, kinds: Sequence[str], pattern: str) -> list[tuple[str, str]]:
+    """Kind and name of our components that match a pattern, or of the user's own parts."""
+    if own_parts.is_own(pattern):
+        return [(own_parts.kind_of(kinds, pattern), pattern)]
+    every = [(kind, name) for kind in kinds for name in components.TABLES[kind]]
+    names = [name for _, name in every]
+    if not fnmatch.filter(names, pattern) and own_parts.is_module(pattern):
+        return _own(what, kinds, pattern)
+    matching = _matching(what, pattern, names)
+    return [pair for pair in every if pair[1] in matching]
+
+
+def _own(what: str, kinds: Sequence[str], module: str) -> list[tuple[str, str]]:
+    found = [(kind, place) for kind in kinds for place in own_parts.parts_in(kind, module)]
+    if not found:
+        classes = " or ".join(own_parts.MADE[kind].replace(":", ".") for kind in kinds)
+        raise InputError(
+            f"module {module} defines nothing for `debias list {what}`: define a subclass of "
+            f"{classes}, or a function that is annotated to return one"
+        )
+    return found
 
 
 def _matching(what: str, pattern: str, names: Iterable[str]) -> list[str]:
@@ -80,36 +108,38 @@ def _print_methods(pattern: str) -> None:
             print("\n".join(table), end="\n\n")
         print(LEGEND.strip())
         return
-    every = [(kind, name) for kind, methods in METHODS.items() for name in methods]
-    matching = _matching("strategies", pattern, [name for _, name in every])
-    for kind, name in [pair for pair in every if pair[1] in matching]:
+    for kind, name in _listed("strategies", tuple(METHODS), pattern):
         _print_component(kind, name)
         for column, cell in zip(COLUMNS, _row(kind, name)[1:], strict=True):
             print(f"    {column}: {cell}")
 
 
 def _row(kind: str, name: str) -> tuple[str, ...]:
-    method = METHODS[kind][name]
+    facts = method(kind, name)
     inferred = [f"infers {split}" for split in components.infers(kind, name)]
     reads = ", ".join([*components.reads(kind, name), *inferred])
-    cells = (reads, method.stages, method.networks, method.cost, method.paper, method.checked)
-    return (name, *(cell or "-" for cell in (*cells, *method.published)))
+    cells = (reads, facts.stages, facts.networks, facts.cost, facts.paper, facts.checked)
+    return (name, *(cell or "-" for cell in (*cells, *facts.published)))
 
 
 def _print_component(kind: str, name: str) -> None:
     component = components.find(kind, name)
-    meaning = (inspect.getdoc(component) or "").partition("\n")[0]
+    # not inspect.getdoc, which would give the docstring of a base class
+    meaning = inspect.cleandoc(component.__doc__ or "(no docstring)").partition("\n")[0]
     print(f"{name}: {meaning}")
+    if own_parts.is_own(name):
+        print(f"    {kind}.name={name}")
     if needs := components.needs(component):
         print(f"    needs {', '.join(needs)}")
+    types = option_types(component)
     for option, default in components.options(component).items():
-        print(f"    {kind}.{option}{_default(default)}")
+        print(f"    {kind}.{option}={_default(default, types[option] or 'any type')}")
 
 
-def _default(default: Any) -> str:
+def _default(default: Any, kind: str) -> str:
     if default is inspect.Parameter.empty:
-        return "=... (no default)"
-    return f"={'null' if default is None else default}"
+        return f"... ({kind}, no default)"
+    return f"{'null' if default is None else default} ({kind})"
 
 
 def _print_metrics(pattern: str) -> None:

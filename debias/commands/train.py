@@ -79,7 +79,7 @@ def train(
     parts.data.decode()
     with alone(folder) if alone else nullcontext():
         begin.check_folder(folder, config, resuming=resume is not None)
-        now = circumstances(parts)
+        now = circumstances(parts, config)
         if resume is None:
             begin.claim(folder, config, parts.examples, now)
         else:

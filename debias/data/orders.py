@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -14,6 +14,7 @@ from debias.errors import InputError
 from debias.types import Groups
 
 
+@runtime_checkable
 class Order(Protocol):
     """Draws the positions of the training rows that an epoch visits."""
 

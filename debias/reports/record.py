@@ -137,12 +137,29 @@ class Git:
 
 
 @dataclass(frozen=True)
+class OwnPart:
+    """A user's own part: "module:object", its installed package, and a digest of its file."""
+
+    name: str
+    package: str | None = None
+    version: str | None = None
+    sha256: str | None = None
+
+    def __str__(self) -> str:
+        installed = f"{self.package} {self.version}" if self.package else ""
+        digest = f"file sha256 {self.sha256}" if self.sha256 else ""
+        known = ", ".join(filter(None, (installed, digest)))
+        return f"{self.name} ({known})" if known else self.name
+
+
+@dataclass(frozen=True)
 class Circumstances:
-    """Package versions, code and device of one process that trained a run."""
+    """Package versions, code, own parts and device of one process that trained a run."""
 
     versions: Mapping[str, str]
     git: Git
     device: str = "unknown device"
+    own_parts: tuple[OwnPart, ...] = ()
 
     @property
     def torch(self) -> str:
@@ -180,6 +197,7 @@ class Report:
     positive: str | None = None
     choice: Choice | None = None
     circumstances: tuple[Circumstances, ...] = ()
+    own_parts: tuple[OwnPart, ...] = ()
     predicted_from: Mapping[str, str] | None = None
     measures: Mapping[str, Scalars] = field(default_factory=dict)
     left_out: Mapping[str, str] = field(default_factory=dict)
@@ -225,7 +243,8 @@ class Report:
     @property
     def parts(self) -> tuple[Circumstances, ...]:
         """Circumstances of each process that trained the run, in order; at least one."""
-        return self.circumstances or (Circumstances(self.versions, self.git, self.device),)
+        last = Circumstances(self.versions, self.git, self.device, self.own_parts)
+        return self.circumstances or (last,)
 
     @property
     def positive_class(self) -> str | None:

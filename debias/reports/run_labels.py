@@ -61,7 +61,8 @@ def labels(runs: Sequence[Report], ignore: Collection[str]) -> list[str]:
 def differences(runs: Sequence[Report]) -> str:
     """Describe how runs of the same settings differ, other than in the seed.
 
-    It lists the different values of weights, precision, code and torch, and the seeds with each.
+    It lists the different values of weights, precision, code, torch and own parts, and the seeds
+    with each.
     """
     texts = []
     for name in _circumstances(runs[0]):
@@ -87,6 +88,9 @@ def _circumstances(run: Report) -> dict[str, str]:
         "precision": run.precision,
         "code": ", then ".join(dict.fromkeys(_code(part.git) for part in run.parts)),
         "torch": ", then ".join(dict.fromkeys(part.torch for part in run.parts)),
+        "own parts": ", then ".join(
+            dict.fromkeys(" and ".join(map(str, part.own_parts)) for part in run.parts)
+        ),
     }
 
 

@@ -16,6 +16,7 @@ from debias.data.examples import SPLITS, Examples
 from debias.json_files import Json
 from debias.metrics.selection import GROUP_RULES, chosen_rule
 from debias.models.weights import read_state_dict
+from debias.own_parts import is_own, origin
 from debias.parts import Parts
 from debias.reports.environment import git_state, versions
 from debias.reports.privacy import without_places
@@ -44,18 +45,27 @@ def describe(parts: Parts, config: Config, recipe: Recipe) -> Json:
         },
         **backbone_of(config),
         "seed": config.seed,
-        **circumstances(parts),
+        **circumstances(parts, config),
     }
 
 
-def circumstances(parts: Parts) -> Json:
-    """Precision, device, versions and git commit of this process."""
+def circumstances(parts: Parts, config: Config) -> Json:
+    """Precision, device, versions, git commit and own parts of this process."""
+    own = _own_parts(config)
     return {
         "precision": parts.precision,
         "device": f"{parts.accelerator} ({torch.get_num_threads()} threads)",
         "versions": versions(),
         "git": git_state(Path(debias.__file__).parent),
+        **({"own_parts": own} if own else {}),
     }
+
+
+def _own_parts(config: Config) -> list[dict[str, str | None]]:
+    """Origins of the user's own parts that a config names."""
+    sections = [getattr(config, section) for section in configs.SECTIONS]
+    names = dict.fromkeys(part.get("name") for part in [*sections, *config.players.values()])
+    return [origin(str(name)) for name in names if is_own(name)]
 
 
 def _weights(config: Config) -> str:

@@ -44,8 +44,8 @@ def test_list_strategies_by_pattern(capsys):
     assert lines[0].startswith("group_dro: ")
     assert lines[1:6] == [
         "    needs bias, groups",
-        "    strategy.step_size=0.01",
-        "    strategy.adjustment=0.0",
+        "    strategy.step_size=0.01 (float)",
+        "    strategy.adjustment=0.0 (float)",
         "    reads: train labels",
         "    stages: 1",
     ]
@@ -67,9 +67,9 @@ WORST_CLASS = DESCRIPTIONS["worst_class"].meaning
     ("what", "line"),
     [
         ("samplers", "    needs bias"),
-        ("preprocessings", "    preprocessing.size=224"),
-        ("schedulers", "    scheduler.every=20"),
-        ("datasets", "    data.root=... (no default)"),
+        ("preprocessings", "    preprocessing.size=224 (int)"),
+        ("schedulers", "    scheduler.every=20 (int)"),
+        ("datasets", "    data.root=... (str, no default)"),
         ("metrics", f"worst_class: Worst class. {WORST_CLASS} Ideal 1, higher is better."),
         (
             "configs",

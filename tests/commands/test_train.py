@@ -227,7 +227,7 @@ def test_refuses_to_resume_with_other_data(tmp_path):
     config = configs.load(str(tmp_path / "own.yaml"), [*options, "progress=false", "epochs=1"])
     run = tmp_path / "interrupted"
     parts = build(config)
-    claim(run, config, parts.examples, circumstances(parts))
+    claim(run, config, parts.examples, circumstances(parts, config))
     write(lines[1:])
     with pytest.raises(
         ValueError, match="with other data: it was started with 160 images, and there are 159 now"
@@ -328,7 +328,7 @@ def test_a_folder_that_was_made_and_left_is_begun_in(left, tmp_path):
         (run / name).write_text("{")
     parts = build(config)
     check_folder(run, config, resuming=False)
-    claim(run, config, parts.examples, circumstances(parts))
+    claim(run, config, parts.examples, circumstances(parts, config))
     assert sorted(path.name for path in run.iterdir()) == [
         "circumstances.json",
         "config.yaml",
@@ -357,10 +357,10 @@ def test_a_run_without_circumstances_or_checkpoints_gets_them(tmp_path):
     config = configs.load("drawn_birds", overrides(tmp_path, "epochs=1"))
     run = Path(config.out) / configs.run_name(config)
     parts = build(config)
-    claim(run, config, parts.examples, circumstances(parts))
+    claim(run, config, parts.examples, circumstances(parts, config))
     (run / "circumstances.json").unlink()
-    assert resume_in(run, parts.examples, circumstances(parts)) == {}
-    assert json.loads((run / "circumstances.json").read_text()) == [circumstances(parts)]
+    assert resume_in(run, parts.examples, circumstances(parts, config)) == {}
+    assert json.loads((run / "circumstances.json").read_text()) == [circumstances(parts, config)]
 
 
 def test_a_run_that_diverges_is_one_line(tmp_path, capsys):
