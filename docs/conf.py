@@ -5,6 +5,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from sphinx.application import Sphinx
+
 import debias
 
 project = "debias"
@@ -36,3 +38,16 @@ napoleon_numpy_docstring = False
 napoleon_use_ivar = True
 # Returns is prose here: napoleon would take what stands before its first colon for a type.
 napoleon_custom_sections = [("Returns", "prose")]
+
+
+def keep_colon(
+    app: Sphinx, what: str, name: str, item: object, options: object, lines: list[str]
+) -> None:
+    """Begin with an empty line: napoleon takes the text before a first colon for a type."""
+    if what in ("attribute", "data", "property"):
+        lines.insert(0, "")
+
+
+def setup(app: Sphinx) -> None:
+    """Register the handler, before napoleon's own."""
+    app.connect("autodoc-process-docstring", keep_colon, priority=400)
