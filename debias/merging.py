@@ -124,7 +124,7 @@ def plain_layer(values: Any) -> dict[Any, Any]:
 
 
 def texts(value: Any) -> Iterator[str]:
-    """Every text in nested dictionaries and lists."""
+    """Every text among the values of nested dictionaries and lists."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, (dict, list)):

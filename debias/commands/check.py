@@ -32,7 +32,10 @@ def run(config: str, overrides: list[str]) -> None:
 
 
 def _print_images(examples: Examples) -> None:
-    """Print the number of images per group, and per class if some bias labels are unknown."""
+    """Print the number of images per group.
+
+    If some bias labels are unknown, print a second table with the number per class.
+    """
     groups = examples.groups
     masks = "yes" if "mask" in examples.provides else "no"
     print(f"{examples.source}: {len(examples)} images, masks: {masks}")

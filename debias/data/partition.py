@@ -174,7 +174,11 @@ def _within(examples: Examples, splits: Sequence[str]) -> Tensor:
 
 
 def _read(path: Path) -> dict[str, str]:
-    """Read a CSV file of inferred values: from image path to value, which is "" if unknown."""
+    """Read a CSV file of inferred values.
+
+    Returns:
+        The value of each image path; "" if it is unknown.
+    """
     if not path.is_file():
         raise InputError(f"groups.file={path} is not a file: make one with `debias infer-groups`")
     columns = read_csv(path, ("path", "inferred"))

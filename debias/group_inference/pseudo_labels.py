@@ -1,4 +1,4 @@
-"""Choose the pseudo-labels to train on, such that no group becomes larger than the smallest."""
+"""Choose the pseudo-labels to train on: every group gets at most as many as the smallest one."""
 
 import torch
 from torch import Tensor

@@ -161,7 +161,7 @@ class CellCounts(ExactMetric):
     def update(self, correct: Tensor, cell: Tensor) -> None:
         """Add one batch. Does not synchronise with the device.
 
-        ``compute`` reports a cell out of range, on all processes.
+        If a cell is out of range, ``compute`` raises an error in every process.
 
         Args:
             correct: bool tensor of any shape, whether each sample is correct.

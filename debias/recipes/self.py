@@ -43,7 +43,7 @@ class SELF(LastLayer):
             CelebA.
         disagreement: "early", or ``None`` to choose samples by their loss.
         early_epochs: numbers of backbone epochs to try as the early model. Each is below the number
-            of all backbone epochs.
+            of epochs of the backbone.
         backbone: "trained", "pretrained", or the folder of a finished run. ``disagreement`` needs
             "trained".
         base: changes to the run's config for the stage that trains the backbone.
@@ -54,8 +54,8 @@ class SELF(LastLayer):
             1; or ``counts`` or ``learning_rates`` is empty.
 
     Differs from the reference: two of the authors' four ways to choose samples are left out:
-    disagreement with a dropout model, and misclassification by the early model. Halves are drawn
-    within groups if the selection rule reads them. See also
+    disagreement with a dropout model, and misclassification by the early model. If the selection
+    rule reads groups, each group is divided between the halves. See also
     :func:`debias.heads.refits.selected_heads`.
     """
 

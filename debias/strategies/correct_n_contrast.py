@@ -16,7 +16,7 @@ from debias.types import Batch, Groups, Loss, Outputs
 
 
 class CorrectNContrast(Strategy):
-    r"""Contrast features: positives share the class but not the bias, negatives the reverse.
+    r"""Contrast features: positives have equal class and other bias, negatives the reverse.
 
     .. math:: L = \lambda \operatorname{mean}_{i: P_i \ne \emptyset}
               \Big[ -\frac{1}{|P_i|} \sum_{j \in P_i} \log

@@ -15,7 +15,7 @@ from debias.types import Batch, Groups, Loss, Turn
 
 
 class CrossMistakes(Strategy):
-    r"""Train twins on half the rows each; labels flip to the other's predictions (``xrm``).
+    r"""Train twins on half the rows each; a label may flip to the other twin's class (``xrm``).
 
     A fair draw assigns each row i of the data set to the model f or to its twin g. :math:`h_i` is
     the network that learns row i. For each batch, in this order:

@@ -20,7 +20,7 @@ CRITERIA = ("demographic_parity", "equal_opportunity", "equalized_odds")
 class FairRegularised(Strategy):
     r"""Penalise the gap between bias values in a rate, such as the true positive rate.
 
-    .. math:: L = L_\text{task} + \frac{\lambda}{C} \sum_c \max_b r_c(b) - \min_b r_c(b)
+    .. math:: L = L_\text{task} + \frac{\lambda}{C} \sum_c \big(\max_b r_c(b) - \min_b r_c(b)\big)
 
     :math:`r_c(b)` is the rate at which samples of bias b get outcome c, computed from probabilities
     instead of decisions. The outcomes are those of the fairness metrics: the second of two classes,

@@ -1,4 +1,7 @@
-"""Learned-Mixin+H: the model learns what a frozen biased network cannot explain."""
+"""Learned-Mixin+H: the model learns what a frozen biased network cannot explain.
+
+H is the entropy term, which keeps the biased logits from being scaled down.
+"""
 
 from typing import cast
 
@@ -12,7 +15,7 @@ from debias.types import Batch, Groups, Loss
 
 
 class LearnedMixin(BesideBiasedNetwork):
-    r"""Add the logits of a frozen biased network, times a learnt trust in it.
+    r"""Add the logits of a frozen biased network, scaled by a learnt factor per sample.
 
     1. In the first ``warmup`` steps, only the biased network g is trained, on
        :math:`\mathrm{CE}(g)`. Then g is frozen.

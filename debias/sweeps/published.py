@@ -66,8 +66,8 @@ MARK, NOTHING = "# Differs: ", "nothing"
 def differences(name: str) -> list[str]:
     """Read the differences from the published setting in the comments of a shipped config.
 
-    They are the paragraphs after ``MARK``. The differences of the configs that it extends come
-    first.
+    They are the paragraphs that begin with ``# Differs:``. If the config extends others, their
+    differences come first.
     """
     path = configs.folder() / f"{name}.yaml"
     base = OmegaConf.to_container(OmegaConf.load(path)).get("extends")  # type: ignore[union-attr]

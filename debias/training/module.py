@@ -103,7 +103,7 @@ class DebiasModule(pl.LightningModule):
         return optimizers, [self.make_scheduler(optimizer) for optimizer in optimizers]
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor | None:
-        """Take the strategy's turns of this step on a batch.
+        """Take the strategy's turns of this step; return the loss if Lightning is to step.
 
         The strategy gets Lightning's count of batches as its step, which a checkpoint restores.
         Lightning's ``global_step`` counts optimiser steps instead.
@@ -142,7 +142,7 @@ class DebiasModule(pl.LightningModule):
         gradient_clip_val: float | None = None,
         gradient_clip_algorithm: str | None = None,
     ) -> None:
-        """Clip gradients in automatic optimisation, to the Trainer's bound or else to ``clip``."""
+        """In automatic optimisation, clip gradients to the Trainer's bound, else to ``clip``."""
         clip = self.clip if gradient_clip_val is None else gradient_clip_val
         if clip is not None:
             self.clip_gradients(optimizer, clip, gradient_clip_algorithm or "norm")

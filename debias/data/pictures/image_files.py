@@ -150,7 +150,7 @@ class ImageFiles:
         return _key(f"1 {self.geometry!r}", self.root, self.images)
 
     def masks_key(self) -> str:
-        """Hash as :meth:`images_key`, also of each mask's path, file size and time of change."""
+        """Hash of :meth:`images_key`, and of each mask's path, file size and time of change."""
         assert self.mask_root is not None
         return _key(self.images_key(), self.mask_root, self.masks)
 

@@ -9,7 +9,7 @@ from debias.metrics.scores.ranking import average_precision
 
 
 class Retrieval(NamedTuple):
-    """How well a score retrieves the minority samples, with E minority groups (class, context).
+    """How well a score retrieves the minority samples, with E minority groups (class, bias value).
 
     Attributes:
         overall: average precision of the minority over all samples together.
