@@ -15,6 +15,7 @@ from debias.errors import InputError, check_at_least, check_finite, near
 from debias.merging import Section
 from debias.metrics.selection import AUTO, GROUP_RULES, RULES, chosen_rule
 from debias.models.layers import evaluating
+from debias.training.loggers import check_loggers
 from debias.training.module import DebiasModule
 from debias.types import Groups
 
@@ -46,6 +47,7 @@ def check_numbers(config: Config) -> None:
         raise InputError(
             f"clip must be positive and finite, or null for no clipping; got {config.clip}"
         )
+    check_loggers(config.loggers)
     if config.precision not in PRECISIONS:
         raise InputError(
             f"unknown precision {config.precision!r}; {near(config.precision, PRECISIONS)}"

@@ -23,7 +23,7 @@ from debias.own_parts import is_own, short_name
 #: part of its identity.
 EXECUTION = (
     "name", "out", "cache", "cache_dir", "keep_all", "measures", "workers", "progress",
-    "eval_batch_size", "anonymous",
+    "eval_batch_size", "anonymous", "loggers",
 )  # fmt: skip
 
 
@@ -85,6 +85,7 @@ class Config:
             model), a list such as "quick,features,background", or "all".
         workers: number of loader processes; null lets debias choose.
         progress: show a progress bar.
+        loggers: where the curves go: some of "tensorboard", "csv", "wandb" and "mlflow".
         anonymous: write file names in place of absolute paths into report.json, as pages always do.
     """
 
@@ -117,6 +118,7 @@ class Config:
     workers: Optional[int] = None  # noqa: UP045
     progress: bool = True
     anonymous: bool = False
+    loggers: list[str] = field(default_factory=lambda: ["tensorboard"])
 
 
 SECTIONS = tuple(

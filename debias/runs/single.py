@@ -5,9 +5,12 @@ from pathlib import Path
 from debias import config as configs
 from debias.config import Config
 from debias.evaluation.predictions import write_predictions
+from debias.merging import Settings
 from debias.parts import Parts
+from debias.reports.privacy import without_places
 from debias.training.checkpoints import newest_checkpoint
 from debias.training.fit import fit, trainer
+from debias.training.loggers import begin_logging, end_logging, make_loggers
 from debias.training.pictures import PreparedPictures
 from debias.training.prediction import Predicted
 from debias.training.recorder import Recorder, Watch
@@ -26,6 +29,7 @@ def single(parts: Parts, config: Config, folder: Path, *, watch: Watch | None = 
         The recorder of the epochs, which knows the epoch that each selection rule prefers.
     """
     recorder = recorder_of(parts, config, folder, watch=watch)
+    loggers = make_loggers(config.loggers, folder, _title(folder))
     lightning = trainer(
         folder,
         epochs=config.epochs,
@@ -36,9 +40,24 @@ def single(parts: Parts, config: Config, folder: Path, *, watch: Watch | None = 
         unused=parts.module.leaves_unused,
         progress=config.progress,
         callbacks=[PreparedPictures(parts.data.mean, parts.data.std), recorder],
+        loggers=loggers,
     )
+    begin_logging(loggers, folder, _settings(config))
     fit(parts.module, parts.data, lightning, resume=newest_checkpoint(recorder.folder))
+    end_logging(loggers)
     return recorder
+
+
+def _title(folder: Path) -> str:
+    """Name of the logged run: that of the run's folder, and for an early stage its name too."""
+    staged = folder.parent.name == "stages"
+    return f"{folder.parents[1].name}/{folder.name}" if staged else folder.name
+
+
+def _settings(config: Config) -> Settings:
+    """The settings that loggers show: those of the report."""
+    settings = configs.plain(config)
+    return without_places(settings) if config.anonymous else settings
 
 
 def recorder_of(

@@ -14,7 +14,7 @@ import pytorch_lightning as pl
 import torch
 from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from pytorch_lightning.callbacks import Callback, TQDMProgressBar
-from pytorch_lightning.loggers import TensorBoardLogger
+from pytorch_lightning.loggers import Logger
 
 from debias.training.checkpoints import CheckpointFiles
 from debias.training.module import DebiasModule
@@ -80,14 +80,15 @@ def trainer(
     unused: bool = False,
     progress: bool = True,
     callbacks: Sequence[Callback] = (),
+    loggers: Sequence[Logger] = (),
 ) -> pl.Trainer:
     """Make the Trainer of one run, with the samplers and checkpoints of debias.
 
     Lightning's requeueing of Slurm jobs is switched off.
 
     Args:
-        folder: receives the TensorBoard logs. It is also Lightning's root folder, so that nothing
-            is read from or written to the working directory.
+        folder: Lightning's root folder, so that nothing is read from or written to the working
+            directory.
         epochs: passes over the training loader.
         seed: seed of the run.
         precision: a precision of Lightning's Trainer, such as "bf16-mixed".
@@ -97,6 +98,7 @@ def trainer(
             know this in advance.
         progress: show a progress bar.
         callbacks: further callbacks.
+        loggers: see :func:`debias.training.loggers.make_loggers`.
     """
     bar = [TQDMProgressBar(refresh_rate=20)] if progress else []
     distributed = "ddp_find_unused_parameters_true" if unused else "ddp"
@@ -110,7 +112,7 @@ def trainer(
             strategy=distributed if devices > 1 else "auto",
             # Lightning's requeueing in Slurm would load the checkpoint of another run
             plugins=[LightningEnvironment(), CheckpointFiles()],
-            logger=TensorBoardLogger(folder, name="tensorboard", version=""),
+            logger=list(loggers),
             callbacks=[OwnSignals(), EpochSeed(seed), *bar, *callbacks],
             enable_progress_bar=progress,
             enable_model_summary=False,

@@ -4,11 +4,11 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.loggers import TensorBoardLogger
 from torch import Tensor
 from torchvision.utils import make_grid
 
 from debias.strategies.strategy import Strategy
+from debias.training.loggers import log_picture, takes_pictures
 from debias.training.module import DebiasModule
 
 
@@ -47,7 +47,7 @@ def prepared_pictures(
 
 
 class PreparedPictures(pl.Callback):
-    """Logs the first validation images to TensorBoard, beside the strategy's versions of them.
+    """Logs the first validation images, beside the strategy's versions of them.
 
     Nothing is logged if the strategy does not change images.
 
@@ -71,11 +71,10 @@ class PreparedPictures(pl.Callback):
     ) -> None:
         """Log the images of the first batch of an epoch."""
         assert isinstance(pl_module, DebiasModule)
-        if batch_idx > 0 or not trainer.is_global_zero:
+        if batch_idx > 0 or not trainer.is_global_zero or not takes_pictures(trainer.loggers):
             return
         pictures = prepared_pictures(
             pl_module.strategy, batch.image[: self.most], self.mean, self.std
         )
         if pictures is not None:
-            assert isinstance(trainer.logger, TensorBoardLogger)
-            trainer.logger.experiment.add_image("val/prepared", pictures, trainer.current_epoch)
+            log_picture(trainer.loggers, "val/prepared", pictures, trainer.current_epoch)

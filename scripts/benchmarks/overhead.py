@@ -27,6 +27,7 @@ from debias.strategies.erm import ERM
 from debias.strategies.group_dro import GroupDRO
 from debias.strategies.strategy import Strategy
 from debias.training.fit import fit, seed_all, trainer
+from debias.training.loggers import make_loggers
 from debias.training.module import DebiasModule
 from debias.training.optimizers import constant, sgd
 from debias.training.recorder import Recorder
@@ -91,7 +92,10 @@ def ours(model: nn.Module, data: ImageData, strategy: Strategy, folder: Path) ->
     )
     clock = Clock()
     recorder = Recorder(folder / "checkpoints", write=lambda epoch, predicted: None)
-    lightning = trainer(folder, epochs=1, seed=0, accelerator="cpu", callbacks=[clock, recorder])
+    loggers = make_loggers(["tensorboard", "csv"], folder, "overhead")
+    lightning = trainer(
+        folder, epochs=1, seed=0, accelerator="cpu", callbacks=[clock, recorder], loggers=loggers
+    )
     fit(module, data, lightning)
     return clock.seconds_per_step
 

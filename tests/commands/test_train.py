@@ -1,5 +1,6 @@
 """``debias train`` from the command line to the run folder: contents, resuming, bad input."""
 
+import csv
 import json
 import subprocess
 import time
@@ -89,9 +90,17 @@ def test_prints_the_test_accuracies_and_the_path_last(finished, tmp_path, capsys
 
 
 def test_keeps_the_weights_of_every_epoch_where_asked_to(tmp_path):
-    run = train(configs.load("drawn_birds", overrides(tmp_path, "keep_all=true")))
+    """And logs to a CSV file where asked to, with the numbers of the report."""
+    told = overrides(tmp_path, "keep_all=true", "loggers=[csv]")
+    run = train(configs.load("drawn_birds", told))
     names = {path.name for path in (run / "checkpoints").iterdir()}
     assert names == {"last.ckpt", *(f"epoch={epoch:03d}.ckpt" for epoch in range(3))}
+    assert not (run / "tensorboard").exists()
+    rows = list(csv.DictReader((run / "metrics.csv").read_text().splitlines()))
+    history = json.loads((run / "report.json").read_text())["history"]
+    for row, entry in zip(rows, history, strict=True):
+        assert float(row["val/worst_group"]) == pytest.approx(entry["val"]["worst_group"])
+        assert float(row["train/loss"]) == pytest.approx(entry["train"]["loss"])
 
 
 def test_selected_epoch_is_the_one_reported(finished):

@@ -64,6 +64,8 @@ SIZES = rows(
         ("check own.yaml optimizer.lr=-1", "Invalid learning rate: -1.0"),
         ("check own.yaml optimizer.weight_decay=-1", "weight_decay"),
         ("check own.yaml optimizer.momentum=-1", "momentum"),
+        ("check own.yaml loggers=[csvv]", "unknown logger 'csvv' in loggers; did you mean 'csv'"),
+        ("check own.yaml loggers=csv", "loggers must be"),
         ("check own.yaml optimizer.name=timm optimizer.opt=lam", "did you mean 'lamb'"),
         ("check own.yaml scheduler.warmup=1", "warmup must be at least 0 and below epochs=1"),
         ("check own.yaml strategy.name=focal strategy.gamma=-1", "gamma"),
