@@ -7,7 +7,14 @@ from typing import Any
 import torch
 
 from debias import components
-from debias.checks import check_batches, check_numbers, check_selection, check_turns, warn_of_prior
+from debias.checks import (
+    check_batches,
+    check_numbers,
+    check_selection,
+    check_turns,
+    check_whole,
+    warn_of_prior,
+)
 from debias.components import Chosen, Component
 from debias.config import Config
 from debias.data.checks import check_examples, check_requirements
@@ -20,6 +27,7 @@ from debias.merging import Settings
 from debias.models.classifier import Classifier
 from debias.parts import Parts
 from debias.strategies.strategy import Strategy
+from debias.training.accumulation import accumulate
 from debias.training.fit import seed_all
 from debias.training.memory import keep_freed_memory
 from debias.training.module import DebiasModule
@@ -56,9 +64,12 @@ def build(config: Config, partition: Partition | None = None) -> Parts:
     image = torch.zeros(1, 3, preprocessing.evaluation.height, preprocessing.evaluation.width)
     if accelerator == "cpu":
         keep_freed_memory()
+    if config.accumulate > 1:  # before the strategy copies the model
+        accumulate(model, config.accumulate)
     facts |= {"model": model, "image": image, "mean": model.mean, "std": model.std}
     module = _module(chosen, model, facts, seen.val, config)
     data = _data(chosen, seen.batches, preprocessing, facts, config)
+    check_whole(config, module)
     check_turns(config, module, len(data.order))
     check_batches(config, module, len(data.order), image)
     warn_of_prior(config, module, data.order, facts)

@@ -37,7 +37,8 @@ def check_numbers(config: Config) -> None:
         ValueError: a number is out of range, or ``precision`` or ``select`` is unknown; the message
             names the key, its value and the allowed values.
     """
-    sizes = {key: getattr(config, key) for key in ("epochs", "batch_size", "eval_batch_size")}
+    keys = ("epochs", "batch_size", "eval_batch_size", "accumulate")
+    sizes = {key: getattr(config, key) for key in keys}
     sizes = {key: size for key, size in sizes.items() if size is not None}
     check_at_least(1, sizes | {"devices": config.devices})
     check_at_least(0, {"seed": config.seed})
@@ -46,6 +47,11 @@ def check_numbers(config: Config) -> None:
     if config.clip is not None and not 0 < config.clip < math.inf:
         raise InputError(
             f"clip must be positive and finite, or null for no clipping; got {config.clip}"
+        )
+    if config.accumulate > 1 and config.batch_size < 2 * config.accumulate:
+        raise InputError(
+            f"accumulate must be 1, or at most half of batch_size={config.batch_size}, since each "
+            f"part of a batch needs two images; got {config.accumulate}"
         )
     check_loggers(config.loggers)
     if config.precision not in PRECISIONS:
@@ -179,6 +185,19 @@ def _normalises_one_value(model: nn.Module, image: Tensor) -> bool:
     for hook in hooks:
         hook.remove()
     return 1 in sizes
+
+
+def check_whole(config: Config, module: DebiasModule) -> None:
+    """Refuse a strategy that reads a layer inside the model, if batches go through it in parts.
+
+    Raises:
+        InputError: ``accumulate`` is larger than 1, and the strategy reads a layer.
+    """
+    if config.accumulate > 1 and module.strategy.layer is not None:
+        raise InputError(
+            f"strategy.name={config.strategy['name']} reads the layer {module.strategy.layer} of "
+            f"whole batches, which accumulate={config.accumulate} does not allow: set accumulate=1"
+        )
 
 
 def check_turns(config: Config, module: DebiasModule, samples: int) -> None:

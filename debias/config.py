@@ -25,6 +25,9 @@ EXECUTION = (
     "name", "out", "cache", "cache_dir", "keep_all", "measures", "workers", "progress",
     "eval_batch_size", "anonymous", "loggers",
 )  # fmt: skip
+#: Keys that later releases added. At its default, such a key is not part of a run's identity, so
+#: that earlier runs keep their names.
+ADDED = ("accumulate",)
 
 
 #: Placeholder for a preprocessing that no file names; the data set then determines it.
@@ -69,6 +72,8 @@ class Config:
         batch_size: images per training step and process.
         eval_batch_size: images per evaluation step; null means ``batch_size``, since evaluation
             needs less memory than training.
+        accumulate: parts of each training batch that go through the network one after another. This
+            saves memory, and the loss still sees the whole batch.
         clip: largest gradient norm of a player; null does not clip.
         seed: seed of the initialisation, the order and the augmentation.
         select: selection rule of the reported epoch, such as "worst_group", or "auto"; see
@@ -103,6 +108,7 @@ class Config:
     epochs: int = 100
     batch_size: int = 128
     eval_batch_size: Optional[int] = None  # noqa: UP045
+    accumulate: int = 1
     clip: Optional[float] = None  # noqa: UP045 - omegaconf 2.3 reads Optional, not "float | None"
     seed: int = 0
     select: str = "auto"
@@ -223,12 +229,28 @@ def plain(config: Config) -> merging.Settings:
 
 def identity(config: Config) -> str:
     """Eight hexadecimal digits that two configs share exactly if they compute the same."""
-    computed = {key: value for key, value in plain(config).items() if key not in EXECUTION}
+    computed = computing(plain(config))
     # both select the same epoch wherever both are possible
     computed["select"] = computed["select"].replace("auto", "worst_group")
     # this key was once part of the identity: a constant keeps the names of earlier runs
     computed["eval_batch_size"] = 256
     return hashlib.sha256(json.dumps(computed, sort_keys=True).encode()).hexdigest()[:8]
+
+
+def computing(settings: merging.Section) -> merging.Settings:
+    """The settings that determine results: not those of :data:`EXECUTION`."""
+    kept = without_additions(settings).items()
+    return {key: value for key, value in kept if key not in EXECUTION}
+
+
+def without_additions(settings: merging.Section) -> merging.Settings:
+    """Settings without the keys of :data:`ADDED` that are at their defaults."""
+    defaults = plain(Config())
+    return {
+        key: value
+        for key, value in settings.items()
+        if not (key in ADDED and value == defaults[key])
+    }
 
 
 def method_name(config: Config) -> str:

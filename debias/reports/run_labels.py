@@ -5,6 +5,7 @@ import json
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
+from debias.config import without_additions
 from debias.reports.record import Data, Git, Report
 from debias.reports.sections import settings
 from debias.reports.tables import listed
@@ -123,7 +124,7 @@ def _settings(run: Report, ignore: Collection[str]) -> dict[str, str]:
     # select=auto is replaced by the resulting rule; the digest is added because one config can be
     # trained on changed data
     actual = {"select": run.selection.rule, COUNTS: (run.data.digest or _counts(run.data))[:8]}
-    flat = {**settings(run.config), **actual}
+    flat = {**settings(without_additions(run.config)), **actual}
     if run.backbone:  # the settings of the backbone in place of its folder, which depends on a seed
         flat["recipe.backbone"] = run.backbone
     return {

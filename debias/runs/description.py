@@ -146,8 +146,8 @@ def backbone_of(config: Config) -> Json:
     report = read_report(folder)
     if report.seed != config.seed:
         return {}
-    own = ("seed", *configs.EXECUTION)
-    settings = {key: value for key, value in report.config.items() if key not in own}
+    settings = configs.computing(report.config)
+    settings.pop("seed", None)
     if report.backbone:
         settings["recipe"] = settings["recipe"] | {"backbone": report.backbone}
     # with the rule that select=auto resolved to, and without paths, which anonymous reports lack

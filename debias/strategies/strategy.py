@@ -39,6 +39,8 @@ class Strategy(nn.Module):
         corrects_prior: the training frequency that the strategy corrects for: "class", "group",
             "class given bias", or "" for none. A sampler that balances the same frequency would
             correct it a second time.
+        layer: dotted name of the layer inside the model that the strategy reads by
+            :mod:`debias.models.layers`; ``None`` if it reads none.
 
     Raises:
         ValueError: the targets are multi-label and ``single_label`` is set.
@@ -49,6 +51,7 @@ class Strategy(nn.Module):
     smallest_batch: ClassVar[int] = 1
     hard_targets: bool = False
     corrects_prior: str = ""
+    layer: str | None = None
 
     def __init__(self, groups: Groups | None = None) -> None:
         super().__init__()

@@ -90,8 +90,8 @@ def test_prints_the_test_accuracies_and_the_path_last(finished, tmp_path, capsys
 
 
 def test_keeps_the_weights_of_every_epoch_where_asked_to(tmp_path):
-    """And logs to a CSV file where asked to, with the numbers of the report."""
-    told = overrides(tmp_path, "keep_all=true", "loggers=[csv]")
+    """Logs to a CSV file where asked to, with the numbers of the report; and trains in parts."""
+    told = overrides(tmp_path, "keep_all=true", "loggers=[csv]", "accumulate=4")
     run = train(configs.load("drawn_birds", told))
     names = {path.name for path in (run / "checkpoints").iterdir()}
     assert names == {"last.ckpt", *(f"epoch={epoch:03d}.ckpt" for epoch in range(3))}

@@ -64,6 +64,12 @@ SIZES = rows(
         ("check own.yaml optimizer.lr=-1", "Invalid learning rate: -1.0"),
         ("check own.yaml optimizer.weight_decay=-1", "weight_decay"),
         ("check own.yaml optimizer.momentum=-1", "momentum"),
+        ("check own.yaml accumulate=0", "accumulate must be at least 1"),
+        ("check own.yaml accumulate=3", "accumulate must be 1, or at most half of batch_size=4"),
+        (
+            "check own.yaml accumulate=2 strategy.name=feature_sieve strategy.layer=layer2",
+            "feature_sieve reads the layer layer2 of whole batches",
+        ),
         ("check own.yaml loggers=[csvv]", "unknown logger 'csvv' in loggers; did you mean 'csv'"),
         ("check own.yaml loggers=csv", "loggers must be"),
         ("check own.yaml optimizer.name=timm optimizer.opt=lam", "did you mean 'lamb'"),
