@@ -48,6 +48,8 @@ def check_numbers(config: Config) -> None:
         raise InputError(
             f"clip must be positive and finite, or null for no clipping; got {config.clip}"
         )
+    if config.ema is not None and not 0 < config.ema < 1:
+        raise InputError(f"ema must be in (0, 1), or null for no average; got {config.ema}")
     if config.accumulate > 1 and config.batch_size < 2 * config.accumulate:
         raise InputError(
             f"accumulate must be 1, or at most half of batch_size={config.batch_size}, since each "

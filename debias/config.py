@@ -27,7 +27,7 @@ EXECUTION = (
 )  # fmt: skip
 #: Keys that later releases added. At its default, such a key is not part of a run's identity, so
 #: that earlier runs keep their names.
-ADDED = ("accumulate",)
+ADDED = ("accumulate", "ema")
 
 
 #: Placeholder for a preprocessing that no file names; the data set then determines it.
@@ -75,6 +75,8 @@ class Config:
         accumulate: parts of each training batch that go through the network one after another. This
             saves memory, and the loss still sees the whole batch.
         clip: largest gradient norm of a player; null does not clip.
+        ema: largest decay of an exponential moving average of the weights, such as 0.999. The
+            average is validated, selected and saved. Null does not average.
         seed: seed of the initialisation, the order and the augmentation.
         select: selection rule of the reported epoch, such as "worst_group", or "auto"; see
             docs/metrics.md.
@@ -110,6 +112,7 @@ class Config:
     eval_batch_size: Optional[int] = None  # noqa: UP045
     accumulate: int = 1
     clip: Optional[float] = None  # noqa: UP045 - omegaconf 2.3 reads Optional, not "float | None"
+    ema: Optional[float] = None  # noqa: UP045
     seed: int = 0
     select: str = "auto"
     precision: str = "auto"

@@ -8,6 +8,7 @@ from debias.evaluation.predictions import write_predictions
 from debias.merging import Settings
 from debias.parts import Parts
 from debias.reports.privacy import without_places
+from debias.training.averaging import WeightAverage
 from debias.training.checkpoints import newest_checkpoint
 from debias.training.fit import fit, trainer
 from debias.training.loggers import begin_logging, end_logging, make_loggers
@@ -30,6 +31,7 @@ def single(parts: Parts, config: Config, folder: Path, *, watch: Watch | None = 
     """
     recorder = recorder_of(parts, config, folder, watch=watch)
     loggers = make_loggers(config.loggers, folder, _title(folder))
+    average = [] if config.ema is None else [WeightAverage(config.ema)]
     lightning = trainer(
         folder,
         epochs=config.epochs,
@@ -39,7 +41,7 @@ def single(parts: Parts, config: Config, folder: Path, *, watch: Watch | None = 
         devices=config.devices,
         unused=parts.module.leaves_unused,
         progress=config.progress,
-        callbacks=[PreparedPictures(parts.data.mean, parts.data.std), recorder],
+        callbacks=[*average, PreparedPictures(parts.data.mean, parts.data.std), recorder],
         loggers=loggers,
     )
     begin_logging(loggers, folder, _settings(config))

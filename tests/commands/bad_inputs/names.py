@@ -70,6 +70,7 @@ SIZES = rows(
             "check own.yaml accumulate=2 strategy.name=feature_sieve strategy.layer=layer2",
             "feature_sieve reads the layer layer2 of whole batches",
         ),
+        ("check own.yaml ema=1", "ema must be in (0, 1), or null for no average; got 1.0"),
         ("check own.yaml loggers=[csvv]", "unknown logger 'csvv' in loggers; did you mean 'csv'"),
         ("check own.yaml loggers=csv", "loggers must be"),
         ("check own.yaml optimizer.name=timm optimizer.opt=lam", "did you mean 'lamb'"),
