@@ -10,9 +10,9 @@ from debias import components
 from debias.checks import (
     check_batches,
     check_numbers,
+    check_passes,
     check_selection,
     check_turns,
-    check_whole,
     warn_of_prior,
 )
 from debias.components import Chosen, Component
@@ -69,7 +69,7 @@ def build(config: Config, partition: Partition | None = None) -> Parts:
     facts |= {"model": model, "image": image, "mean": model.mean, "std": model.std}
     module = _module(chosen, model, facts, seen.val, config)
     data = _data(chosen, seen.batches, preprocessing, facts, config)
-    check_whole(config, module)
+    check_passes(config, module, accelerator)
     check_turns(config, module, len(data.order))
     check_batches(config, module, len(data.order), image)
     warn_of_prior(config, module, data.order, facts)

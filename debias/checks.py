@@ -1,7 +1,9 @@
 """Checks before training, for mistakes in a run that no single component can see."""
 
 import math
+import os
 import warnings
+from shutil import which
 
 import torch
 from torch import Tensor, nn
@@ -189,17 +191,31 @@ def _normalises_one_value(model: nn.Module, image: Tensor) -> bool:
     return 1 in sizes
 
 
-def check_whole(config: Config, module: DebiasModule) -> None:
-    """Refuse a strategy that reads a layer inside the model, if batches go through it in parts.
+def check_passes(config: Config, module: DebiasModule, accelerator: str) -> None:
+    """Check that the network can be compiled, or get batches in parts, if the config says so.
+
+    Args:
+        config: the settings of the run.
+        module: the module with the strategy.
+        accelerator: the accelerator that the run computes on.
 
     Raises:
-        InputError: ``accumulate`` is larger than 1, and the strategy reads a layer.
+        InputError: the strategy reads a layer inside the network; both are set; or compiling needs
+            a C++ compiler, and there is none.
     """
-    if config.accumulate > 1 and module.strategy.layer is not None:
+    layer = module.strategy.layer
+    for key, default in (("accumulate", 1), ("compile", False)):
+        if getattr(config, key) != default and layer is not None:
+            raise InputError(
+                f"strategy.name={config.strategy['name']} reads the layer {layer} inside the "
+                f"network, which {key}={getattr(config, key)} does not allow: leave {key} out"
+            )
+    if config.compile and config.accumulate > 1:
         raise InputError(
-            f"strategy.name={config.strategy['name']} reads the layer {module.strategy.layer} of "
-            f"whole batches, which accumulate={config.accumulate} does not allow: set accumulate=1"
+            f"compile=true does not work with accumulate={config.accumulate}: set only one of them"
         )
+    if config.compile and accelerator == "cpu" and not which(os.environ.get("CXX", "g++")):
+        raise InputError("compile=true needs a C++ compiler on a CPU: install g++, or set CXX")
 
 
 def check_turns(config: Config, module: DebiasModule, samples: int) -> None:

@@ -27,7 +27,7 @@ EXECUTION = (
 )  # fmt: skip
 #: Keys that later releases added. At its default, such a key is not part of a run's identity, so
 #: that earlier runs keep their names.
-ADDED = ("accumulate", "ema")
+ADDED = ("accumulate", "ema", "compile")
 
 
 #: Placeholder for a preprocessing that no file names; the data set then determines it.
@@ -81,6 +81,7 @@ class Config:
         select: selection rule of the reported epoch, such as "worst_group", or "auto"; see
             docs/metrics.md.
         precision: "32-true", "bf16-mixed", or "auto": "bf16-mixed" if it is fast on this device.
+        compile: compile the network for training by ``torch.compile``.
         accelerator: "cuda", "mps", "cpu", or "auto" for the first available.
         devices: number of devices to train on, with one process each.
         name: the config from which the run was started.
@@ -116,6 +117,7 @@ class Config:
     seed: int = 0
     select: str = "auto"
     precision: str = "auto"
+    compile: bool = False
     accelerator: str = "auto"
     devices: int = 1
     name: str = ""

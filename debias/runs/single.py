@@ -1,5 +1,6 @@
 """Trains one stage, and records each of its epochs."""
 
+from contextlib import nullcontext
 from pathlib import Path
 
 from debias import config as configs
@@ -10,6 +11,7 @@ from debias.parts import Parts
 from debias.reports.privacy import without_places
 from debias.training.averaging import WeightAverage
 from debias.training.checkpoints import newest_checkpoint
+from debias.training.compilation import compiled
 from debias.training.fit import fit, trainer
 from debias.training.loggers import begin_logging, end_logging, make_loggers
 from debias.training.pictures import PreparedPictures
@@ -45,7 +47,8 @@ def single(parts: Parts, config: Config, folder: Path, *, watch: Watch | None = 
         loggers=loggers,
     )
     begin_logging(loggers, folder, _settings(config))
-    fit(parts.module, parts.data, lightning, resume=newest_checkpoint(recorder.folder))
+    with compiled(parts.module.model) if config.compile else nullcontext():
+        fit(parts.module, parts.data, lightning, resume=newest_checkpoint(recorder.folder))
     end_logging(loggers)
     return recorder
 

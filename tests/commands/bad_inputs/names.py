@@ -68,8 +68,13 @@ SIZES = rows(
         ("check own.yaml accumulate=3", "accumulate must be 1, or at most half of batch_size=4"),
         (
             "check own.yaml accumulate=2 strategy.name=feature_sieve strategy.layer=layer2",
-            "feature_sieve reads the layer layer2 of whole batches",
+            "reads the layer layer2 inside the network, which accumulate=2 does not allow",
         ),
+        (
+            "check own.yaml compile=true strategy.name=feature_sieve strategy.layer=layer2",
+            "reads the layer layer2 inside the network, which compile=True does not allow",
+        ),
+        ("check own.yaml compile=true accumulate=2", "compile=true does not work with accumulate"),
         ("check own.yaml ema=1", "ema must be in (0, 1), or null for no average; got 1.0"),
         ("check own.yaml loggers=[csvv]", "unknown logger 'csvv' in loggers; did you mean 'csv'"),
         ("check own.yaml loggers=csv", "loggers must be"),
