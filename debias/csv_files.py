@@ -6,7 +6,7 @@ import csv
 import math
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
@@ -35,16 +35,20 @@ class Columns:
         source: the file from which they were read.
         lines: the line of the file on which each row ends, counted from 1.
         cells: one sequence of N cells per column name.
+        unit: what ``lines`` counts, for messages.
     """
 
     source: Path
     lines: Sequence[int]
     cells: dict[str, Sequence[str]]
+    unit: str = "line"
 
     def error(self, row: int, column: str, reason: str) -> ValueError:
         """Make the error about one cell; its message names file, line, column and value."""
         cell = shortened(repr(self.cells[column][row]))
-        return InputError(f"{self.source}, line {self.lines[row]}: {column} is {cell}, {reason}")
+        return InputError(
+            f"{self.source}, {self.unit} {self.lines[row]}: {column} is {cell}, {reason}"
+        )
 
     def column(self, name: str, hint: str = "") -> Sequence[str]:
         """The cells of a column.
@@ -57,7 +61,7 @@ class Columns:
             InputError: there is no such column; the message names similar ones.
         """
         if name not in self.cells:
-            raise _absent(self.source, list(self.cells), name, hint)
+            raise absent_column(self.source, list(self.cells), name, hint)
         return self.cells[name]
 
     def take(self, rows: Sequence[int]) -> Columns:
@@ -65,7 +69,7 @@ class Columns:
         cells: dict[str, Sequence[str]] = {
             name: [column[row] for row in rows] for name, column in self.cells.items()
         }
-        return Columns(self.source, [self.lines[row] for row in rows], cells)
+        return replace(self, lines=[self.lines[row] for row in rows], cells=cells)
 
     def starting(self, prefix: str) -> list[str]:
         """Names of the columns that begin with a prefix."""
@@ -238,11 +242,12 @@ def _position(source: Path, header: Sequence[str], name: str) -> int:
     if header.count(name) > 1:
         raise InputError(f"{source} has two columns {name!r}: rename or remove one")
     if name not in header:
-        raise _absent(source, header, name)
+        raise absent_column(source, header, name)
     return header.index(name)
 
 
-def _absent(source: Path, header: Sequence[str], name: str, hint: str = "") -> InputError:
+def absent_column(source: Path, header: Sequence[str], name: str, hint: str = "") -> InputError:
+    """Make the error about a column that a table does not have; it names similar ones."""
     return InputError(f"{source} has no column {name!r}; {near(name, header)}{hint}")
 
 

@@ -34,8 +34,8 @@ NO_WEIGHTS = ("model.pretrained=false", "model.weights=null")
 #: Keys that an override may change: where and how predictions are computed, and where the data is.
 CHANGEABLE = (
     *("cache", "cache_dir", "workers", "progress", "eval_batch_size", "accelerator", "devices"),
-    *("precision", "select", "anonymous", "data.root", "data.csv", "data.masks", "data.fills"),
-    *("data.max_pixels", "data.follow_links"),
+    *("precision", "select", "anonymous", "data.root", "data.file", "data.csv", "data.masks"),
+    *("data.fills", "data.max_pixels", "data.follow_links"),
 )
 
 

@@ -25,7 +25,7 @@ from debias.sweeps.plan import plan
         ("grid: {epochs: [1, 0]}", "epochs=0 seed=0: epochs must be at least 1; got 0"),
         ("set: {select: test}", "unknown selection rule select='test'"),
         ("set: {devices: 2}", "devices must be 1 in a sweep; got devices=2"),
-        ("set: {data.name: table}", r"data needs csv: add data\.csv=\.\.\."),
+        ("set: {data.name: folder}", r"data needs root: add data\.root=\.\.\."),
     ],
 )
 def test_mistakes(text, message, sweep):

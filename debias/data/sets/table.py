@@ -1,23 +1,21 @@
-"""Your own data, listed in one CSV file."""
+"""Your own data, listed in one CSV or Parquet file."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import torch
-from torch import Tensor
-
-from debias.csv_files import MOST_VALUES, UNKNOWN, Columns, is_integer, read_csv
+from debias.csv_files import Columns, read_csv
 from debias.data.examples import Examples
+from debias.data.labels import read_labels
 from debias.data.masks.companions import with_companions
+from debias.data.parquet_files import read_parquet
 from debias.data.pictures.images import MAX_PIXELS
 from debias.errors import InputError
-from debias.types import Groups
 
 
 def table(
     *,
-    csv: str,
+    file: str | None = None,
+    csv: str | None = None,
     root: str | None = None,
     path: str = "path",
     target: str = "target",
@@ -32,10 +30,12 @@ def table(
     max_pixels: int = MAX_PIXELS,
     follow_links: bool = False,
 ) -> Examples:
-    """Images listed in a CSV file: one row per image. The first line names the columns.
+    """Images listed in a CSV or Parquet file: one row per image, in columns with names.
 
     Args:
-        csv: the file.
+        file: the file. It is a Parquet file if its name ends in ``.parquet``, which needs the extra
+            ``parquet``. Otherwise it is a CSV file, whose first line names the columns.
+        csv: an older name of the option ``file``.
         root: the folder that image and mask paths are relative to. By default it is the folder of
             the file.
         path: column of the image paths.
@@ -59,22 +59,38 @@ def table(
         All splits.
 
     Raises:
-        ValueError: the file or a column does not exist, a cell is not a class, bias value or split,
-            an aligned pair is not below the numbers of classes and bias values, both ``mask`` and
-            ``masks`` are given, or the folder of masks or fills does not exist or fits no image.
+        ValueError: not exactly one of ``file`` and ``csv`` is given, the file or a column does not
+            exist, a cell is not a class, bias value or split, an aligned pair is not below the
+            numbers of classes and bias values, both ``mask`` and ``masks`` are given, or the folder
+            of masks or fills does not exist or fits no image.
     """
-    columns = _columns(Path(csv), path, target, split, bias, mask=mask, masks=masks)
-    labels, label_names = _classes(columns, target, target_names)
-    biases, names = _biases(columns, bias, bias_names)
-    groups = Groups(label_names, names, _pairs(aligned, len(label_names), len(names)))
-    folder = Path(csv).parent if root is None else Path(root)
-    rows = columns.paths(path), labels, biases, columns.splits(split)
+    source = _source(file, csv)
+    columns = _columns(source, path, target, split, bias, mask=mask, masks=masks)
+    labels = read_labels(
+        columns,
+        target,
+        bias,
+        target_names=target_names,
+        bias_names=bias_names,
+        aligned=aligned,
+    )
+    folder = columns.source.parent if root is None else Path(root)
+    rows = columns.paths(path), labels.target, labels.bias, columns.splits(split), labels.groups
     examples = Examples(
-        folder, *rows, groups, columns.source, max_pixels=max_pixels, follow_links=follow_links
+        folder, *rows, columns.source, max_pixels=max_pixels, follow_links=follow_links
     )
     if mask is not None:
         examples = replace(examples, mask_root=folder, masks=tuple(columns.cells[mask]))
     return with_companions(examples, masks=masks, fills=fills)
+
+
+def _source(file: str | None, csv: str | None) -> Path:
+    if file is not None and csv is not None:
+        raise InputError(f"data.file={file} and data.csv={csv} name two tables: leave one out")
+    source = csv if file is None else file
+    if source is None:
+        raise InputError("data needs file: add data.file=TABLE.csv or data.file=TABLE.parquet")
+    return Path(source)
 
 
 def _columns(source: Path, *names: str | None, mask: str | None, masks: str | None) -> Columns:
@@ -83,61 +99,5 @@ def _columns(source: Path, *names: str | None, mask: str | None, masks: str | No
             f"masks are given twice, by mask={mask} and masks={masks}: leave one option out"
         )
     wanted = dict.fromkeys(name for name in (*names, mask) if name is not None)
-    return read_csv(source, list(wanted))
-
-
-def _classes(
-    columns: Columns, column: str, names: Sequence[str] | None
-) -> tuple[Tensor, tuple[str, ...]]:
-    cells = columns.cells[column]
-    distinct = set(cells)
-    if any(map(is_integer, distinct)):
-        values = columns.integers(column)
-        count = int(values.max()) + 1
-        if count > MOST_VALUES:
-            reason = f"but must be a number from 0, below {MOST_VALUES}"
-            raise columns.error(int(values.argmax()), column, reason)
-        return values, tuple(map(str, range(count)) if names is None else names)
-    wrong = {cell for cell in distinct if cell == "" or _is_fraction(cell)}
-    missing = {cell for cell in distinct if cell in UNKNOWN and cell not in (names or ())}
-    if refused := wrong | missing:
-        row = next(row for row, cell in enumerate(cells) if cell in refused)
-        if cells[row] in wrong:
-            raise columns.error(row, column, "but must be an integer or a name")
-        raise columns.error(
-            row, column, "which means a missing class: give one, or list it in target_names"
-        )
-    ordered = tuple(sorted(distinct) if names is None else names)
-    return columns.choices(column, {name: value for value, name in enumerate(ordered)}), ordered
-
-
-def _biases(
-    columns: Columns, column: str | None, names: Sequence[str] | None
-) -> tuple[Tensor, tuple[str, ...]]:
-    absent = set(UNKNOWN) - set(names or ())
-    if column is not None and absent.isdisjoint(columns.cells[column]):
-        return _classes(columns, column, names)
-    unknown = torch.full((len(columns.lines),), -1, dtype=torch.int64)
-    cells = [""] * len(unknown) if column is None else columns.cells[column]
-    labelled = [row for row, cell in enumerate(cells) if cell not in absent]
-    if column is None or not labelled:
-        return unknown, ("unknown",) if names is None else tuple(names)
-    values, ordered = _classes(columns.take(labelled), column, names)
-    unknown[labelled] = values
-    return unknown, ordered
-
-
-def _is_fraction(cell: str) -> bool:
-    return cell.replace(".", "", 1).lstrip("+-").isdecimal()
-
-
-def _pairs(
-    aligned: Sequence[Sequence[int]] | None, targets: int, biases: int
-) -> tuple[tuple[int, int], ...]:
-    for pair in aligned or ():
-        if len(pair) != 2 or not (0 <= pair[0] < targets and 0 <= pair[1] < biases):
-            raise InputError(
-                f"aligned must hold pairs [target, bias] below [{targets}, {biases}]; got "
-                f"{list(pair)}. Correct the pair"
-            )
-    return tuple((pair[0], pair[1]) for pair in aligned or ())
+    read = read_parquet if source.suffix == ".parquet" else read_csv
+    return read(source, list(wanted))
