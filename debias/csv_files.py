@@ -33,13 +33,13 @@ class Columns:
 
     Args:
         source: the file from which they were read.
-        lines: the line of the file on which each row ends, counted from 1.
+        lines: what messages call each row: in a CSV file, the line on which it ends, from 1.
         cells: one sequence of N cells per column name.
         unit: what ``lines`` counts, for messages.
     """
 
     source: Path
-    lines: Sequence[int]
+    lines: Sequence[int | str]
     cells: dict[str, Sequence[str]]
     unit: str = "line"
 

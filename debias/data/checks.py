@@ -126,7 +126,8 @@ def _path_problems(examples: Examples) -> Iterator[str]:
             "Put the files under the root, and name them relative to it without '..'."
         )
         return
-    yield from _missing(examples, "images", examples.root, examples.images)
+    if examples.held is None:
+        yield from _missing(examples, "images", examples.root, examples.images)
     yield from _missing(examples, "masks", examples.mask_root or examples.root, examples.masks)
     yield from _missing(examples, "fills", examples.fill_root or examples.root, examples.fills)
     yield from _repeated(examples)

@@ -1,4 +1,4 @@
-"""The class that every loader returns: image paths, labels and splits."""
+"""The class that every loader returns: names of images, labels and splits."""
 
 import hashlib
 from dataclasses import dataclass
@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from debias.data.pictures.image_store import ImageFolder, ImageStore
 from debias.data.pictures.images import MAX_PIXELS
 from debias.types import Groups
 
@@ -19,7 +20,7 @@ class Examples:
 
     Args:
         root: folder of the images. No path may lead out of it.
-        images: N paths relative to ``root``, posix style.
+        images: N paths relative to ``root``, posix style. If ``held`` is given, they are names.
         target: ``(N,)`` int64 class index, or ``(N, L)`` int64 0/1 when multi-label.
         bias: ``(N,)`` int64 value of the bias attribute, -1 if unknown.
         split: ``(N,)`` int64 position in ``SPLITS``.
@@ -31,6 +32,7 @@ class Examples:
         fills: N paths relative to ``fill_root``, or empty. A fill is the image without foreground.
         max_pixels: the most pixels that an image, mask or fill may have.
         follow_links: whether links may lead out of ``root``, ``mask_root`` and ``fill_root``.
+        held: the images by row, if they are not files in ``root``.
     """
 
     root: Path
@@ -46,6 +48,7 @@ class Examples:
     fills: tuple[str, ...] = ()
     max_pixels: int = MAX_PIXELS
     follow_links: bool = False
+    held: ImageStore | None = None
 
     def __len__(self) -> int:
         return len(self.images)
@@ -77,6 +80,13 @@ class Examples:
             self.groups.names,
         )
         return hashlib.sha256(repr(content).encode()).hexdigest()[:32]
+
+    @property
+    def store(self) -> ImageStore:
+        """The images by row: ``held``, or the files in ``root``."""
+        if self.held is None:
+            return ImageFolder(self.root, self.images, self.max_pixels)
+        return self.held
 
     @property
     def provides(self) -> tuple[str, ...]:

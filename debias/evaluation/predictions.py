@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from debias.data.examples import SPLITS, Examples
-from debias.data.pictures.images import read_image, read_mask
+from debias.data.pictures.images import read_mask
 from debias.errors import InputError, shortened
 from debias.merging import Settings
 from debias.metrics.accuracy.counts import margin_counts
@@ -107,13 +107,12 @@ def measure(predictions: Predictions, examples: Examples) -> Settings:
 
 
 def picture(examples: Examples, row: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | None]:
-    """Read the ``(H, W, 3)`` image of one row, and its ``(H, W)`` mask or ``None``, from files."""
-    most = examples.max_pixels
-    image = read_image(examples.root / examples.images[row], max_pixels=most)
+    """Read the ``(H, W, 3)`` image of one row, and its ``(H, W)`` mask or ``None``."""
+    image = examples.store.read(row)
     if examples.mask_root is None or not examples.masks[row]:
         return image, None
     mask = examples.mask_root / examples.masks[row]
-    return image, read_mask(mask, image.shape[:2], max_pixels=most)
+    return image, read_mask(mask, image.shape[:2], max_pixels=examples.max_pixels)
 
 
 def prepared_picture(parts: Parts, row: int) -> NDArray[np.uint8] | None:

@@ -87,6 +87,11 @@ class SSA(Recipe):
     def train(self, run: Run) -> Trained:
         """Train the teacher, one predictor per fold, and then the last stage."""
         examples = run.build(run.stage_config(self.predictor)).examples
+        if examples.held is not None:
+            raise InputError(
+                f"SSA needs image files, since its stages read tables of paths; {examples.source} "
+                "has none: write the images as files, or use another recipe"
+            )
         generator = seeded_generator(run.config.seed)
         labelled, held_out = halves_of_validation(examples, generator)
         train, bias = examples.rows("train"), examples.bias.clone()

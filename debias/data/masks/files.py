@@ -83,7 +83,7 @@ def write_masks(
     """
     names = mask_names(examples.images)
     _check_shared([names[row] for row in rows])
-    most = examples.max_pixels
+    store, most = examples.store, examples.max_pixels
 
     def write(row: int) -> MaskRecord:
         """Make and write the mask of one image, unless an existing mask is kept."""
@@ -91,7 +91,7 @@ def write_masks(
         if path.is_file() and not overwrite:
             mask, how = read_image(path, max_pixels=most), "kept"
         else:
-            made = make(row, read_image(examples.root / image, max_pixels=most))
+            made = make(row, store.read(row))
             mask, how = made.mask, "made" if made.found else "fallback"
             write_atomically(path, cv2.imencode(".png", mask)[1].tobytes(), durable=False)
         return MaskRecord(row, image, how, float((mask >= 128).mean()))
@@ -137,10 +137,9 @@ def _record(path: Path, settings: Mapping[str, Any]) -> None:
 
 def read_written(examples: Examples, row: int, folder: Path) -> tuple[Pixels, Pixels]:
     """Read the image of a row, and the mask that :func:`write_masks` wrote for it."""
-    most = examples.max_pixels
-    image = read_image(examples.root / examples.images[row], max_pixels=most)
+    image = examples.store.read(row)
     path = folder / mask_names([examples.images[row]])[0]
-    return image, read_mask(path, image.shape[:2], max_pixels=most)
+    return image, read_mask(path, image.shape[:2], max_pixels=examples.max_pixels)
 
 
 def write_picture(path: Path, image: Pixels) -> None:

@@ -1,9 +1,9 @@
-"""The picture files of some rows: decoding them to one shape, and cache keys without decoding."""
+"""The pictures of some rows: decoding them to one shape, and cache keys without decoding."""
 
 from __future__ import annotations
 
 import hashlib
-import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -16,7 +16,8 @@ from torch import Tensor
 from debias.data.examples import Examples
 from debias.data.masks.fills import filled_background, read_fill
 from debias.data.pictures.geometry import Geometry
-from debias.data.pictures.images import MAX_PIXELS, read_image, read_mask
+from debias.data.pictures.image_store import ImageStore, file_fingerprint
+from debias.data.pictures.images import MAX_PIXELS, read_mask
 from debias.errors import InputError
 
 
@@ -58,11 +59,11 @@ class PictureSource(Protocol):
 
 @dataclass(frozen=True)
 class ImageFiles:
-    """A picture source that decodes the files at every fetch.
+    """A picture source that decodes images, masks and fills at every fetch.
 
     Args:
-        root: folder of the images.
-        images: M paths relative to ``root``.
+        store: the images of the data set.
+        rows: ``(M,)`` int64 rows of the images in ``store``.
         mask_root: folder of the masks, or ``None`` without masks.
         masks: M paths relative to ``mask_root``, or empty without masks.
         geometry: steps that bring every picture to one shape.
@@ -70,11 +71,11 @@ class ImageFiles:
         fill_root: folder of existing fills to use as backgrounds. With ``None``, the foreground is
             filled in here, after the geometry.
         fills: M paths relative to ``fill_root``, or empty without fills.
-        max_pixels: the most pixels that an image, mask or fill may have.
+        max_pixels: the most pixels that a mask or fill may have.
     """
 
-    root: Path
-    images: tuple[str, ...]
+    store: ImageStore
+    rows: Tensor
     mask_root: Path | None
     masks: tuple[str, ...]
     geometry: Geometry
@@ -87,15 +88,15 @@ class ImageFiles:
     def of(
         cls, examples: Examples, rows: Tensor, geometry: Geometry, *, backgrounds: bool = False
     ) -> ImageFiles:
-        """Select the files of ``(M,)`` int64 rows. Masks are left out unless all rows have one.
+        """Select the pictures of ``(M,)`` int64 rows. Masks are left out unless all rows have one.
 
         Raises:
             ValueError: ``backgrounds`` is true and a row has no mask.
         """
         filled = examples.fills if backgrounds else ()
-        images, masks, fills = (
+        masks, fills = (
             tuple(paths[row] for row in rows.tolist()) if paths else ()
-            for paths in (examples.images, examples.masks, filled)
+            for paths in (examples.masks, filled)
         )
         if not all(masks):
             masks = ()
@@ -107,11 +108,11 @@ class ImageFiles:
             )
         mask_root = examples.mask_root if masks else None
         fill_root, most = examples.fill_root if fills else None, examples.max_pixels
-        root = examples.root
-        return cls(root, images, mask_root, masks, geometry, backgrounds, fill_root, fills, most)
+        store = examples.store
+        return cls(store, rows, mask_root, masks, geometry, backgrounds, fill_root, fills, most)
 
     def __len__(self) -> int:
-        return len(self.images)
+        return len(self.rows)
 
     def read(self, position: int) -> Picture:
         """Decode one picture and apply the geometry to its image, mask and background.
@@ -120,7 +121,7 @@ class ImageFiles:
             ValueError: the image, its mask or its fill is damaged, or their sizes differ.
         """
         most = self.max_pixels
-        image = read_image(self.root / self.images[position], max_pixels=most)
+        image = self.store.read(int(self.rows[position]))
         if self.mask_root is None:
             return Picture(self.geometry.image(image))
         size = image.shape[:2]
@@ -142,37 +143,30 @@ class ImageFiles:
         return Pictures(*stacked)  # type: ignore[arg-type]  # images are never None
 
     def images_key(self) -> str:
-        """Hash of the geometry and of each image's path, file size and time of change.
+        """Hash of the geometry and of each image's fingerprint.
 
         Raises:
-            ValueError: a file is missing.
+            ValueError: an image is missing.
         """
-        return _key(f"1 {self.geometry!r}", self.root, self.images)
+        return _key(f"1 {self.geometry!r}", map(self.store.fingerprint, self.rows.tolist()))
 
     def masks_key(self) -> str:
         """Hash of :meth:`images_key`, and of each mask's path, file size and time of change."""
         assert self.mask_root is not None
-        return _key(self.images_key(), self.mask_root, self.masks)
+        return _key(self.images_key(), _fingerprints(self.mask_root, self.masks))
 
     def fills_key(self) -> str:
         """Hash of each fill's path, file size and time of change."""
         assert self.fill_root is not None
-        return _key("", self.fill_root, self.fills)
+        return _key("", _fingerprints(self.fill_root, self.fills))
 
 
-def _key(start: str, folder: Path, names: tuple[str, ...]) -> str:
+def _key(start: str, fingerprints: Iterable[bytes]) -> str:
     digest = hashlib.sha256(start.encode())
-    for name in names:
-        digest.update(_fingerprint(folder, name))
+    for fingerprint in fingerprints:
+        digest.update(fingerprint)
     return digest.hexdigest()[:32]
 
 
-def _fingerprint(folder: Path, name: str) -> bytes:
-    try:
-        # a Path object per file would double the time for a million files
-        status = os.stat(f"{folder}/{name}")
-    except OSError as error:
-        raise InputError(
-            f"cannot find picture {folder / name} ({error.strerror}): restore it or remove its row"
-        ) from error
-    return f"\0{name}\0{status.st_size}\0{status.st_mtime_ns}".encode()
+def _fingerprints(folder: Path, names: tuple[str, ...]) -> Iterable[bytes]:
+    return (file_fingerprint(folder, name) for name in names)

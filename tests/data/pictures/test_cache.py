@@ -5,6 +5,7 @@ import pickle
 import threading
 import time
 from collections import namedtuple
+from dataclasses import replace
 from multiprocessing.queues import SimpleQueue
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
@@ -14,9 +15,10 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from debias.data.pictures import cache, image_files
+from debias.data.pictures import cache, image_store
 from debias.data.pictures.cache import open_cache
 from debias.data.pictures.image_files import ImageFiles
+from debias.data.pictures.image_store import ImageFolder
 from debias.data.pictures.preprocessing import resize, waterbirds
 from tests.data.small_pictures import noise, small_examples, write_png
 from tests.forked import FORKED
@@ -33,12 +35,13 @@ def refuse(path: Path, **options: int) -> NDArray[np.uint8]:
 
 def forty_files(folder: Path) -> ImageFiles:
     names = tuple(f"{number}.png" for number in range(40))
-    return ImageFiles(folder, names, None, (), resize(size=4).train)
+    store = ImageFolder(folder, names)
+    return ImageFiles(store, torch.arange(len(names)), None, (), resize(size=4).train)
 
 
 def watch_decoding(folder: Path, *, stop: int = -1) -> None:
     """Log a byte for each picture, and wait for ever at one, after making the file ``half``."""
-    decode = image_files.read_image
+    decode = image_store.read_image
 
     def counted(path: Path, **options: int) -> NDArray[np.uint8]:
         if int(path.stem) == stop:
@@ -48,7 +51,7 @@ def watch_decoding(folder: Path, *, stop: int = -1) -> None:
             file.write(b".")
         return decode(path, **options)
 
-    image_files.read_image = counted
+    image_store.read_image = counted
 
 
 def build_with_another(folder: Path, both: Barrier, names: SimpleQueue) -> None:
@@ -94,7 +97,7 @@ def test_without_masks_there_is_no_mask_file(tmp_path: Path) -> None:
 def test_second_open_does_not_decode(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     files = files_of(tmp_path)
     first = open_cache(files, tmp_path / "cache").fetch(torch.arange(6))
-    monkeypatch.setattr(image_files, "read_image", refuse)
+    monkeypatch.setattr(image_store, "read_image", refuse)
     second = open_cache(files, tmp_path / "cache").fetch(torch.arange(6))
     assert torch.equal(first.images, second.images)
 
@@ -107,11 +110,9 @@ def test_a_changed_file_or_recipe_is_decoded_anew(tmp_path: Path) -> None:
     os.utime(path, ns=(1, 1))
     keys.add(keys_of(files))
     recipe = waterbirds(size=8).train
-    keys.add(keys_of(ImageFiles(files.root, files.images, files.mask_root, files.masks, recipe)))
+    keys.add(keys_of(replace(files, geometry=recipe)))
     keys.add(
-        keys_of(
-            ImageFiles(files.root, files.images[::-1], files.mask_root, files.masks[::-1], recipe)
-        )
+        keys_of(replace(files, rows=files.rows.flip(0), masks=files.masks[::-1], geometry=recipe))
     )
     assert [len(set(kind)) for kind in zip(*keys, strict=True)] == [4, 4]
 
@@ -128,7 +129,7 @@ def test_with_a_changed_mask_the_images_stay(tmp_path: Path) -> None:
     assert cached.masks is not None
     assert cached.masks[0].eq(255).all()
     assert cached.masks[1].eq(0).any()
-    open_cache(ImageFiles(files.root, files.images, None, (), files.geometry), tmp_path / "cache")
+    open_cache(replace(files, mask_root=None, masks=()), tmp_path / "cache")
     after = {path: path.stat().st_mtime_ns for path in (tmp_path / "cache").glob("*.npy")}
     assert before.items() <= after.items()
     assert sorted(path.stem.partition("-")[2] for path in after) == ["images", "masks", "masks"]
@@ -189,7 +190,7 @@ def test_a_full_disk_is_refused_before_decoding(
 ) -> None:
     usage = namedtuple("usage", "free")(free=10_000_000)
     monkeypatch.setattr(cache.shutil, "disk_usage", lambda folder: usage)
-    monkeypatch.setattr(image_files, "read_image", refuse)
+    monkeypatch.setattr(image_store, "read_image", refuse)
     with pytest.raises(
         ValueError,
         match=r"needs 0 MB in .*, and 64 to spare; \d+ MB are free.*cache_dir.*cache=false",
