@@ -1,5 +1,5 @@
-"""The command line: ``debias train | evaluate | check | compare | sweep | reproduce | infer-groups
-| masks | list``.
+"""The command line: ``debias train | evaluate | check | compare | index | sweep | reproduce |
+infer-groups | masks | list``.
 """
 
 import argparse
@@ -19,6 +19,7 @@ EXAMPLES = """examples:
   debias evaluate RUN
   debias evaluate predictions.csv bias=gender
   debias compare runs
+  debias index runs
   debias sweep run my_sweep.yaml data.root=PATH workers=4
   debias reproduce waterbirds data.root=PATH --strategies jtt,dfr
   debias check my_config.yaml
@@ -99,6 +100,9 @@ def _add_single_runs(commands: Any) -> None:
         "--measure", action="append", default=[], metavar="FAMILY:KEY", help=column
     )
     compare.add_argument("--markdown", action="store_true", help="print the table as Markdown")
+    meaning = "write one page of all runs in a folder, to search and sort"
+    index = commands.add_parser("index", help=meaning)
+    index.add_argument("folder", help="a folder of runs, such as runs")
 
 
 def _add_sweep(commands: Any) -> None:

@@ -4,7 +4,8 @@ from pathlib import Path
 
 from debias.config import EXECUTION
 from debias.errors import InputError
-from debias.reports.comparison import compare, write_comparison
+from debias.reports.comparison import compare
+from debias.reports.method_views import write_comparison
 
 
 def run(folders: list[str], markdown: bool, measure: list[str]) -> None:

@@ -78,19 +78,22 @@ def group_marker(group: int) -> str:
     return markers[(group + group // GROUP_COLOURS) % len(markers)]
 
 
-def drawing(name: str, paint: Callable[[Axes], None]) -> str:
+def drawing(
+    name: str, paint: Callable[[Axes], None], *, size: tuple[float, float] = (3.9, 2.6)
+) -> str:
     """Make an ``<svg>`` element with the page's CSS colours.
 
     Args:
         name: prefix of the ids in the element, unique on the page.
         paint: function that draws the contents on the given axes.
+        size: width and height in inches, for text of 10 points.
     """
     # without pyplot there is no figure to close and no global state to change
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
     with rc_context({"svg.fonttype": "none", "svg.hashsalt": name, "font.size": 10}):
-        figure = Figure(figsize=(3.9, 2.6), layout="constrained")
+        figure = Figure(figsize=size, layout="constrained")
         paint(figure.add_subplot())
         file = io.StringIO()
         omitted = dict.fromkeys(("Date", "Creator", "Format", "Type"))
@@ -139,6 +142,36 @@ def add_line(axes: Axes, places: Sequence[float], line: Line) -> None:
     )
 
 
+def add_run(
+    axes: Axes, epochs: Sequence[int], values: Sequence[float | None], series: int, chosen: int
+) -> None:
+    """Draw the curve of one run, with a mark at the selected epoch.
+
+    Args:
+        axes: axes to draw on.
+        epochs: the epochs of the run.
+        values: one value per epoch; ``None`` leaves a gap.
+        series: number of the run's method, for colour, marker and the legend that hides it.
+        chosen: the selected epoch. Without a value there, the curve has no mark.
+    """
+    points = {
+        epoch: MISSING if value is None else value
+        for epoch, value in zip(epochs, values, strict=True)
+    }
+    colour, name = COLOURS[group_colour(series)][0], f"series-{series}"
+    axes.plot(list(points), list(points.values()), color=colour, gid=name, linewidth=1.3)
+    if chosen in points:
+        axes.plot(
+            [chosen],
+            [points[chosen]],
+            color=colour,
+            gid=name,
+            marker=group_marker(series),
+            markersize=7,
+            linestyle="none",
+        )
+
+
 def frame(axes: Axes, label: str, *, share: bool, both: bool = False) -> None:
     """Give a chart the common look: a light grid, a label below, and percent for fractions.
 
@@ -183,6 +216,7 @@ def mark_epochs(axes: Axes, epochs: Sequence[int], chosen: int) -> None:
 def _themed(name: str, svg: str) -> str:
     svg = svg[svg.index("<svg") :].strip()
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    svg = re.sub(r'\bid="series-(\d+)"', r'data-series="\1"', svg)
     svg = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{name}-", svg)
     svg = svg.replace("<svg ", '<svg aria-hidden="true" focusable="false" ', 1)
     for variable, (light, _) in COLOURS.items():

@@ -5,13 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from debias.errors import InputError, near, printable
-from debias.files import write_atomically
 from debias.reports.classes import positive_notes
 from debias.reports.record import Report, read_report
 from debias.reports.run_labels import by_rows, differences, identity, labels, run_folders
-from debias.reports.split import PREFIXES, SCALARS
+from debias.reports.split import PLURALS, PREFIXES, SCALARS
 from debias.reports.tables import Spread, listed, markdown_table, spread_of, text_table
-from debias.reports.templates import render
 
 #: With more groups than this, the table has no columns for them; the reports of the runs list them.
 GROUP_COLUMNS = 8
@@ -90,6 +88,11 @@ class Comparison:
     def kind(self) -> str:
         """Whether accuracies are by "group", or by "class" because no method has groups."""
         return "group" if any(method.kind == "group" for method in self.methods) else "class"
+
+    @property
+    def plural(self) -> str:
+        """The plural of ``kind``."""
+        return PLURALS[self.kind]
 
     @property
     def groups(self) -> tuple[str, ...]:
@@ -223,12 +226,6 @@ def _check_measures(methods: Sequence[ComparedMethod], measures: Sequence[str]) 
                 f"no run has the measure {name!r}. `debias evaluate RUN` computes the measures "
                 "that the data allow" + (f"; {near(name, available)}" if available else "")
             )
-
-
-def write_comparison(path: Path, comparison: Comparison) -> None:
-    """Write the HTML page of a comparison. Its links to the runs' pages are relative to it."""
-    context = {"comparison": comparison, "folder": path.parent.resolve()}
-    write_atomically(path, render("comparison.html", context))
 
 
 def _rank(method: ComparedMethod) -> tuple[bool, float, str]:

@@ -33,9 +33,9 @@ def render(template: str, context: Mapping[str, Any]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(percent=percent, number=number)
+    environment.filters.update(percent=percent, number=number, zip=zip, enumerated=enumerate)
     environment.globals.update(
-        colours=charts.COLOURS, colour=charts.group_colour, mark=_mark, link=_link
+        colours=charts.COLOURS, colour=charts.group_colour, mark=_mark, link=_link, address=_address
     )
     environment.globals.update(_script())
     return environment.get_template(template).render(context) + "\n"
@@ -62,11 +62,14 @@ def _link(text: str, run: Path, folder: Path) -> str:
         run: the run's folder.
         folder: folder of the page with the link. The address is relative to it.
     """
-    from markupsafe import Markup
-
     page = run.resolve() / PAGE
     if not page.is_file():  # it was deleted
         return text
-    return Markup('<a href="{}">{}</a>').format(
-        quote(Path(os.path.relpath(page, folder)).as_posix()), text
-    )
+    return _address(text, Path(os.path.relpath(page, folder)))
+
+
+def _address(text: str, page: Path) -> str:
+    """Make a link to a page, whose path is relative to the page with the link."""
+    from markupsafe import Markup
+
+    return Markup('<a href="{}">{}</a>').format(quote(page.as_posix()), text)

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from debias.errors import InputError, near, printable
+from debias.reports.method_views import method_views
 from debias.reports.record import Report
 from debias.reports.split import PREFIXES
 from debias.reports.tables import latex_table, markdown_table
@@ -108,7 +109,12 @@ def page(results: Results, folder: Path, ignore: Collection[str]) -> str:
         folder: folder for the page; its links to the runs' pages are relative to it.
         ignore: settings that do not change the result of a run.
     """
+    views = {
+        dataset: method_views(comparison, f"curves{place}")
+        for place, (dataset, comparison) in enumerate(results.comparisons.items())
+    }
     context = {
+        "views": views,
         "folder": folder.resolve(),
         "name": results.out.resolve().name,
         "summary": summary(results.rows),

@@ -82,7 +82,8 @@ class Browser:
         self.send("Emulation.setDeviceMetricsOverride", **size)
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.send("Emulation.setEmulatedMedia", features=[scheme])
-        self.send("Page.navigate", url=page.resolve().as_uri())
+        answer = self.send("Page.navigate", url=page.resolve().as_uri())
+        assert "errorText" not in answer, answer
         while not self.loaded:
             self._next()
 

@@ -9,9 +9,25 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
+from debias.config import EXECUTION
+from debias.reports.comparison import compare
+from debias.reports.index import index, write_index
+from debias.reports.method_views import write_comparison
+from debias.sweeps.files import write_plan
+from debias.sweeps.plan import plan
+from debias.sweeps.report import results
+from debias.sweeps.report_formats import page
 from tests.reports.browser import CHROMIUM, Browser
-from tests.reports.sample_runs import html_of, sample_predictions, sample_report
+from tests.reports.sample_runs import (
+    finished_run,
+    html_of,
+    sample_predictions,
+    sample_report,
+    started_run,
+)
+from tests.sweeps.finished_runs import finish
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
 
@@ -40,6 +56,32 @@ def run_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("run") / "report.html"
     path.write_text(html, encoding="utf-8")
     return path
+
+
+@pytest.fixture(scope="module")
+def overviews(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with runs of eight methods with odd names, their comparison, index and sweep."""
+    folder = tmp_path_factory.mktemp("overviews")
+    for number in range(8):
+        report = sample_report(
+            strategy=f"{ODD}{number}" if number else "erm",
+            targets=("landbird", f"w {ODD}"),
+            accuracies=(0.9, 0.8, 0.1 * number, 0.85),
+        )
+        finished_run(folder / "runs" / f"run {number}", report)
+    started_run(folder / "runs" / ODD.replace("/", ""))
+    write_comparison(folder / "comparison.html", compare([folder / "runs"]))
+    (folder / "sweep.yaml").write_text(
+        f"out: {folder / 'planned'}\nconfigs: [drawn_birds, drawn_birds/irm]\nseeds: [0, 1]"
+    )
+    planned = plan(folder / "sweep.yaml")
+    write_plan(planned)
+    for run, worst in zip(planned.runs, (0.5, 0.3, 0.4, 0.6), strict=True):
+        finish(run, worst=worst, right=[1] * 8)
+    found = results(planned.out, ignore=EXECUTION, generator=torch.Generator().manual_seed(0))
+    (folder / "sweep.html").write_text(page(found, folder, EXECUTION), encoding="utf-8")
+    write_index(index(folder))
+    return folder
 
 
 def visible(browser: Browser, selector: str) -> bool:
@@ -130,3 +172,103 @@ def test_maps_of_the_mistakes_are_shown_on_demand(browser: Browser, run_page: Pa
     assert browser.run(shown) == [True, False]
     click(browser, ".maps")
     assert browser.run(shown) == [False, True]
+
+
+@pytest.mark.parametrize("name", ["comparison", "index", "sweep"])
+def test_overviews_show_the_worst_group_without_scrolling(
+    browser: Browser, overviews: Path, name: str
+) -> None:
+    browser.open(overviews / f"{name}.html")
+    assert visible(browser, "tbody tr:first-child td.own")
+    assert browser.errors == []
+    browser.open(overviews / f"{name}.html", width=400)
+    assert browser.run("document.documentElement.scrollWidth") <= 400
+    assert browser.errors == []
+
+
+@pytest.mark.parametrize("name", ["comparison", "index", "sweep"])
+def test_overviews_sort_by_worst_group(browser: Browser, overviews: Path, name: str) -> None:
+    """The first click puts the best first, the second the worst; an unfinished run stays last."""
+    browser.open(overviews / f"{name}.html")
+    column = 1 if name == "index" else 3
+    cells = f"""[...document.querySelector("table").tBodies[0].rows]
+      .map((row) => parseFloat(row.cells[{column}].textContent))"""
+    for reverse in (True, False):
+        click(browser, "table .sort", column)
+        found = [value for value in browser.run(cells) if value is not None]
+        assert len(found) > 1
+        assert found == sorted(found, reverse=reverse)
+        if name == "index":
+            assert browser.run(cells)[-1] is None
+    assert browser.errors == []
+
+
+def test_a_search_over_runs_needs_every_word(browser: Browser, overviews: Path) -> None:
+    browser.open(overviews / "index.html")
+
+    def found(words: str) -> list[str]:
+        browser.run(f"""(() => {{
+          const input = document.querySelector("input");
+          input.value = {words!r}; input.dispatchEvent(new Event("input"));
+        }})()""")
+        rows: list[str] = browser.run(ROWS % 0)
+        return rows
+
+    assert len(found("")) == 13
+    assert found("ERM waterbirds") == ["runs/run 0"]
+    assert sorted(found("drawn_birds irm seed")) == sorted(
+        run for run in found("irm") if run.startswith("planned/")
+    )
+    assert len(found("irm")) == 2
+    assert found("nothing like it") == []
+
+
+def test_a_legend_hides_bars_and_curves_of_a_method(browser: Browser, overviews: Path) -> None:
+    """The bars of method 2 are six: the worst group, the average, and four groups. Its curve has a
+    line and a mark. Each section has a legend of its own.
+    """
+    browser.open(overviews / "comparison.html")
+    hidden = """[...document.querySelectorAll("section")]
+      .map((section) => [...section.querySelectorAll("[data-series]")])
+      .map((parts) => parts.filter((part) => part.style.display === "none").length)
+      .filter((count) => count > 0)"""
+    assert browser.run(hidden) == []
+    click(browser, ".series button", 2)
+    assert browser.run(hidden) == [6]
+    click(browser, ".series button", 8 + 2)
+    assert browser.run(hidden) == [6, 2]
+    click(browser, ".series button", 2)
+    assert browser.run(hidden) == [2]
+    assert browser.errors == []
+
+
+@pytest.mark.parametrize("name", ["comparison", "sweep"])
+def test_charts_open_large(browser: Browser, overviews: Path, name: str) -> None:
+    browser.open(overviews / f"{name}.html")
+    click(browser, ".enlarge")
+    wide = 'document.querySelector("dialog svg").getBoundingClientRect().width'
+    assert browser.run(wide) > 800
+    browser.press("Escape")
+    assert not browser.run('document.querySelector("dialog").open')
+    assert browser.errors == []
+
+
+def test_a_heat_map_has_readable_text_in_both_modes(browser: Browser, overviews: Path) -> None:
+    """The strongest cell keeps a contrast of 4.5 to its text, by the definition of WCAG."""
+    contrast = """(() => {
+      const context = document.createElement("canvas").getContext("2d");
+      const luminance = (colour) => {
+        context.fillStyle = colour; context.fillRect(0, 0, 1, 1);
+        const parts = [...context.getImageData(0, 0, 1, 1).data].map((part) => part / 255)
+          .map((part) => part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4);
+        return 0.2126 * parts[0] + 0.7152 * parts[1] + 0.0722 * parts[2];
+      };
+      const style = getComputedStyle(document.querySelector(".heat td.worst"));
+      const both = [luminance(style.color), luminance(style.backgroundColor)];
+      return (Math.max(...both) + 0.05) / (Math.min(...both) + 0.05);
+    })()"""
+    for dark in (False, True):
+        browser.open(overviews / "comparison.html", dark=dark)
+        click(browser, ".heat .sort", 3)
+        click(browser, ".heat .sort", 3)
+        assert browser.run(contrast) >= 4.5

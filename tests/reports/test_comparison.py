@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from debias.reports.comparison import compare, write_comparison
+from debias.reports.comparison import compare
+from debias.reports.method_views import write_comparison
 from tests.reports.sample_runs import finished_run, sample_report, started_run
 from tests.reports.test_page import Page
 
@@ -244,13 +245,13 @@ def test_page_links_to_the_runs_and_needs_nothing_else(runs: Path) -> None:
         "../dro/2/report.html",
         "../a/report.html",
     ]
-    assert found.addresses == [*links, "../odd%20%22%3Cb%3E%22%20%C3%BC%25/report.html"]
+    pages = [address for address in found.addresses if not address.startswith("#")]
+    assert pages == [*links, "../odd%20%22%3Cb%3E%22%20%C3%BC%25/report.html"]
     assert not {"link", "img"} & set(found.tags)
     assert found.tags.count("script") == 1
     assert "3 methods compared" in found.text
-    assert "worst group 72.0 % ± 2.0" in found.text
-    assert "worst group 30.0 % ± –" in found.text
-    assert "<b>& group labels used" in found.text
+    bars = found.text[found.text.index("Methods side by side") :]
+    assert "Worst group ● group_dro 72.0 % ± 2.0 ■ erm 30.0 % ± – ▲ <b>& 10.0 % ± –" in bars
     assert "has not finished" in found.text
 
 
@@ -259,16 +260,22 @@ def test_page_links_to_no_page_that_is_not_there(runs: Path) -> None:
     (runs / "dro/1/report.html").unlink()
     write_comparison(runs / "comparison.html", compare([runs]))
     found = Page((runs / "comparison.html").read_text(encoding="utf-8"))
-    assert found.addresses == ["dro/0/report.html", "dro/2/report.html", "a/report.html"]
-    assert "seeds 0, 1, 2" in found.text
+    pages = [address for address in found.addresses if not address.startswith("#")]
+    assert pages == ["dro/0/report.html", "dro/2/report.html", "a/report.html"]
+    assert "group_drotrain+val0, 1, 272.0 ± 2.0" in found.text
 
 
 def test_error_bar_spans_one_deviation_to_each_side(runs: Path) -> None:
-    """72 ± 2: from 70 %, 4 % wide; a single seed has none; ±0 of the average is a point."""
+    """72 ± 2: from 70 %, 4 % wide; a single seed has none; ±0 of the average is a point.
+
+    After them come the four groups, of which the third is the worst one.
+    """
     write_comparison(runs / "comparison.html", compare([runs]))
     html = (runs / "comparison.html").read_text(encoding="utf-8")
     whiskers = [piece.split('"')[0] for piece in html.split('class="whisker" style="')[1:]]
-    assert whiskers == ["left:70.0%;width:4.0%", "left:88.2%;width:0.0%"]
+    worst, average = "left:70.0%;width:4.0%", "left:88.2%;width:0.0%"
+    others = [f"left:{place:.1f}%;width:0.0%" for place in (95, 90, 92)]
+    assert whiskers == [worst, average, *others[:2], worst, others[2]]
 
 
 def test_measures_get_columns(tmp_path: Path) -> None:

@@ -109,7 +109,7 @@
   // ---- legends that hide the lines and bars of a series ----
   for (const legend of every("ul.series")) {
     for (const entry of legend.children) {
-      const button = make("button", { type: "button", "aria-pressed": "true" }, ...entry.childNodes);
+      const button = make("button", { type: "button", "aria-pressed": "true", title: "Hide or show" }, ...entry.childNodes);
       button.addEventListener("click", () => {
         const on = button.getAttribute("aria-pressed") === "false";
         button.setAttribute("aria-pressed", String(on));
