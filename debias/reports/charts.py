@@ -197,6 +197,13 @@ def frame(axes: Axes, label: str, *, share: bool, both: bool = False) -> None:
         axis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.0f} %"))
 
 
+def whole_epochs(axes: Axes) -> None:
+    """Label the horizontal axis with whole numbers only."""
+    from matplotlib.ticker import MaxNLocator
+
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+
+
 def mark_epochs(axes: Axes, epochs: Sequence[int], chosen: int) -> None:
     """Label the horizontal axis with whole epochs, and mark the selected one by a vertical line.
 
@@ -205,9 +212,7 @@ def mark_epochs(axes: Axes, epochs: Sequence[int], chosen: int) -> None:
         epochs: all epochs of the chart.
         chosen: the epoch whose weights were evaluated.
     """
-    from matplotlib.ticker import MaxNLocator
-
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    whole_epochs(axes)
     if len(epochs) == 1:
         axes.set_xlim(epochs[0] - 0.5, epochs[0] + 0.5)
     axes.axvline(chosen, color=COLOURS["ink"][0], linewidth=0.9, zorder=1)

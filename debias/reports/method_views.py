@@ -157,6 +157,7 @@ def learning_curves(methods: Sequence[ComparedMethod], name: str) -> Chart | Non
             epochs = [epoch.epoch for epoch in run.history]
             charts.add_run(axes, epochs, values, number, run.selection.epoch)
         charts.frame(axes, "epoch", share=True)
+        charts.whole_epochs(axes)
 
     drawn = dict.fromkeys(number for number, _, _ in curves)
     words = [

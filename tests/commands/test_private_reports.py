@@ -33,8 +33,9 @@ def test_no_page_and_no_anonymous_report_names_a_folder_a_user_or_a_host(tmp_pat
     capsys.readouterr()
     assert main(["compare", f"{home}/runs"]) == 0
     assert main(["sweep", "report", f"{home}/runs", "format=html"]) == 0
+    assert main(["index", f"{home}/runs"]) == 0
     pages = sorted((home / "runs").rglob("*.html"))
-    assert {path.name for path in pages} == {"comparison.html", "report.html", "sweep.html"}
+    assert {path.stem for path in pages} == {"comparison", "index", "report", "sweep"}
     # on some machines the user has the name of a word of the page, as in data.root
     user = [getpass.getuser()] if getpass.getuser() not in ("root", "data", "test", "user") else []
     for path in [*pages, run.folder / "report.json"]:

@@ -174,6 +174,19 @@ def test_maps_of_the_mistakes_are_shown_on_demand(browser: Browser, run_page: Pa
     assert browser.run(shown) == [False, True]
 
 
+def test_without_javascript_the_facts_and_maps_are_there(browser: Browser, run_page: Path) -> None:
+    """The page has no dead control: its only one, for the maps, works by CSS."""
+    browser.send("Emulation.setScriptExecutionDisabled", value=True)
+    try:
+        browser.open(run_page)
+        assert browser.run('document.querySelectorAll("button, input").length') == 1
+        assert visible(browser, ".bars .worst")
+        click(browser, ".maps")
+        assert browser.run('document.querySelector(".overlay").checkVisibility()')
+    finally:
+        browser.send("Emulation.setScriptExecutionDisabled", value=False)
+
+
 @pytest.mark.parametrize("name", ["comparison", "index", "sweep"])
 def test_overviews_show_the_worst_group_without_scrolling(
     browser: Browser, overviews: Path, name: str
