@@ -25,7 +25,8 @@ PREPARED = 2
 
 #: Smallest and largest longer side of a picture on the page, in pixels. A dialog enlarges it.
 SIDES = (208, 448)
-#: The same for a strip of three pictures.
+#: The same for a picture under a map of the model's attention, and for a strip of three pictures.
+MAP_SIDES = (208, 320)
 STRIP_SIDES = (480, 720)
 
 Image = NDArray[np.uint8]
@@ -137,7 +138,7 @@ def attention(report: Report, views: Views | None) -> list[tuple[int, str, Decis
             picture = views.overlays(decision.index)
             if picture is not None:
                 name = report.test.cells[number].name
-                pictures.append((number, name, decision, thumbnail(picture, None)))
+                pictures.append((number, name, decision, thumbnail(picture, None, sides=MAP_SIDES)))
     return pictures
 
 
@@ -223,7 +224,7 @@ def _pictures(mistake: Decision, views: Views) -> tuple[str | None, str | None]:
         overlay = views.overlays(mistake.index) if views.overlays else None
     except (OSError, InputError):
         return None, None
-    return picture, None if overlay is None else thumbnail(overlay, None)
+    return picture, None if overlay is None else thumbnail(overlay, None, sides=MAP_SIDES)
 
 
 def _members(predictions: Predictions, groups: Groups, group: int) -> tuple[Tensor, Tensor]:

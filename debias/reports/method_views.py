@@ -76,12 +76,19 @@ class MethodViews(NamedTuple):
         names: names of the methods with bars.
         blocks: the bars, first of the worst group and the average.
         curves: the learning curves; ``None`` if no run has an epoch.
+        runs: number of runs with epochs, of which at most ``MOST_CURVES`` are drawn.
     """
 
     heat: HeatMap | None
     names: list[str]
     blocks: list[Block]
     curves: Chart | None
+    runs: int
+
+    @property
+    def drawn(self) -> int:
+        """Number of runs with a learning curve."""
+        return min(self.runs, MOST_CURVES)
 
 
 def method_views(comparison: Comparison, name: str) -> MethodViews:
@@ -95,8 +102,9 @@ def method_views(comparison: Comparison, name: str) -> MethodViews:
     alike = [method for method in comparison.methods if method.kind == kind]
     shown = alike[:MOST_METHODS]
     names = [method.label for method in shown]
-    heat = heat_map(alike, kind)
-    return MethodViews(heat, names, _blocks(shown, kind), learning_curves(comparison.methods, name))
+    heat, curves = heat_map(alike, kind), learning_curves(comparison.methods, name)
+    runs = sum(bool(run.history) for method in comparison.methods for run in method.runs)
+    return MethodViews(heat, names, _blocks(shown, kind), curves, runs)
 
 
 def write_comparison(path: Path, comparison: Comparison) -> None:

@@ -248,10 +248,13 @@ def test_a_legend_hides_bars_and_curves_of_a_method(browser: Browser, overviews:
     assert browser.run(hidden) == []
     click(browser, ".series button", 2)
     assert browser.run(hidden) == [6]
-    click(browser, ".series button", 8 + 2)
+    click(browser, ".series button", 9 + 2)  # after "all or none"
     assert browser.run(hidden) == [6, 2]
     click(browser, ".series button", 2)
     assert browser.run(hidden) == [2]
+    for expected in ([], [8 * 2]):
+        click(browser, ".series button", 9 + 8)
+        assert browser.run(hidden) == expected
     assert browser.errors == []
 
 

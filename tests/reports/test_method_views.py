@@ -84,7 +84,9 @@ def test_every_run_has_a_curve_and_a_mark_at_its_epoch(tmp_path: Path) -> None:
     finished_run(tmp_path / "dro", report)
     refit = sample_report(strategy="dfr") | {"history": []}
     finished_run(tmp_path / "dfr", refit)
-    chart = views(tmp_path).curves
+    found = views(tmp_path)
+    chart = found.curves
+    assert (found.runs, found.drawn) == (3, 3)
     assert chart is not None
     assert chart.summary == (
         "group_dro: seed 0 selected epoch 0 with 30.0 %; "
@@ -97,5 +99,9 @@ def test_every_run_has_a_curve_and_a_mark_at_its_epoch(tmp_path: Path) -> None:
 
 def test_no_method_has_no_view() -> None:
     assert method_views.method_views(Comparison(()), "curves") == MethodViews(
-        None, [], [method_views.Block("Worst class", []), method_views.Block("Average", [])], None
+        None,
+        [],
+        [method_views.Block("Worst class", []), method_views.Block("Average", [])],
+        None,
+        0,
     )

@@ -5,12 +5,15 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
+import torch
 
 from debias.errors import InputError
 from debias.reports import charts, templates, wording
 from debias.reports.galleries import Views
+from debias.reports.predictions import Predictions
 from debias.reports.record import Epoch, read_report
 from debias.reports.run_folder import write_report
 from tests.reports.sample_runs import (
@@ -206,6 +209,22 @@ def test_mistakes_are_shown_in_order_with_words() -> None:
         f"birds/{row}.jpg" for row in (16, 13, 14, 12)
     ]
     assert "predicted as landbird, 95.3 % birds/14.jpg" in found.text
+
+
+def test_a_page_full_of_pictures_is_below_three_megabytes() -> None:
+    """Twelve mistakes of 2000 x 1500 pixels, each with a map, and the maps of the groups."""
+    noise = np.random.default_rng(0).integers(0, 256, (1500, 2000, 3), dtype=np.uint8)
+    large = cv2.resize(cv2.GaussianBlur(noise[::8, ::8], None, 1), (2000, 1500))
+    rows = Predictions(
+        torch.arange(40),
+        tuple(f"birds/{row}.jpg" for row in range(40)),
+        torch.ones(40, dtype=torch.int64),
+        torch.zeros(40, dtype=torch.int64),
+        torch.tensor([[1.0, 0.0]]).expand(40, 2),
+    )
+    html = html_of(sample_report(), rows, lambda row: (large, None), overlays=lambda row: large)
+    assert html.count("<img") == 12 * 2 + 2
+    assert 500_000 < len(html) < 3_000_000
 
 
 def test_picture_that_cannot_be_read_leaves_its_caption() -> None:

@@ -108,16 +108,25 @@
 
   // ---- legends that hide the lines and bars of a series ----
   for (const legend of every("ul.series")) {
-    for (const entry of legend.children) {
+    const buttons = [...legend.children].map((entry) => {
       const button = make("button", { type: "button", "aria-pressed": "true", title: "Hide or show" }, ...entry.childNodes);
-      button.addEventListener("click", () => {
-        const on = button.getAttribute("aria-pressed") === "false";
-        button.setAttribute("aria-pressed", String(on));
-        for (const part of every(`[data-series="${entry.dataset.of}"]`, legend.closest("section"))) {
-          part.style.display = on ? "" : "none";
-        }
-      });
+      button.dataset.of = entry.dataset.of;
       entry.append(button);
-    }
+      return button;
+    });
+    const shown = (button) => button.getAttribute("aria-pressed") === "true";
+    const show = (button, on) => {
+      button.setAttribute("aria-pressed", String(on));
+      for (const part of every(`[data-series="${button.dataset.of}"]`, legend.closest("section"))) {
+        part.style.display = on ? "" : "none";
+      }
+    };
+    for (const button of buttons) button.addEventListener("click", () => show(button, !shown(button)));
+    const all = make("button", { type: "button", class: "quiet" }, "all or none");
+    all.addEventListener("click", () => {
+      const on = !buttons.every(shown);
+      for (const button of buttons) show(button, on);
+    });
+    if (buttons.length > 2) legend.append(make("li", {}, all));
   }
 })();
