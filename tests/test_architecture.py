@@ -193,8 +193,8 @@ def test_public_class_names_are_defined_once():
     assert {name: files for name, files in owners.items() if len(files) > 1} == {}
 
 
-def loaded_by(statement: str) -> set[str]:
-    code = f"import sys; {statement}; print(*sys.modules)"
+def loaded_by(statement: str, *, afterwards: str = "pass") -> set[str]:
+    code = f"import sys; {statement}; print(*sys.modules); {afterwards}"
     return set(
         subprocess.run(
             [sys.executable, "-c", code], capture_output=True, text=True, check=True
@@ -202,14 +202,25 @@ def loaded_by(statement: str) -> set[str]:
     )
 
 
-def test_losses_and_strategies_load_no_trainer():
-    heavy = {"pytorch_lightning", "torchmetrics", "timm", "albumentations", "cv2", "matplotlib"}
-    modules = [
-        f"debias.{room}.{path.stem}"
-        for room in ("augment", "losses", "strategies")
-        for path in (PACKAGE / room).glob("[!_]*.py")
-    ]
-    assert not loaded_by(f"import debias.types, {', '.join(modules)}") & heavy
+def modules_of(*rooms: str) -> str:
+    """Every module of some rooms, for an import statement."""
+    paths = [path for room in rooms for path in (PACKAGE / room).rglob("[!_]*.py")]
+    names = (".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts) for path in paths)
+    return ", ".join(names)
+
+
+def test_rooms_below_training_need_no_lightning():
+    """They can be imported where only the package ``lightning`` is installed, or none. Losses,
+    strategies and augmentations load no other large package either.
+    """
+    absent = ("pytorch_lightning", "lightning", "lightning_fabric")
+    heavy = {"torchmetrics", "timm", "albumentations", "cv2", "matplotlib"}
+    loaded = loaded_by(
+        f"sys.modules.update(dict.fromkeys({absent}))"  # importing them is an error from now on
+        f"; import debias.types, {modules_of('augment', 'losses', 'strategies')}",
+        afterwards=f"import {modules_of('metrics', 'models', 'heads', 'group_inference')}",
+    )
+    assert not loaded & heavy
 
 
 def test_help_and_planning_load_no_torch():
