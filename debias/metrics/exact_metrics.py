@@ -52,10 +52,13 @@ class ExactMetric(Metric):
 class GroupCounts(ExactMetric):
     """Metric that counts samples, correct samples and predictions per target row and bias value.
 
-    The function ``read`` turns the counts into numbers. The state is a sum of integers. The result
-    does not depend on the order, the batches or the number of processes, even if a process saw one
-    group or no sample. Pass each sample once: a sampler that pads its last batch counts samples
-    twice.
+    It has the habits of torchmetrics. ``metric(preds, target, groups)`` takes logits or classes,
+    counts them, and returns the numbers of this batch. ``plot`` draws the accuracies. It works in a
+    ``MetricCollection``. The function ``read`` turns the counts into numbers.
+
+    The state is a sum of integers. The result does not depend on the order, the batches or the
+    number of processes, even if a process saw one group or no sample. Pass each sample once: a
+    sampler that pads its last batch counts samples twice.
 
     Args:
         groups: names and numbering of the groups.
@@ -75,8 +78,8 @@ class GroupCounts(ExactMetric):
 
     Example:
         >>> metric = GroupCounts(Groups(("landbird", "waterbird"), ("land", "water")))
-        >>> prediction, target, bias = torch.tensor([[0, 0, 0, 1], [0, 0, 1, 1], [0, 1, 0, -1]])
-        >>> metric.update(prediction, target, bias)
+        >>> preds, target, bias = torch.tensor([[0, 0, 0, 1], [0, 0, 1, 1], [0, 1, 0, -1]])
+        >>> metric.update(preds, target, bias)
         >>> scalars = metric.compute()
         >>> tuple(scalars[key].item() for key in ("average", "worst_group", "class_balanced"))
         (0.75, 0.0, 0.75)
@@ -104,23 +107,26 @@ class GroupCounts(ExactMetric):
         self.add_state("least", torch.zeros(3, dtype=torch.long), dist_reduce_fx="min")
         self.add_state("greatest", torch.zeros(3, dtype=torch.long), dist_reduce_fx="max")
 
-    def update(self, prediction: Tensor, target: Tensor, bias: Tensor) -> None:
+    def update(self, preds: Tensor, target: Tensor, groups: Tensor) -> None:
         """Add one batch. Does not synchronise with the device.
 
         Args:
-            prediction: ``(N,)`` integer class in [0, rows), or ``(N, L)`` 0/1 when multi-label.
-                ``Groups.predict`` computes it from logits.
-            target: true class or labels, with the shape and range of ``prediction``.
-            bias: ``(N,)`` integer in [0, biases), or -1 if unknown. A sample of unknown bias counts
-                in averages and class metrics, but in no group.
+            preds: ``(N, C)`` float logits or probabilities, or ``(N,)`` integer classes in [0,
+                rows). Multi-label: ``(N, L)`` float logits, or 0/1.
+            target: true class ``(N,)``, or labels ``(N, L)`` 0/1.
+            groups: ``(N,)`` integer value of the bias attribute in [0, biases), or -1 if unknown. A
+                sample of unknown bias counts in averages and class metrics, but in no group. The
+                name is that of torchmetrics' fairness metrics. If you have numbers of groups, as
+                ``Groups.encode`` gives them, pass ``group % groups.biases``.
 
         Raises:
             ValueError: a shape does not fit the groups, or a dtype is not integer. ``compute``
                 reports a value out of range, on all processes.
         """
         value_range = Range(self.least, self.greatest)
+        prediction = decisions(preds, self.groups) if preds.is_floating_point() else preds
         self.counts, (self.least, self.greatest) = add_counts(
-            self.counts, value_range, prediction, target, bias, self.groups
+            self.counts, value_range, prediction, target, groups, self.groups
         )
 
     def compute(self) -> dict[str, Any]:
@@ -132,6 +138,47 @@ class GroupCounts(ExactMetric):
         check_range(Range(self.least, self.greatest), self.groups)
         facts = () if self.train_frequencies is None else (self.train_frequencies,)
         return self.read(Margins(*self.counts.cpu()), self.groups, *facts)
+
+    def plot(self, val: Any = None, ax: Any = None) -> Any:
+        """Plot the numbers: of accuracies, the average, the worst group and every group.
+
+        Args:
+            val: what ``compute`` or ``forward`` returned, or a list of these, one per step. By
+                default it calls ``compute``.
+            ax: axes of matplotlib to plot on. By default it makes a figure.
+
+        Returns:
+            The figure (``None`` if ``ax`` is given) and the axes.
+        """
+        values = self.compute() if val is None else val
+        return self._plot(
+            plotted(values) if isinstance(values, dict) else [plotted(one) for one in values], ax
+        )
+
+
+def decisions(logits: Tensor, groups: Groups) -> Tensor:
+    """Predictions from logits, as ``Groups.predict``, after a check of their shape.
+
+    Args:
+        logits: ``(N, groups.outputs)`` float.
+        groups: names and numbering of the groups.
+
+    Raises:
+        InputError: the shape is another one.
+    """
+    if logits.ndim != 2 or logits.shape[1] != groups.outputs:
+        raise InputError(
+            f"preds must be integer classes, or logits of shape (N, {groups.outputs}); got "
+            f"{logits.dtype} of shape {tuple(logits.shape)}. If the network has one logit for two "
+            "classes, pass logits.flatten() > 0"
+        )
+    return groups.predict(logits)
+
+
+def plotted(numbers: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The numbers that ``GroupCounts.plot`` shows: of accuracies a few, of others all."""
+    shown = ("average", "worst_group", "accuracy/")
+    return {key: value for key, value in numbers.items() if key.startswith(shown)} or numbers
 
 
 class CellCounts(ExactMetric):

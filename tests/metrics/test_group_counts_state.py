@@ -1,6 +1,7 @@
 """GroupCounts as a state: big counts, copies, devices, collections, and what it refuses."""
 
 import pickle
+import re
 from typing import Any
 
 import pytest
@@ -92,7 +93,8 @@ def test_a_collection_keeps_clones_apart_too() -> None:
         ([0], [2], [0], r"target must lie in \[0, 2\); got 2"),
         ([0], [-1], [0], r"target must lie in \[0, 2\); got -1"),
         ([3], [0], [0], r"prediction must lie in \[0, 2\); got 3"),
-        ([0], [0], [2], r"bias must lie in \[-1, 2\); got 2"),
+        ([0], [0], [2], r"bias must lie in \[-1, 2\); got 2.* For numbers of groups, .* group % 2"),
+        ([0], [0], [4], r"bias must lie in \[-1, 2\); got 4.*bias values \('land', 'water'\)$"),
         ([0], [0], [-2], r"bias must lie in \[-1, 2\); got -2"),
     ],
 )
@@ -121,11 +123,15 @@ def test_a_label_of_two_is_not_the_next_label() -> None:
 @pytest.mark.parametrize(
     ("prediction", "target", "bias", "message"),
     [
-        (
-            torch.rand(3, 2),
-            torch.zeros(3).long(),
-            torch.zeros(3).long(),
-            "prediction must hold integers",
+        *(
+            (
+                torch.rand(shape),
+                torch.zeros(3).long(),
+                torch.zeros(3).long(),
+                r"logits of shape \(N, 2\); got torch.float32 of shape "
+                + re.escape(f"{shape}. If"),
+            )
+            for shape in ((3,), (3, 1), (3, 3))
         ),
         (
             torch.zeros(3).long(),

@@ -221,10 +221,12 @@ def check_range(value_range: Range, groups: Groups) -> None:
     for (name, low, end), smallest, largest in zip(bounds, least, greatest, strict=True):
         if smallest < low or largest >= end:
             outlier = smallest if smallest < low else largest
+            numbered = name == "bias" and end <= outlier < groups.count
+            hint = f". For numbers of groups, pass group % {groups.biases}" if numbered else ""
             raise InputError(
                 f"{name} must lie in [{low}, {end}); got {outlier}: these groups have {groups.rows}"
                 f" target rows {groups.target_names} and {groups.biases} bias values "
-                f"{groups.bias_names}"
+                f"{groups.bias_names}{hint}"
             )
 
 
