@@ -11,9 +11,10 @@ import pytest
 import torch
 
 from debias.__main__ import LISTS, parser
-from debias.components import TABLES
+from debias.components import TABLES, fact_names, find
 from debias.config import EXECUTION, SECTIONS, Config, folder, load, shipped
 from debias.models.small_receptive import NETWORKS
+from debias.strategies.strategy import Strategy
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -94,6 +95,18 @@ def test_every_data_set_is_explained() -> None:
     assert set(_named((ROOT / "README.md").read_text(encoding="utf-8"), "data set")) == set(
         TABLES["data"]
     )
+
+
+def test_the_tutorial_has_every_argument_of_a_strategy() -> None:
+    strategies = [find("strategy", name) for name in TABLES["strategy"]]
+    page = _page("tutorials/strategy_in_a_lightning_module.md")
+    assert set(_named(page, "argument")) == set().union(*map(fact_names, strategies))
+    larger = {
+        strategy.__name__
+        for strategy in strategies
+        if strategy.model_outputs is not Strategy.model_outputs
+    }
+    assert set(re.findall("Domain[A-Z][a-z]+", page)) == larger
 
 
 def test_models_page_names_every_network_of_its_own() -> None:

@@ -93,5 +93,5 @@ def test_a_tutorial_runs(page, place, start):
             printed = run[language](text)
 
 
-def test_there_are_six_tutorials():
-    assert len(TUTORIALS) == 6
+def test_there_are_seven_tutorials():
+    assert len(TUTORIALS) == 7
