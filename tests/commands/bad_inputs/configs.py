@@ -83,7 +83,7 @@ OVERRIDE = rows(
         ("check own.yaml optimizer.speed=1", "unknown option optimizer.speed"),
         ("check own.yaml scheduler.name=step scheduler.every=0", "scheduler.every"),
         ("check own.yaml preprocessing.size=[16,16]", "preprocessing.size"),
-        ("check own.yaml data.csv=null", "data.csv"),
+        ("check own.yaml data.csv=null", "add data.file="),
         ("check own.yaml data.csv=[a]", "data.csv"),
         ("check own.yaml data.aligned=[[0,9]]", "got [0, 9]"),
         ("check own.yaml data.aligned=[0]", "aligned"),
