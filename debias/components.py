@@ -26,7 +26,10 @@ PREPROCESSING = (
     *("waterbirds", "waterbirds_augmented", "celeba", "celeba_augmented"),
     *("celeba_augmented_square", "resize", "resize_augmented", "shorter_side"),
 )
-DATA = ("waterbirds", "celeba", "table", "folder", "drawn_birds", "biased_mnist")
+DATA = (
+    *("waterbirds", "celeba", "table", "folder"),
+    *("huggingface", "drawn_birds", "biased_mnist"),
+)
 TABLES: dict[str, dict[str, str]] = {
     **{kind: {name: row.object for name, row in rows.items()} for kind, rows in METHODS.items()},
     "data": {name: f"debias.data.sets.{name}:{name}" for name in DATA},

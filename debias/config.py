@@ -286,7 +286,7 @@ def _assemble(*layers: Mapping[Any, Any], below: merging.Settings | None = None)
     merged = _merged(*layers, below=below)
     if merged["preprocessing"]["name"] == UNNAMED:
         data = merged["data"]["name"]
-        own_images = data in ("table", "folder") or is_own(data)
+        own_images = data in ("table", "folder", "huggingface") or is_own(data)
         name = "resize" if own_images else "waterbirds"
         merged["preprocessing"] = merged["preprocessing"] | {"name": name}
     if any(text == merging.MISSING or "${" in text for text in merging.texts(merged)):

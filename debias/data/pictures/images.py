@@ -39,9 +39,21 @@ def read_image(path: Path, *, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]
             ``max_pixels`` pixels, or is a JPEG that libjpeg reports as corrupt. Damage is not
             detected if the data are still a valid JPEG.
     """
-    image: NDArray[np.uint8] = cv2.cvtColor(
-        _decode(path, cv2.IMREAD_COLOR, max_pixels), cv2.COLOR_BGR2RGB
-    )
+    return decode_image(_bytes(path), path, max_pixels=max_pixels)
+
+
+def decode_image(
+    data: bytes, name: Path | str, *, max_pixels: int = MAX_PIXELS
+) -> NDArray[np.uint8]:
+    """Decode the bytes of a picture file, as :func:`read_image`.
+
+    Args:
+        data: all bytes of the file.
+        name: what messages call the picture.
+        max_pixels: as in :func:`read_image`.
+    """
+    pixels = _decode(data, name, cv2.IMREAD_COLOR, max_pixels)
+    image: NDArray[np.uint8] = cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
     return image
 
 
@@ -67,7 +79,7 @@ def read_mask(
         ValueError: the file cannot be read, the mask has another size than its image, or it looks
             like class numbers: 2 to 31 values besides 0, all below the threshold and below 128.
     """
-    mask = _decode(path, cv2.IMREAD_GRAYSCALE | cv2.IMREAD_ANYDEPTH, max_pixels)
+    mask = _decode(_bytes(path), path, cv2.IMREAD_GRAYSCALE | cv2.IMREAD_ANYDEPTH, max_pixels)
     if mask.shape != size:
         raise InputError(
             f"mask {path} has width x height {mask.shape[1]}x{mask.shape[0]}, but its image, "
@@ -101,8 +113,7 @@ def _foreground(path: Path, mask: NDArray[np.uint8], threshold: int) -> NDArray[
     return np.where(mask > 0, np.uint8(255), np.uint8(0)) if len(values) == 1 else mask
 
 
-def _decode(path: Path, flag: int, max_pixels: int) -> NDArray[Any]:
-    data = _bytes(path)
+def _decode(data: bytes, path: Path | str, flag: int, max_pixels: int) -> NDArray[Any]:
     stated = header_size(data)
     if stated is not None:
         _check_pixels(path, *stated, max_pixels)
@@ -139,7 +150,7 @@ def _bytes(path: Path) -> bytes:
         ) from error
 
 
-def _check_pixels(path: Path, width: int, height: int, max_pixels: int) -> None:
+def _check_pixels(path: Path | str, width: int, height: int, max_pixels: int) -> None:
     if width * height > max_pixels:
         raise InputError(
             f"picture {path} has {width:,} x {height:,} pixels, more than "
@@ -148,7 +159,7 @@ def _check_pixels(path: Path, width: int, height: int, max_pixels: int) -> None:
         )
 
 
-def _check_jpeg(path: Path, data: bytes) -> None:
+def _check_jpeg(path: Path | str, data: bytes) -> None:
     """Refuse a JPEG for which libjpeg gives a warning.
 
     OpenCV would decode such a file, with wrong colours or grey after the damage. The check reads

@@ -21,6 +21,14 @@ CSV = rows(
     [
         (CHECK + " data.csv=nowhere.csv", "no file nowhere.csv"),
         (CHECK + " data.csv=images", "no file images"),
+        (CHECK + " data.csv=null data.file=x.parquet", "no file x.parquet"),
+        (
+            CHECK + " data.csv=null data.file=x.parquet",
+            "cannot read x.parquet as Parquet",
+            {"x.parquet": TABLE},
+        ),
+        (CHECK + " data.file=table.csv", "name two tables: leave one out"),
+        (CHECK + " data.name=huggingface data.root=x", "no data set x: correct data.root"),
         (CHECK, "table.csv has an empty first line", {"table.csv": ""}),
         (CHECK, "no rows", {"table.csv": HEADER}),
         (CHECK, "no rows", {"table.csv": HEADER + "\n\n"}),
