@@ -147,7 +147,9 @@ def find(kind: str, name: str) -> Any:
         return own_part(kind, name)
     table = TABLES[kind]
     if not isinstance(name, str) or name not in table:
-        raise InputError(f"unknown {kind}.name {name!r}; {near(str(name), table)}")
+        module, _, attribute = str(name).rpartition(".")
+        own = f"; your own part has the name {module}:{attribute}" if module else ""
+        raise InputError(f"unknown {kind}.name {name!r}; {near(str(name), table)}{own}")
     return imported(table[name])
 
 

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from debias import components, own_parts
 from debias import config as configs
@@ -66,12 +67,49 @@ def count(row) -> int:
 
 rate = 3
 '''
+OTHERS = '''
+from dataclasses import dataclass
+
+from torch.optim import Rprop
+from torch.optim.lr_scheduler import ExponentialLR
+from debias.augment.augmentation import Augmentation
+from debias.data.examples import Examples
+from debias.data.pictures.geometry import Geometry, Resize
+from debias.data.pictures.preprocessing import Preprocessing
+from debias.recipes.one_stage import OneStage
+
+
+class Same(Augmentation):
+    """Leave a batch as it is."""
+
+
+def tiny(*, side: int = 8) -> Preprocessing:
+    geometry = Geometry((Resize(side, side),), side, side)
+    return Preprocessing(geometry, geometry)
+
+
+def signs(parameters, *, lr: float = 0.1) -> Rprop:
+    return Rprop(parameters, lr=lr)
+
+
+def falling(optimizer, epochs, *, factor: float = 0.5) -> ExponentialLR:
+    return ExponentialLR(optimizer, gamma=factor)
+
+
+@dataclass(kw_only=True)
+class Read(OneStage):
+    """One stage that reads the validation labels."""
+
+    rounds: int = 2
+    reads = ("val",)
+'''
 
 
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folder in which ``debias`` is called, with a user's modules."""
     (tmp_path / "my_method.py").write_text(METHOD)
+    (tmp_path / "my_others.py").write_text(OTHERS)
     (tmp_path / "my_broken.py").write_text("import a_module_that_is_absent\n")
     package = tmp_path / "my_package" / "deep"
     package.mkdir(parents=True)
@@ -115,6 +153,23 @@ def test_an_own_function_is_built_from_facts_and_options(here):
     assert len(sampler) == 6
 
 
+def test_parts_of_every_kind_are_built(here):
+    construct = components.construct
+    optimizer = construct(
+        "optimizer",
+        {"name": "my_others:signs", "lr": 1},
+        {"parameters": [torch.nn.Parameter(torch.zeros(2))]},
+    )
+    assert optimizer.param_groups[0]["lr"] == 1.0
+    facts = {"optimizer": optimizer, "epochs": 3}
+    scheduler = construct("scheduler", {"name": "my_others:falling", "factor": 0.25}, facts)
+    assert scheduler.gamma == 0.25
+    assert construct("preprocessing", {"name": "my_others:tiny"}, {}).evaluation.width == 8
+    assert list(construct("augment", {"name": "my_others:Same"}, {}).parameters()) == []
+    assert construct("recipe", {"name": "my_others:Read", "rounds": "3"}, {}).rounds == 3
+    assert components.reads("recipe", "my_others:Read") == ("val labels",)
+
+
 @pytest.mark.parametrize(
     ("kind", "name", "message"),
     [
@@ -127,7 +182,7 @@ def test_an_own_function_is_built_from_facts_and_options(here):
         ("strategy", "my_package.shallow:Mine", "there is no module 'my_package.shallow'"),
         ("strategy", "my_method.deep:Mine", "there is no module 'my_method.deep'"),
         ("strategy", "my_method:mine", "my_method.py has no 'mine'; did you mean 'Mine'?"),
-        ("strategy", "my_method.py", "unknown strategy.name"),
+        ("strategy", "my_method.Mine", "; your own part has the name my_method:Mine"),
         ("strategy", "my/method.py:Mine", "'my/method.py' is not the name of a module"),
         ("strategy", ":Mine", "'' is not the name of a module"),
         ("strategy", "my_method:", "must be MODULE:OBJECT"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -119,6 +120,9 @@ def resume_in(folder: Path, examples: Examples, now: dict[str, Any]) -> dict[str
 
     Raises:
         ValueError: the run was started with other rows or labels, or with another precision.
+
+    Warns:
+        UserWarning: the file of a user's own part has changed.
     """
     if is_helper_process():
         return {}
@@ -133,10 +137,22 @@ def resume_in(folder: Path, examples: Examples, now: dict[str, Any]) -> dict[str
             f"cannot resume {folder}: it was started with precision={earlier}, and precision=auto "
             f"resolves to {now['precision']} here; add precision={earlier} beside resume={folder}"
         )
+    if every and (changed := _changed_parts(every[-1], now)):
+        warnings.warn(
+            f"{shown(changed)} changed since {folder} was last trained: its earlier epochs are of "
+            "the earlier code; delete the folder to train all of it again",
+            stacklevel=2,
+        )
     if not every or every[-1] != now:
         every.append(now)
         write_atomically(folder / CIRCUMSTANCES, json_text(every))
     return {"circumstances": every} if len(every) > 1 else {}
+
+
+def _changed_parts(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    """The user's own parts whose package or file is another one than before."""
+    own = before.get("own_parts", [])
+    return [str(part["name"]) for part in now.get("own_parts", []) if part not in own]
 
 
 def _circumstances(folder: Path) -> list[dict[str, Any]]:

@@ -34,6 +34,7 @@ NAMES = rows(
         ("check own.yaml accelerator=tpu", "unknown accelerator 'tpu'"),
         ("check own.yaml accelerator=cuda", "has 0 devices on this machine"),
         ("check own.yaml measures=fairnes", "no measures 'fairnes'"),
+        ("check own.yaml strategy.name=my_method:Mine", "there is no module 'my_method'"),
         ("list strategies nosuchmethod", "no strategy or recipe matches 'nosuchmethod'"),
         ("list strategies x\x1b[31m", "no strategy or recipe matches"),
         ("list models [", "no model of timm matches '['"),
