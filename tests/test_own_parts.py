@@ -165,7 +165,9 @@ def test_parts_of_every_kind_are_built(here):
     scheduler = construct("scheduler", {"name": "my_others:falling", "factor": 0.25}, facts)
     assert scheduler.gamma == 0.25
     assert construct("preprocessing", {"name": "my_others:tiny"}, {}).evaluation.width == 8
-    assert list(construct("augment", {"name": "my_others:Same"}, {}).parameters()) == []
+    assert (
+        list(construct("augment", {"name": "my_others:Same"}, {"groups": None}).parameters()) == []
+    )
     assert construct("recipe", {"name": "my_others:Read", "rounds": "3"}, {}).rounds == 3
     assert components.reads("recipe", "my_others:Read") == ("val labels",)
 
