@@ -92,7 +92,7 @@ class Config:
         measures: families of measures to report on the test split: "quick" (those that need no
             model), a list such as "quick,features,background", or "all".
         workers: number of loader processes; null lets debias choose.
-        progress: show a progress bar.
+        progress: draw moving bars on a terminal. Lines are printed in any case.
         loggers: where the curves go: some of "tensorboard", "csv", "wandb" and "mlflow".
         anonymous: write file names in place of absolute paths into report.json, as pages always do.
     """

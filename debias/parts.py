@@ -6,13 +6,13 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Subset
-from tqdm import tqdm
 
 from debias.data.datamodule import ImageData
 from debias.data.dataset import ImageDataset, keep
 from debias.data.examples import SPLITS, Examples
 from debias.data.pictures.geometry import Geometry, Resize
 from debias.data.pictures.image_files import ImageFiles
+from debias.progress import each
 from debias.training.module import DebiasModule
 from debias.training.prediction import autocast
 from debias.types import Batch, Groups
@@ -80,8 +80,7 @@ class Parts(NamedTuple):
             title: title of the progress bar.
             progress: show a progress bar.
         """
-        bar = tqdm(loader, desc=title, unit="batch", disable=None if progress else True)
-        for batch in bar:
+        for batch in each(loader, title, "batch", bar=progress):
             moved = self.data.transfer_batch_to_device(batch, self.device, 0)
             yield self.data.on_after_batch_transfer(moved, 0)
 

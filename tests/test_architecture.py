@@ -20,23 +20,24 @@ ALLOWED = {
     "json_files": set(),
     "merging": set(),
     "processes": set(),
+    "progress": set(),
     "losses": {"processes"},
     "models": set(),
     "metrics": set(),
     "augment": set(),
-    "group_inference": set(),
+    "group_inference": {"progress"},
     "methods": set(),
     "heads": {"group_inference", "losses"},
-    "data": {"csv_files", "files", "json_files", "processes"},
+    "data": {"csv_files", "files", "json_files", "processes", "progress"},
     "own_parts": set(),
     "signatures": {"merging"},
     "config": {"files", "merging", "own_parts"},
     "components": {"config", "merging", "methods", "own_parts", "signatures"},
     "strategies": {"losses", "models", "processes"},
-    "training": {"augment", "files", "metrics", "models", "processes", "strategies"},
+    "training": {"augment", "files", "metrics", "models", "processes", "progress", "strategies"},
     "reports": {"config", "csv_files", "files", "json_files", "merging", "metrics"},
     "checks": {"config", "data", "merging", "metrics", "models", "training"},
-    "parts": {"data", "training"},
+    "parts": {"data", "progress", "training"},
     "build": {"checks", "components", "config", "data", "merging", "models", "parts"}
     | {"strategies", "training"},
     "evaluation": {
@@ -49,11 +50,13 @@ ALLOWED = {
         "models",
         "parts",
         "processes",
+        "progress",
         "reports",
         "training",
     },
     "runs": {"build", "checks", "components", "config", "data", "evaluation", "files", "json_files"}
-    | {"merging", "metrics", "models", "own_parts", "parts", "processes", "reports", "training"},
+    | {"merging", "metrics", "models", "own_parts", "parts", "processes", "progress", "reports"}
+    | {"training"},
     "recipes": {
         "augment",
         "build",
@@ -74,7 +77,7 @@ ALLOWED = {
         "evaluation",
         "files",
     }
-    | {"json_files", "merging", "metrics", "models", "reports", "runs"},
+    | {"json_files", "merging", "metrics", "models", "progress", "reports", "runs"},
     "commands": {
         "build",
         "methods",
@@ -86,7 +89,7 @@ ALLOWED = {
         "group_inference",
     }
     | {"json_files", "merging", "metrics", "own_parts", "parts", "reports", "runs", "sweeps"}
-    | {"signatures", "training"},
+    | {"progress", "signatures", "training"},
     "__main__": {"commands"},
 }
 

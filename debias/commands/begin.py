@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +17,7 @@ from debias.config import Config
 from debias.errors import InputError, shortened, shown
 from debias.files import made_whole, remove_unfinished, write_atomically
 from debias.json_files import json_text, read_json
+from debias.progress import is_helper_process
 from debias.reports.record import PAGE
 from debias.sweeps.files import Files
 
@@ -211,8 +211,3 @@ def as_begun(config: Config, folder: Path) -> Config:
 
 def _files(folder: Path) -> Files:
     return Files(folder.parent, folder.name)
-
-
-def is_helper_process() -> bool:
-    """Whether Lightning started this process, as it does once for each further device."""
-    return os.environ.get("LOCAL_RANK", "0") != "0"

@@ -8,9 +8,10 @@ from debias.commands.train import train
 from debias.config import EXECUTION
 from debias.errors import InputError
 from debias.files import write_atomically
+from debias.progress import duration
 from debias.sweeps.backbones import train_in_waves
 from debias.sweeps.checks import check
-from debias.sweeps.cost import costs_of, duration
+from debias.sweeps.cost import costs_of
 from debias.sweeps.files import files_of, left, write_plan
 from debias.sweeps.launchers import launcher
 from debias.sweeps.plan import Plan, plan

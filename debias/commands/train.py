@@ -14,8 +14,10 @@ from debias.commands import begin
 from debias.commands.stopping import end_with_parent, ended_by_signals
 from debias.config import Config
 from debias.merging import taken
+from debias.progress import is_helper_process, say
 
 if TYPE_CHECKING:
+    from debias.parts import Parts
     from debias.reports.record import Report
     from debias.runs.run import Recipe
     from debias.training.recorder import Watch
@@ -33,14 +35,14 @@ def run(config: str, overrides: list[str]) -> None:
     """
     resume, others = taken(overrides, "resume", None)
     again = shlex.join(["debias", "train", config, *others, f"resume={resume or begin.AUTO}"])
-    if begin.is_helper_process():
+    if is_helper_process():
         end_with_parent()
-    with ended_by_signals("" if begin.is_helper_process() else f"resume with `{again}`"):
+    with ended_by_signals("" if is_helper_process() else f"resume with `{again}`"):
         chosen = configs.load(config, others)
         folder = None if resume is None else _run_to_resume(chosen, resume)
         if not (resume == begin.AUTO and folder and (folder / "report.json").is_file()):
             folder = train(chosen, resume=folder, alone=begin.locked)
-        if not begin.is_helper_process():
+        if not is_helper_process():
             _print_result(folder)
 
 
@@ -84,8 +86,24 @@ def train(
             begin.claim(folder, config, parts.examples, now)
         else:
             description |= begin.resume_in(folder, parts.examples, now)
+        _say_start(folder, parts, config.devices, resumed=resume is not None)
         finish(recipe.train(run), run, description)
     return folder
+
+
+def _say_start(folder: Path, parts: Parts, devices: int, *, resumed: bool) -> None:
+    """Say the run's folder, the device, the precision, and the images per group."""
+    import torch
+
+    from debias.commands.images import image_lines
+
+    name = f"{torch.get_num_threads()} threads"
+    if parts.accelerator == "cuda":
+        name = torch.cuda.get_device_name()
+    number = f"{devices} x " if devices > 1 else ""
+    say(f"run: {folder}{' (resumed)' if resumed else ''}")
+    say(f"device: {number}{parts.accelerator} ({name}), precision {parts.precision}")
+    say("\n".join(image_lines(parts.examples)))
 
 
 def _print_result(folder: Path) -> None:

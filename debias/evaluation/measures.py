@@ -7,6 +7,7 @@ from debias.errors import InputError, near
 from debias.evaluation.families import CONDITIONS, CURVES, MEASURES, Evidence
 from debias.merging import Settings
 from debias.metrics.families import FAMILIES
+from debias.progress import say
 
 #: Names that stand for several families: all of them, those that take almost no time, or none
 #: beside the accuracies.
@@ -38,6 +39,8 @@ def measure_all(evidence: Evidence, families: Collection[str] = tuple(FAMILIES))
         if missing := next(filter(None, reasons), ""):
             measures.left_out[name] = missing
             continue
+        if not family.quick:
+            say(f"measuring {name}")
         try:
             scalars = MEASURES[name](evidence)
         except InputError as error:  # usually too few images; other families can still work

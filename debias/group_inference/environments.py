@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from debias.errors import InputError
+from debias.progress import each
 
 
 def environment_weights(
@@ -60,7 +61,7 @@ def environment_weights(
     score = initial.requires_grad_()
     optimizer = torch.optim.Adam([score], lr=learning_rate)
     with torch.enable_grad():
-        for _ in range(steps):
+        for _ in each(range(steps), "inferring environments", "step"):
             optimizer.zero_grad()
             (-environment_violation(score.sigmoid(), derivative)).backward()  # type: ignore[no-untyped-call]
             optimizer.step()

@@ -26,6 +26,7 @@ from debias.reports.environment import peak_memory_mb
 from debias.reports.galleries import Views
 from debias.reports.predictions import Predictions, write
 from debias.reports.run_folder import write_report
+from debias.runs.epochs import forget_state
 from debias.runs.run import Run, Trained
 from debias.training.recorder import Recorder
 
@@ -63,6 +64,7 @@ def finish(trained: Trained, run: Run, description: Json) -> None:
         "peak_memory_mb": peak_memory_mb(),
     }
     recorder.forget_previous()
+    forget_state(run.folder)
     save_outcome(run.folder, report, predictions, parts)
 
 

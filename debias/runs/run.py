@@ -25,7 +25,9 @@ from debias.files import write_atomically
 from debias.json_files import read_json
 from debias.merging import Section, Settings
 from debias.parts import Parts
+from debias.progress import say
 from debias.reports.predictions import Predictions, read, write
+from debias.runs.epochs import forget_state
 from debias.runs.single import single
 from debias.runs.work import Sizes, Work
 from debias.training.recorder import Recorder, Watch
@@ -184,10 +186,12 @@ class Run:
         if not record.is_file():
             folder.mkdir(parents=True, exist_ok=True)
             configs.save(config, folder / "stage.yaml")
+            say(f"stage {name}: {config.epochs} epochs")
             recorder = single(parts, config, folder)
             seconds = sum(entry["seconds"] for entry in recorder.history)
             content = {"epochs": config.epochs, "seconds": seconds}
             write_atomically(record, json.dumps(content) + "\n")
+            forget_state(folder)
             recorder.forget_previous()
         load_weights(parts.module, folder / "checkpoints" / "last.ckpt")
         return Stage(parts, folder)
@@ -214,6 +218,7 @@ class Run:
             parts.module.model.load_state_dict(start.parts.module.model.state_dict())
         if config != self.config:
             configs.save(config, self.folder / configs.LAST_STAGE)
+            say(f"last stage: {config.epochs} epochs")
         return Trained(parts, config, single(parts, config, self.folder, watch=self.watch))
 
     def infer(self, inferred: Tensor, examples: Examples) -> Partition:

@@ -2,13 +2,16 @@
 
 from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 from debias import config as configs
 from debias.config import Config
 from debias.evaluation.predictions import write_predictions
 from debias.merging import Settings
 from debias.parts import Parts
+from debias.progress import say
 from debias.reports.privacy import without_places
+from debias.runs.epochs import state_of, write_state
 from debias.training.averaging import WeightAverage
 from debias.training.checkpoints import newest_checkpoint
 from debias.training.compilation import compiled
@@ -75,6 +78,14 @@ def recorder_of(
         path = folder / "predictions" / f"val-epoch={epoch:03d}.csv"
         write_predictions(path, parts.examples, predicted)
 
+    def show(history: list[dict[str, Any]]) -> None:
+        """Print the line of the epoch, and call ``watch``."""
+        state = state_of(history, epochs=config.epochs, select=config.select)
+        say(state.line())
+        write_state(folder, state)
+        if watch is not None:
+            watch(history)
+
     metadata, keep_all = {"config": configs.plain(config)}, config.keep_all
     checkpoints = folder / "checkpoints"
-    return Recorder(checkpoints, write=write, metadata=metadata, keep_all=keep_all, watch=watch)
+    return Recorder(checkpoints, write=write, metadata=metadata, keep_all=keep_all, watch=show)

@@ -45,17 +45,3 @@ def costs_of(runs: Iterable[PlannedRun]) -> Costs:
 def _kind(config: Section) -> tuple[str, ...]:
     names = (str(config.get(section, {}).get("name")) for section in SECTIONS)
     return (without_places(config["name"]), *names)
-
-
-def duration(seconds: float) -> str:
-    """Format a number of seconds for people, in seconds, minutes, hours or days.
-
-    Example:
-        >>> duration(8.4), duration(90), duration(5400), duration(200_000)
-        ('8 s', '2 min', '1.5 h', '2.3 d')
-    """
-    if seconds < 60:
-        return f"{seconds:.0f} s"
-    if seconds < 3600:
-        return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.1f} h" if seconds < 86400 else f"{seconds / 86400:.1f} d"

@@ -17,7 +17,8 @@ from rich.table import Table
 from rich.text import Text
 
 from debias.metrics.selection import merit
-from debias.sweeps.cost import Costs, duration
+from debias.progress import duration
+from debias.sweeps.cost import Costs
 from debias.sweeps.files import files_of
 from debias.sweeps.plan import PlannedRun
 

@@ -8,9 +8,10 @@ from typing import NamedTuple
 
 from debias.errors import InputError, near
 from debias.merging import read_overrides, split_overrides
+from debias.progress import duration
 from debias.reports.record import read_report
 from debias.reports.tables import Spread, spread_of, text_table
-from debias.sweeps.cost import Costs, costs_of, duration
+from debias.sweeps.cost import Costs, costs_of
 from debias.sweeps.estimate import ERRORS, Estimator
 from debias.sweeps.files import files_of, left
 from debias.sweeps.plan import Plan, PlannedRun, check_keys, fixed_settings, make_run

@@ -13,10 +13,12 @@ import numpy
 import pytorch_lightning as pl
 import torch
 from lightning_fabric.plugins.environments.lightning import LightningEnvironment
-from pytorch_lightning.callbacks import Callback, TQDMProgressBar
+from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.loggers import Logger
 
+from debias.progress import draws_bars
 from debias.training.checkpoints import CheckpointFiles
+from debias.training.epoch_bar import EpochBar
 from debias.training.module import DebiasModule
 
 #: Warnings of Lightning that need no action of a user.
@@ -96,11 +98,11 @@ def trainer(
         devices: number of devices, with one process each. Several use DistributedDataParallel.
         unused: whether a step may leave parameters without gradient. DistributedDataParallel must
             know this in advance.
-        progress: show a progress bar.
+        progress: draw a moving bar for each epoch, on a terminal.
         callbacks: further callbacks.
         loggers: see :func:`debias.training.loggers.make_loggers`.
     """
-    bar = [TQDMProgressBar(refresh_rate=20)] if progress else []
+    bar = [EpochBar()] if progress and draws_bars() else []
     distributed = "ddp_find_unused_parameters_true" if unused else "ddp"
     with _without_advice():
         return pl.Trainer(
@@ -114,7 +116,7 @@ def trainer(
             plugins=[LightningEnvironment(), CheckpointFiles()],
             logger=list(loggers),
             callbacks=[OwnSignals(), EpochSeed(seed), *bar, *callbacks],
-            enable_progress_bar=progress,
+            enable_progress_bar=False,
             enable_model_summary=False,
             use_distributed_sampler=False,
             num_sanity_val_steps=0,

@@ -89,15 +89,27 @@ def test_prints_the_test_accuracies_and_the_path_last(finished, tmp_path, capsys
     assert [line.split()[0] for line in lines[1:5]] == [group["name"] for group in test["groups"]]
 
 
-def test_keeps_the_weights_of_every_epoch_where_asked_to(tmp_path):
+def test_keeps_the_weights_of_every_epoch_and_prints_a_line_of_each(tmp_path, capsys):
     """Logs to a CSV file where asked to, with the numbers of the report; and trains in parts."""
     told = overrides(tmp_path, "keep_all=true", "loggers=[csv]", "accumulate=4")
     run = train(configs.load("drawn_birds", told))
+    printed = capsys.readouterr()
+    lines = printed.err.splitlines()
+    device = f"device: cpu ({torch.get_num_threads()} threads), precision 32-true"
+    assert lines[:2] == [f"run: {run}", device]
+    assert "landbird-water         2       10       10" in lines
+    assert [line.partition("  ")[0] for line in lines[-3:]] == [
+        *(f"epoch {epoch} ({epoch + 1}/3)" for epoch in range(3))
+    ]
+    history = json.loads((run / "report.json").read_text())["history"]
+    assert f"loss {history[2]['train']['loss']:.4f}" in lines[-1]
+    assert f"val worst group {100 * history[2]['val']['worst_group']:.1f}" in lines[-1]
+    assert (printed.out, "\r" in printed.err) == ("", False)
+    assert not (run / "progress.json").exists()
     names = {path.name for path in (run / "checkpoints").iterdir()}
     assert names == {"last.ckpt", *(f"epoch={epoch:03d}.ckpt" for epoch in range(3))}
     assert not (run / "tensorboard").exists()
     rows = list(csv.DictReader((run / "metrics.csv").read_text().splitlines()))
-    history = json.loads((run / "report.json").read_text())["history"]
     for row, entry in zip(rows, history, strict=True):
         assert float(row["val/worst_group"]) == pytest.approx(entry["val"]["worst_group"])
         assert float(row["train/loss"]) == pytest.approx(entry["train"]["loss"])

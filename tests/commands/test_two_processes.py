@@ -35,6 +35,7 @@ def command(start: Callable[..., Command], *arguments: str) -> None:
     full = [sys.executable, "-m", "debias", *arguments]
     done = subprocess.run(full, env=environment, capture_output=True, text=True, timeout=280)
     assert done.returncode == 0, done.stderr
+    assert [done.stderr.count(line) for line in ("run: ", "epoch 0 (1/2)")] == [1, 1]
 
 
 def processes(start: Callable[..., Command], *arguments: str) -> None:
@@ -47,6 +48,7 @@ def processes(start: Callable[..., Command], *arguments: str) -> None:
     ranks = [start(*arguments, **facts, LOCAL_RANK=str(rank)) for rank in range(2)]
     ends = [rank.ended() for rank in ranks]
     assert [code for code, _, _ in ends] == [0, 0], ends
+    assert ["epoch 0 (1/2)" in errors for _, _, errors in ends] == [True, False]
 
 
 @pytest.mark.slow

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import cv2
-from tqdm import tqdm
 
 from debias.data.examples import Examples
 from debias.data.masks.companions import mask_names
@@ -20,6 +19,7 @@ from debias.data.pictures.images import read_image, read_mask
 from debias.errors import InputError
 from debias.files import write_atomically
 from debias.json_files import read_json
+from debias.progress import each
 
 SETTINGS = "debias_masks.json"
 #: Shares of the picture outside which a mask is hardly useful. Recombination pastes no foreground
@@ -98,7 +98,7 @@ def write_masks(
 
     with ThreadPoolExecutor(threads) as pool:  # an error cancels the tasks that have not begun
         records = pool.map(write, rows)
-        return list(tqdm(records, total=len(rows), desc="making masks", unit="mask", disable=None))
+        return list(each(records, "making masks", "mask", total=len(rows)))
 
 
 @contextmanager

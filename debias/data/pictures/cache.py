@@ -15,12 +15,12 @@ import numpy as np
 import torch
 from filelock import FileLock
 from torch import Tensor
-from tqdm import tqdm
 
 from debias.data.masks.fills import FILLING
 from debias.data.pictures.image_files import ImageFiles, Picture, Pictures
 from debias.errors import InputError
 from debias.files import written_whole
+from debias.progress import LongWork
 
 #: Pictures that a thread decodes per task. A task per picture costs more than a small picture.
 CHUNK = 32
@@ -122,7 +122,7 @@ def _build(files: ImageFiles, folder: Path, wanted: list[Path]) -> None:
 
 
 def decode_all(files: ImageFiles, keep: Callable[[int, Picture], None]) -> None:
-    """Decode every picture once, in several threads, with a progress bar.
+    """Decode every picture once, in several threads, and show how many are decoded.
 
     Args:
         files: the pictures.
@@ -139,11 +139,11 @@ def decode_all(files: ImageFiles, keep: Callable[[int, Picture], None]) -> None:
         return len(chunk)
 
     chunks = [range(start, min(start + CHUNK, len(files))) for start in range(0, len(files), CHUNK)]
-    bar = tqdm(total=len(files), desc="decoding pictures", unit="picture", disable=None)
+    work = LongWork("decoding pictures", len(files), "picture")
     # threads suffice, because OpenCV releases the GIL; an error cancels tasks that have not begun
-    with bar, ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+    with work, ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
         for count in pool.map(decode, chunks):
-            bar.update(count)
+            work.add(count)
 
 
 def _check_room(folder: Path, needed: int) -> None:

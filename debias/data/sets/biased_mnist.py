@@ -11,13 +11,13 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from debias.data.examples import SPLITS, Examples
 from debias.data.listing import first_file
 from debias.data.sets.table import table
 from debias.errors import InputError
 from debias.files import made_whole
+from debias.progress import each
 
 #: Name and (red, green, blue) of the bias-aligned colour of each digit, from 0 to 9.
 COLOURS = (
@@ -128,8 +128,8 @@ def _written(
     for digit in DIGITS:
         (folder / split / digit).mkdir(parents=True)
     labels = zip(part.images, part.labels.tolist(), colours.tolist(), strict=True)
-    bar = tqdm(labels, desc=f"colouring {split} digits", disable=None)
-    for number, (image, digit, colour) in enumerate(bar):
+    images = each(labels, f"colouring {split} digits", "digit", total=len(part.labels))
+    for number, (image, digit, colour) in enumerate(images):
         name, rgb = COLOURS[colour]
         path = f"{split}/{digit}/{number:05d}.png"
         # OpenCV writes blue, green, red

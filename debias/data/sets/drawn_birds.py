@@ -9,7 +9,6 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
-from tqdm import tqdm
 
 from debias.data.examples import SPLITS, Examples
 from debias.data.sets.bird_drawing import draw_bird
@@ -17,6 +16,7 @@ from debias.data.sets.waterbirds import GROUPS, waterbirds
 from debias.errors import InputError
 from debias.files import made_whole
 from debias.json_files import read_json
+from debias.progress import each
 
 SETTINGS = "drawn_birds.json"
 # Raise it whenever the pictures change, so that an old folder is not read as a new one.
@@ -104,17 +104,16 @@ def _write(folder: Path, settings: Settings) -> None:
     for name in {Path(row.img_filename).parent for _, row in rows}:
         (folder / name).mkdir()
         (folder / "segmentations" / name).mkdir(parents=True)
-    for number, row in tqdm(rows, desc="drawing birds", disable=None):
+    for number, row in each(rows, "drawing birds", "bird"):
         # Numbered within its split, so that the test birds do not depend on the aligned share or
         # the number of training images.
         rng = np.random.default_rng([settings.seed, row.split, number])
         image, mask = draw_bird(rng, target=row.y, place=row.place, size=settings.size)
         path = folder / row.img_filename
-        path.write_bytes(
-            cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1]
-        )
+        quality = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]
+        path.write_bytes(cv2.imencode(".jpg", image[..., ::-1], quality)[1].tobytes())
         path = folder / "segmentations" / row.img_filename
-        path.with_suffix(".png").write_bytes(cv2.imencode(".png", mask)[1])
+        path.with_suffix(".png").write_bytes(cv2.imencode(".png", mask)[1].tobytes())
     with (folder / "metadata.csv").open("w", encoding="utf-8", newline="") as file:
         csv.writer(file, lineterminator="\n").writerows(
             [MetadataRow._fields, *(row for _, row in rows)]

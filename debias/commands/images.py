@@ -1,0 +1,38 @@
+"""The images of a run per split and group, as lines."""
+
+from collections.abc import Iterator, Sequence
+
+from debias.data.examples import SPLITS, Examples
+
+
+def image_lines(examples: Examples) -> list[str]:
+    """A table of the number of images per group.
+
+    If some bias labels are unknown, a second table has the number per class.
+    """
+    groups = examples.groups
+    masks = "yes" if "mask" in examples.provides else "no"
+    lines = [f"{examples.source}: {len(examples)} images, masks: {masks}"]
+    unknown = [int((examples.bias[examples.rows(split)] < 0).sum()) for split in SPLITS]
+    counts = [
+        [*examples.frequencies(split).tolist(), count]
+        for split, count in zip(SPLITS, unknown, strict=True)
+    ]
+    if sum(unknown) < len(examples):
+        names = [*groups.names, "unknown bias"] if any(unknown) else groups.names
+        lines += _table(["group", *SPLITS], names, counts)
+    else:
+        lines += ["the bias of every image is unknown: there are no groups; results are per class"]
+    if any(unknown):
+        classes = [examples.class_counts(split).tolist() for split in SPLITS]
+        lines += _table(["class", *SPLITS], groups.target_names, classes)
+    return lines
+
+
+def _table(
+    header: Sequence[str], names: Sequence[str], counts: Sequence[Sequence[int]]
+) -> Iterator[str]:
+    width = max(map(len, [header[0], *names]))
+    yield " ".join([f"{header[0]:{width}}", *(f"{split:>8}" for split in header[1:])])
+    for name, *row in zip(names, *counts, strict=False):
+        yield " ".join([f"{name:{width}}", *(f"{count:8d}" for count in row)])
