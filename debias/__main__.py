@@ -106,10 +106,10 @@ def _add_single_runs(commands: Any) -> None:
 
 
 def _add_sweep(commands: Any) -> None:
-    meaning = "plan, run, search or report the runs of one file"
+    meaning = "plan, run, search, watch or report the runs of one file"
     sweep = commands.add_parser("sweep", help=meaning)
-    sweep.add_argument("action", choices=("plan", "run", "search", "report"))
-    sweep.add_argument("source", help="the sweep's YAML file; for report, the folder of the sweep")
+    sweep.add_argument("action", choices=("plan", "run", "search", "status", "report"))
+    sweep.add_argument("source", help="the sweep's YAML file; for status and report, its folder")
     _add_overrides(
         sweep,
         "for every run, as in data.root=PATH; for run, also launcher=local workers=N threads=N "

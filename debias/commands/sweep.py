@@ -17,14 +17,15 @@ from debias.sweeps.launchers import launcher
 from debias.sweeps.plan import Plan, plan
 from debias.sweeps.progress import Progress
 from debias.sweeps.protocol import Protocol, write_protocol
+from debias.sweeps.status import status_lines
 
 
 def run(action: str, source: str, overrides: list[str]) -> None:
     """List the runs of a sweep file, train the unfinished ones, search settings, or print results.
 
     Args:
-        action: "plan", "run", "search" or "report".
-        source: the sweep file; for "report", the folder of the sweep.
+        action: "plan", "run", "search", "status" or "report".
+        source: the sweep file; for "status" and "report", the folder of the sweep.
         overrides: ``key=value``: options of the launcher, and settings for every run; for "report",
             the options of :func:`show_report`.
 
@@ -34,6 +35,9 @@ def run(action: str, source: str, overrides: list[str]) -> None:
     """
     if action == "report":
         show_report(source, overrides)
+        return
+    if action == "status":
+        show_status(source, overrides)
         return
     if action == "search":
         _need_optuna()
@@ -122,6 +126,17 @@ def show_report(folder: str, overrides: list[str]) -> None:
     else:
         write_atomically(Path(target), text + "\n")
         print(target)
+
+
+def show_status(folder: str, overrides: list[str]) -> None:
+    """Print what each run of a sweep's folder does now.
+
+    Raises:
+        ValueError: the folder has no runs, or an override is given.
+    """
+    if overrides:
+        raise InputError(f"sweep status takes only a folder; got {' '.join(overrides)}")
+    print("\n".join(status_lines(Path(folder))))
 
 
 def describe(planned: Plan) -> str:

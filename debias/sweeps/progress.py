@@ -21,6 +21,7 @@ from debias.progress import duration
 from debias.sweeps.cost import Costs
 from debias.sweeps.files import files_of
 from debias.sweeps.plan import PlannedRun
+from debias.sweeps.status import progress_cells
 
 
 class Progress:
@@ -164,7 +165,9 @@ class Progress:
         for name, status in self.status.items():
             if status == "running":
                 spent = duration(time.monotonic() - self.since[name])
-                table.add_row("running", Text(self.runs[name].settings), spent)
+                epochs, worst, _, left = progress_cells(self.runs[name].folder)
+                state = "" if epochs == "-" else f"epoch {epochs}, worst {worst}, {left} left"
+                table.add_row("running", Text(self.runs[name].settings), spent, state)
         return table
 
 
