@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from debias import components
 from debias import config as configs
 from debias.commands import begin
+from debias.commands.imports import fast_imports
 from debias.commands.stopping import end_with_parent, ended_by_signals
 from debias.config import Config
 from debias.merging import taken
@@ -68,15 +69,17 @@ def train(
     Raises:
         ValueError: the config, the data or the folder has a mistake; nothing has been trained then.
     """
-    from debias.runs.description import circumstances, describe
-    from debias.runs.outcome import finish
-    from debias.runs.run import Run
 
     folder = resume or Path(config.out) / configs.run_name(config)
     begin.check_folder(folder, config, resuming=resume is not None)
-    recipe: Recipe = components.construct("recipe", config.recipe, {})
-    run = Run(config, folder, watch=watch)
-    parts = run.check(recipe)
+    with fast_imports():
+        from debias.runs.description import circumstances, describe
+        from debias.runs.outcome import finish
+        from debias.runs.run import Run
+
+        recipe: Recipe = components.construct("recipe", config.recipe, {})
+        run = Run(config, folder, watch=watch)
+        parts = run.check(recipe)
     description = describe(parts, begin.as_begun(config, folder) if resume else config, recipe)
     parts.data.decode()
     with alone(folder) if alone else nullcontext():
