@@ -67,7 +67,7 @@ ALLOWED = {
         "files",
         "group_inference",
     }
-    | {"heads", "merging", "metrics", "parts", "reports", "runs", "training"},
+    | {"heads", "merging", "metrics", "parts", "progress", "reports", "runs", "training"},
     "sweeps": {
         "build",
         "methods",

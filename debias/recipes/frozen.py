@@ -19,7 +19,9 @@ from debias.files import written_whole
 from debias.heads.linear import Heads, Rows, fresh_heads, repeated
 from debias.metrics.selection import GROUP_RULES, chosen_rule
 from debias.parts import Parts
+from debias.progress import say
 from debias.reports.predictions import Predictions
+from debias.runs.epochs import state_of
 from debias.runs.run import Run, Stage, Trained
 from debias.runs.single import recorder_of
 from debias.training.module import DebiasModule
@@ -146,6 +148,7 @@ def refitted(run: Run, frozen: Frozen, head: nn.Linear, seconds: float) -> Train
     recorder = recorder_of(parts, config, run.folder)
     validation = _validated(parts, predictions["val"])
     recorder.history = [{"epoch": 0, "train": {}, "val": validation, "seconds": seconds}]
+    say(state_of(recorder.history, epochs=1, select=config.select).line())
     recorder.write(0, Predicted(predictions["val"].index, predictions["val"].logits))
     save_weights(parts.module, recorder.weights(0), recorder.metadata | {"epoch": 0})
     configs.save(config, run.folder / configs.LAST_STAGE)
