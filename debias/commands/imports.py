@@ -61,7 +61,8 @@ def _complete(module: ModuleType) -> ModuleType:
 
 def _defer(name: str, path: Sequence[str] | None, names: Mapping[str, object]) -> ModuleType:
     spec = PathFinder.find_spec(name, path)
-    assert spec is not None
+    if spec is None:
+        raise ImportError(name)
     module = module_from_spec(spec)
     module.__class__ = _Deferred
     vars(module).update(names)
@@ -70,6 +71,14 @@ def _defer(name: str, path: Sequence[str] | None, names: Mapping[str, object]) -
 
 
 def _import_two_metrics() -> None:
+    try:
+        _defer_metrics()
+    except (ImportError, AttributeError):  # a release of another structure is imported as usual
+        for name in [name for name in sys.modules if name.partition(".")[0] == METRICS]:
+            del sys.modules[name]
+
+
+def _defer_metrics() -> None:
     package = _defer(METRICS, None, {"_logger": logging.getLogger(METRICS)})
     plots = _defer(PLOTS, [str(Path(package.__path__[0]) / "utilities")], {})
     # two types for annotations, and a function that passes its arguments on
@@ -77,12 +86,7 @@ def _import_two_metrics() -> None:
     vars(plots)[DRAW] = lambda *values, **options: getattr(_complete(plots), DRAW)(
         *values, **options
     )
-    try:
-        # its modules import each other in a circle, which this order enters at the right place
-        vars(importlib.import_module(f"{METRICS}.utilities"))["plot"] = plots
-        for module, name in (("metric", "Metric"), ("collections", "MetricCollection")):
-            found = importlib.import_module(f"{METRICS}.{module}")
-            vars(package)[name] = getattr(found, name)
-    except (ImportError, AttributeError):  # a release of another structure is imported as usual
-        for name in [name for name in sys.modules if name.partition(".")[0] == METRICS]:
-            del sys.modules[name]
+    # its modules import each other in a circle, which this order enters at the right place
+    vars(importlib.import_module(f"{METRICS}.utilities"))["plot"] = plots
+    for module, name in (("metric", "Metric"), ("collections", "MetricCollection")):
+        vars(package)[name] = getattr(importlib.import_module(f"{METRICS}.{module}"), name)

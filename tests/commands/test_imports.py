@@ -4,6 +4,9 @@ import gc
 import subprocess
 import sys
 
+import torchmetrics
+
+from debias.commands import imports
 from debias.commands.imports import fast_imports
 
 LIGHT = """
@@ -29,9 +32,16 @@ def test_lightning_loads_no_scipy_and_the_rest_of_torchmetrics_still_works():
     assert done.stdout.splitlines() == ["", "1.5 Figure"]
 
 
-def test_collection_goes_on_and_nothing_is_imported_twice():
-    import torchmetrics
+def test_a_release_of_another_structure_is_imported_as_usual(monkeypatch):
+    kept = {name: sys.modules[name] for name in sys.modules if name.startswith("torchmetrics")}
+    for name in kept:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setattr(imports, "PLOTS", "torchmetrics.utilities.drawing")
+    with fast_imports():
+        assert not [name for name in sys.modules if name.startswith("torchmetrics")]
 
+
+def test_collection_goes_on_and_nothing_is_imported_twice():
     before = torchmetrics.Metric
     with fast_imports():
         assert not gc.isenabled()
