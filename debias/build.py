@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from debias import components
 from debias.checks import (
@@ -23,9 +24,10 @@ from debias.data.examples import Examples
 from debias.data.partition import Partition, read_partition, seen_by_run
 from debias.data.pictures.preprocessing import Preprocessing
 from debias.errors import InputError, near
-from debias.merging import Settings
+from debias.merging import Section, Settings
 from debias.models.classifier import Classifier
 from debias.parts import Parts
+from debias.run_weights import run_of, start_from
 from debias.strategies.strategy import Strategy
 from debias.training.accumulation import accumulate
 from debias.training.fit import seed_all
@@ -59,9 +61,9 @@ def build(config: Config, partition: Partition | None = None) -> Parts:
     check_selection(config, seen.val)
     seed_all(config.seed)
     facts = facts_of(seen.train, config.seed, partition)
-    model = _model(chosen, seen.train.groups)
     preprocessing: Preprocessing = chosen.preprocessing({})
     image = torch.zeros(1, 3, preprocessing.evaluation.height, preprocessing.evaluation.width)
+    model = _model(chosen, seen.train.groups, config.model, image)
     if accelerator == "cpu":
         keep_freed_memory()
     if config.accumulate > 1:  # before the strategy copies the model
@@ -96,12 +98,14 @@ def _check_data(chosen: Chosen, examples: Examples, seen: Examples) -> None:
     check_requirements(seen, (*chosen.requires, *(("bias",) if inferred else ())))
 
 
-def _model(chosen: Chosen, groups: Groups) -> Classifier:
-    model: Classifier = chosen.model({"outputs": chosen.strategy.make.model_outputs(groups)})
-    # same results, but depthwise networks train up to twice as fast on CPUs, and so do bfloat16
-    # networks on GPUs
-    convert: Any = model.to  # some releases of torch do not declare the type of this argument
-    convert(memory_format=torch.channels_last)
+def _model(chosen: Chosen, groups: Groups, section: Section, image: Tensor) -> Classifier:
+    make, run = chosen.model, run_of(section)
+    if run is not None:
+        make = make._replace(options=make.options | {"weights": None, "pretrained": False})
+    model: Classifier = make({"outputs": chosen.strategy.make.model_outputs(groups)})
+    if run is not None:
+        start_from(run, model, section)
+    model.use_channels_last(image)
     return model
 
 

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import importlib
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from debias.errors import InputError, check_finite, near
 from debias.merging import MISSING, Section, Settings, converted
 from debias.methods import METHODS
-from debias.own_parts import check_facts, check_made, is_own, own_part
+from debias.own_parts import FACTS, check_facts, check_made, is_own, own_part
 from debias.signatures import fact_names, option_parameters, option_schema
 
 if TYPE_CHECKING:
@@ -43,6 +44,8 @@ TABLES: dict[str, dict[str, str]] = {
 }
 
 MODEL = "debias.models.classifier:timm_classifier"
+#: Makes a classifier of the network that a user's own function makes.
+OWN_MODEL = "debias.models.own:own_classifier"
 #: The text that :func:`reads` returns for each requirement.
 _READ = {"bias": "train labels", "some bias": "some train labels", "mask": "masks"}
 #: The requirement of components that read inferred groups in place of bias labels.
@@ -165,13 +168,30 @@ def component(kind: str, section: Section) -> Component:
     """
     name = section["name"]
     if kind == "model":
-        make, options = imported(MODEL), section
-    else:
-        make = find(kind, name)
-        options = {key: value for key, value in section.items() if key != "name"}
-        if is_own(name):
-            check_facts(kind, name, fact_names(make))
+        return _own_model(section) if is_own(name) else _timm_model(section)
+    make = find(kind, name)
+    options = {key: value for key, value in section.items() if key != "name"}
+    if is_own(name):
+        check_facts(kind, name, fact_names(make))
     return Component(kind, name, make, check_options(make, kind, options))
+
+
+def _timm_model(section: Section) -> Component:
+    make = imported(MODEL)
+    return Component("model", section["name"], make, check_options(make, "model", section))
+
+
+def _own_model(section: Section) -> Component:
+    """A classifier of the network that a user's function makes, with the options of both."""
+    name = section["name"]
+    function, classifier = own_part("model", name), imported(OWN_MODEL)
+    check_facts("model", name, fact_names(function))
+    ours, facts = options(classifier), options(function).keys() & FACTS["model"]
+    theirs = {key: value for key, value in section.items() if key not in ours}
+    checked = check_options(function, "model", theirs, beside={*ours, *facts})
+    make = partial(classifier, function, checked)
+    own = {key: value for key, value in section.items() if key in ours}
+    return Component("model", name, make, check_options(classifier, "model", own))
 
 
 def construct(kind: str, section: Section, facts: Section) -> Any:
@@ -235,8 +255,16 @@ def _by_default(recipe: str, attribute: str) -> tuple[str, ...]:
     return () if unknown else tuple(getattr(make(), attribute))
 
 
-def check_options(component: Callable[..., Any], section: str, options: Section) -> Settings:
+def check_options(
+    component: Callable[..., Any], section: str, options: Section, *, beside: Collection[str] = ()
+) -> Settings:
     """Check options against a component's keyword-only arguments, and convert their types.
+
+    Args:
+        component: the class or function.
+        section: name of its config section, for messages.
+        options: the given options.
+        beside: arguments that others set, and further options of the section.
 
     Raises:
         ValueError: an unknown option, with the nearest valid one; a wrong type; a missing option
@@ -248,13 +276,14 @@ def check_options(component: Callable[..., Any], section: str, options: Section)
         if key not in valid:
             raise InputError(
                 f"unknown option {section}.{key}; "
-                f"{near(key, valid) if valid else 'it has no options'}"
+                f"{near(key, {*valid, *beside}) if valid or beside else 'it has no options'}"
             )
     try:
         checked = {key: converted(schema, key, value) for key, value in options.items()}
     except InputError as error:
         raise InputError(f"{section}.{error}") from error
-    missing = sorted(key for key in valid if checked.get(key, valid[key].default) == MISSING)
+    values = {key: checked.get(key, valid[key].default) for key in valid if key not in beside}
+    missing = sorted(key for key, value in values.items() if value == MISSING)
     if missing:
         raise InputError(f"{section} needs {', '.join(missing)}: add {section}.{missing[0]}=...")
     check_finite(section, checked)

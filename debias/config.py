@@ -57,7 +57,7 @@ class Config:
         data: name and options (``root``, ...) of the data set.
         preprocessing: name and options (``size``, ...) of the cropping and resizing. The default is
             "resize" for your own images: the data sets ``table`` and ``folder``, and own parts.
-        model: timm ``name``, ``pretrained``, ``weights``, ``freeze_batch_norm``.
+        model: ``name`` of timm or "module:function", ``pretrained``, ``weights``, ``head``, ...
         strategy: name and options of the mitigation strategy.
         sampler: which training images an epoch visits, and how often.
         augment: change to each training batch, on the device, before the strategy sees it.

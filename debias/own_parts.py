@@ -43,6 +43,7 @@ _DATA_FACTS = (
 #: The facts that positional arguments may name, by kind; see :func:`debias.build.facts_of`.
 FACTS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("strategy", "augment"), (*_DATA_FACTS, "model", "image", "mean", "std")),
+    "model": ("outputs", "num_classes", "pretrained"),
     "sampler": _DATA_FACTS,
     "optimizer": ("parameters",),
     "scheduler": ("optimizer", "epochs"),

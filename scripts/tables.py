@@ -83,7 +83,9 @@ def methods(kind: str) -> str:
 
 def sections() -> str:
     """The table of the config sections that name a component, with one row per section."""
-    model = "a [network](models.md) by its `name`; `pretrained`, `weights`, `freeze_batch_norm`"
+    model = (
+        "a [network](models.md) by its `name`; `pretrained`, `weights`, `freeze_batch_norm`, ..."
+    )
     names = {
         kind: ", ".join(f"`{name}`" for name in table) for kind, table in components.TABLES.items()
     }

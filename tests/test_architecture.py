@@ -38,7 +38,8 @@ ALLOWED = {
     "reports": {"config", "csv_files", "files", "json_files", "merging", "metrics"},
     "checks": {"config", "data", "merging", "metrics", "models", "training"},
     "parts": {"data", "progress", "training"},
-    "build": {"checks", "components", "config", "data", "merging", "models", "parts"}
+    "run_weights": {"merging", "models", "reports"},
+    "build": {"checks", "components", "config", "data", "merging", "models", "parts", "run_weights"}
     | {"strategies", "training"},
     "evaluation": {
         "augment",
@@ -56,6 +57,7 @@ ALLOWED = {
     },
     "runs": {"build", "checks", "components", "config", "data", "evaluation", "files", "json_files"}
     | {"merging", "metrics", "models", "own_parts", "parts", "processes", "progress", "reports"}
+    | {"run_weights"}
     | {"training"},
     "recipes": {
         "augment",
@@ -77,7 +79,7 @@ ALLOWED = {
         "evaluation",
         "files",
     }
-    | {"json_files", "merging", "metrics", "models", "progress", "reports", "runs"},
+    | {"json_files", "merging", "metrics", "models", "own_parts", "progress", "reports", "runs"},
     "commands": {
         "build",
         "methods",

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -14,6 +13,7 @@ from debias.errors import InputError, shortened
 from debias.merging import Settings
 from debias.metrics.accuracy.counts import margin_counts
 from debias.metrics.accuracy.scalars import group_report
+from debias.models.weights import read_checkpoint
 from debias.parts import Parts
 from debias.reports.predictions import Predictions, write
 from debias.training.pictures import prepared_pictures
@@ -34,15 +34,7 @@ def load_weights(module: nn.Module, path: Path, *, only: str = "") -> Settings:
         ValueError: the file does not exist, is not a checkpoint, or holds the weights of another
             model or strategy.
     """
-    try:
-        checkpoint = dict(torch.load(path, map_location="cpu", weights_only=True))
-        state = dict(checkpoint.pop("state_dict"))
-    except FileNotFoundError:
-        raise InputError(f"no checkpoint {path}: give a finished run, or train it first") from None
-    except Exception as error:
-        raise InputError(
-            f"{path} is damaged, or not a checkpoint of debias ({type(error).__name__})"
-        ) from error
+    state, metadata = read_checkpoint(path)
     try:
         own = module.state_dict() if only else {}
         unchanged = {key: value for key, value in own.items() if not key.startswith(only)}
@@ -52,7 +44,7 @@ def load_weights(module: nn.Module, path: Path, *, only: str = "") -> Settings:
         raise InputError(
             f"{path} holds the weights of another model or strategy: {_first(error)}"
         ) from error
-    return dict(checkpoint)
+    return metadata
 
 
 def _first(error: RuntimeError) -> str:

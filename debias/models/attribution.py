@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import torch
@@ -10,8 +10,17 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from debias.errors import InputError
-from debias.models.layers import evaluating, find_layer, gives_channels_last, unwrapped
+from debias.models.layers import (
+    evaluating,
+    find_layer,
+    first_entry,
+    gives_channels_last,
+    unwrapped,
+)
 from debias.types import Outputs
+
+#: The most class and register tokens that are looked for in a transformer not of timm.
+MOST_PREFIX_TOKENS = 16
 
 
 def grad_cam(
@@ -63,7 +72,7 @@ def grad_cam(
     """
     explainer = _captum()
     routed = _Routed(model, absolute=absolute, classify=classify)
-    with evaluating(model), routed.through(layer or last_map_layer(model), image):
+    with evaluating(model), routed.through(layer or last_map_layer(model, image), image):
         explanation = explainer(routed, routed.maps)
         attribution = explanation.attribute(image.detach(), target, relu_attributions=True)
     maps: Tensor = attribution.detach().float()
@@ -72,25 +81,56 @@ def grad_cam(
     return _min_max(maps.squeeze(1))
 
 
-def last_map_layer(model: nn.Module) -> str:
+def last_map_layer(model: nn.Module, image: Tensor) -> str:
     """Name of the last layer of a model with spatial positions on which the logits depend.
 
     In a convolutional network it is the last stage. In a transformer it is the normalisation before
-    the last attention, because after it the logits may depend on the class token only.
+    the last attention, because after it the logits may depend on the class token only. timm's
+    networks list their stages. Of others, one pass finds the last layer that gives a map.
+
+    Args:
+        model: maps images to :class:`debias.types.Outputs`.
+        image: ``(N, 3, H, W)`` float, of which only the first image is used.
 
     Raises:
-        ValueError: the network does not list its stages, as timm's networks do.
+        ValueError: the network does not list its stages, and is a transformer or gives no map.
     """
     network = getattr(unwrapped(model), "backbone", None)
     # timm's list of stages, from the image to the head
     stages: Any = getattr(network, "feature_info", None)
     if not stages:
-        raise InputError(
-            f"{type(network).__name__} does not name its stages: set layer to the name of the "
-            "layer to explain"
-        )
+        return _last_map_by_pass(model, network, image[:1])
     last: str = stages[-1]["module"]
     return f"{last}.norm1" if hasattr(find_layer(model, last), "norm1") else last
+
+
+@torch.no_grad()
+def _last_map_by_pass(model: nn.Module, network: Any, image: Tensor) -> str:
+    names = {each: name for name, each in network.named_modules() if name}
+    shapes: list[tuple[str, tuple[int, ...]]] = []
+
+    def note(module: nn.Module, inputs: Any, output: Any) -> None:
+        """Note the shape of a layer's output."""
+        given = first_entry(output)
+        if isinstance(given, Tensor):
+            shapes.append((names[module], tuple(given.shape)))
+
+    with evaluating(model), ExitStack() as hooks:
+        for module in names:
+            hooks.enter_context(module.register_forward_hook(note))
+        model(image)
+    placed = [
+        (name, shape)
+        for name, shape in shapes
+        if (len(shape) == 4 and math.prod(shape[2:]) > 1) or (len(shape) == 3 and shape[1] > 1)
+    ]
+    if not placed or len(placed[-1][1]) == 3:
+        raise InputError(
+            f"{type(network).__name__} does not name its stages, and its last layers give no maps: "
+            "set layer to the name of the layer to explain, in a transformer the normalisation "
+            "before the last attention"
+        )
+    return placed[-1][0]
 
 
 class _Routed(nn.Module):
@@ -124,8 +164,8 @@ class _Routed(nn.Module):
         chosen = find_layer(self.model, layer)
         channels_last = gives_channels_last(self.model, chosen)
 
-        def route(module: nn.Module, inputs: Any, output: Any) -> Tensor:
-            """Pass the layer's output through ``maps``, and restore its own shape."""
+        def routed(output: Any) -> Tensor:
+            """Pass an output through ``maps``, and restore its own shape."""
             if isinstance(output, Tensor) and output.ndim == 3:
                 return self._tokens(output, _grid(network, output, layer, image))
             if not isinstance(output, Tensor) or output.ndim != 4:
@@ -136,6 +176,11 @@ class _Routed(nn.Module):
             if channels_last:
                 return self.maps(output.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)  # type: ignore[no-any-return]
             return self.maps(output)  # type: ignore[no-any-return]
+
+        def route(module: nn.Module, inputs: Any, output: Any) -> Any:
+            """Route the layer's output, or the first entry of the tuple that it gives."""
+            changed = routed(first_entry(output))
+            return (changed, *output[1:]) if isinstance(output, tuple) else changed
 
         with chosen.register_forward_hook(route):
             yield
@@ -148,19 +193,24 @@ class _Routed(nn.Module):
 
 
 def _grid(network: Any, tokens: Tensor, layer: str, image: Tensor) -> tuple[int, int]:
-    """Rows and columns of the patch tokens, which follow the first ``num_prefix_tokens`` tokens.
+    """Rows and columns of the patch tokens, which follow the class and register tokens.
 
-    The patches must be square.
+    timm's networks say how many these are, ``num_prefix_tokens``. In others they are the fewest
+    without which the rest is a grid of the image's shape. The patches must be square.
     """
     height, width = image.shape[-2:]
-    patches = tokens.shape[1] - int(getattr(network, "num_prefix_tokens", 0))
-    rows = max(round(math.sqrt(patches * height / width)), 1)
-    if rows * (patches // rows) != patches:
-        raise InputError(
-            f"layer {layer!r} gives {patches} tokens beside the class token, which is not one per "
-            f"patch of a {height} x {width} image: name a layer with one token per patch"
-        )
-    return rows, patches // rows
+    said = getattr(network, "num_prefix_tokens", None)
+    for prefix in range(MOST_PREFIX_TOKENS) if said is None else [int(said)]:
+        patches = max(tokens.shape[1] - prefix, 0)
+        rows = max(round(math.sqrt(patches * height / width)), 1)
+        columns = patches // rows
+        of_this_shape = said is not None or (patches > 1 and rows * width == columns * height)
+        if rows * columns == patches and of_this_shape:
+            return rows, columns
+    raise InputError(
+        f"layer {layer!r} gives {tokens.shape[1]} tokens, which are not one per patch of a "
+        f"{height} x {width} image and a class token: name a layer with one token per patch"
+    )
 
 
 def _min_max(maps: Tensor) -> Tensor:

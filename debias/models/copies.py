@@ -43,8 +43,9 @@ def layers_after(model: nn.Module, layer: str, image: Tensor) -> nn.Sequential:
     """Copy the layers of a classifier between one layer and the features, as a sequence.
 
     These are the next siblings of the layer, then those of its parent, and so on up to the
-    backbone. For a ViT of timm, the pooling of tokens is added after the last norm. The result is
-    checked on one image, because a network's forward may do more than call its layers in order.
+    backbone. For a ViT, the pooling of tokens is added; for a network that flattens its pooled
+    maps, this too. The result is checked on one image, because a network's forward may do more than
+    call its layers in order.
 
     Args:
         model: a :class:`debias.models.classifier.Classifier`, or another model with a ``backbone``.
@@ -56,22 +57,31 @@ def layers_after(model: nn.Module, layer: str, image: Tensor) -> nn.Sequential:
         ValueError: the layer does not exist, or the copied layers do not compute the features.
     """
     inner = unwrapped(model)
-    after = copy.deepcopy(nn.Sequential(*_siblings_after(inner, find_layer(inner, layer))))
+    siblings = _siblings_after(inner, find_layer(inner, layer))
     picture = torch.linspace(-2, 2, image.numel(), device=image.device).view_as(image)
-    with evaluating(inner), evaluating(after), torch.no_grad():
+    with evaluating(inner), torch.no_grad():
         outputs, activation = read_layer(inner, layer, picture)
+        # the last two are code, not layers, in networks of torchvision and Hugging Face
+        for ending in ((), (nn.Flatten(),), (_TokenPool("token", 1),)):
+            after = copy.deepcopy(nn.Sequential(*siblings, *ending))
+            if _gives(after, activation, outputs.features):
+                return after
+    raise InputError(
+        f"the layers after {layer!r} of {type(inner).__name__} cannot be copied as a chain "
+        "that ends in its features; name a stage of a convolutional network or a block of a "
+        "ViT, or read it pooled or flattened"
+    )
+
+
+def _gives(after: nn.Module, activation: Tensor, features: Tensor) -> bool:
+    with evaluating(after):
         try:
-            same = torch.allclose(after(activation), outputs.features, rtol=1e-4, atol=1e-5)
-        # shapes that do not fit, or a layer that needs more arguments
-        except (RuntimeError, TypeError):
-            same = False
-    if not same:
-        raise InputError(
-            f"the layers after {layer!r} of {type(inner).__name__} cannot be copied as a chain "
-            "that ends in its features; name a stage of a convolutional network or a block of a "
-            "ViT, or read it pooled or flattened"
-        )
-    return after
+            found: Tensor = after(activation)
+        # shapes that do not fit, or a layer that gives a tuple or needs more arguments
+        except (RuntimeError, TypeError, AttributeError):
+            return False
+    same_shape = isinstance(found, Tensor) and found.shape == features.shape
+    return same_shape and torch.allclose(found, features, rtol=1e-4, atol=1e-5)
 
 
 class _TokenPool(nn.Module):

@@ -11,7 +11,7 @@ from torch.nn.parallel import DistributedDataParallel
 from debias.errors import InputError, near
 from debias.types import Outputs
 
-#: Prefix of the layers of the timm network in a :class:`debias.models.classifier.Classifier`. Names
+#: Prefix of the layers of the network in a :class:`debias.models.classifier.Classifier`. Names
 #: of layers may leave it out.
 BACKBONE = "backbone."
 
@@ -35,13 +35,13 @@ def read_layer(model: nn.Module, layer: str | None, image: Tensor) -> Reading:
     Args:
         model: maps images to :class:`debias.types.Outputs`. It must not be compiled, because its
             hooks may then never be called.
-        layer: dotted name, as in ``model.named_modules()`` or in the timm network ("layer4",
+        layer: dotted name, as in ``model.named_modules()`` or in the wrapped network ("layer4",
             "blocks.3"). ``None`` reads the features of the outputs.
         image: ``(N, 3, H, W)`` float.
 
     Returns:
         Outputs and activation. Maps are ``(N, C, H, W)``, also those of layers that compute with
-        channels last (Swin, Hiera).
+        channels last (Swin, Hiera). Of a tuple the first entry is read.
 
     Raises:
         ValueError: the layer does not exist, is not called exactly once, or gives no tensor.
@@ -170,9 +170,20 @@ def find_layer(model: nn.Module, layer: str) -> nn.Module:
 
 
 def gives_channels_last(model: nn.Module, layer: nn.Module) -> bool:
-    """Whether a layer of a timm network gives maps as ``(N, H, W, C)``, as layers of Swin do."""
+    """Whether a layer gives maps as ``(N, H, W, C)``, as layers of Swin do.
+
+    A network says so by ``output_fmt = "NHWC"``, as in timm. Swin of torchvision needs not say so.
+    """
     network = getattr(unwrapped(model), "backbone", None)
-    return getattr(network, "output_fmt", "NCHW") == "NHWC" and not isinstance(layer, nn.Conv2d)
+    of_torchvision = type(network).__module__ == "torchvision.models.swin_transformer"
+    form = getattr(network, "output_fmt", "NHWC" if of_torchvision else "NCHW")
+    last = getattr(network, "permute", None)  # of torchvision's Swin: its output is channels first
+    return form == "NHWC" and not isinstance(layer, nn.Conv2d) and layer is not last
+
+
+def first_entry(output: Any) -> Any:
+    """The first entry of a tuple, such as the tokens that a layer of Hugging Face gives."""
+    return output[0] if isinstance(output, tuple) and output else output
 
 
 @contextmanager
@@ -205,11 +216,12 @@ def _hook(model: nn.Module, layer: str, receive: Callable[[Tensor], None]) -> It
 
     def hook(module: nn.Module, inputs: Any, output: Any) -> None:
         """Pass the layer's output to ``receive``, with channels first."""
-        if not isinstance(output, Tensor):
+        given = first_entry(output)
+        if not isinstance(given, Tensor):
             raise InputError(
                 f"layer {layer!r} gives a {type(output).__name__}, not a tensor: name another layer"
             )
-        receive(output.permute(0, 3, 1, 2) if channels_last and output.ndim == 4 else output)
+        receive(given.permute(0, 3, 1, 2) if channels_last and given.ndim == 4 else given)
 
     with chosen.register_forward_hook(hook):
         yield

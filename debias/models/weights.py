@@ -1,7 +1,9 @@
-"""Loads the weights of a model from a local file. Each key is checked, and no code is unpickled."""
+"""Reads weights from local files. Each key is checked, and no code is unpickled."""
 
 import logging
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import load_file
@@ -51,11 +53,25 @@ def _flat(state: object, path: Path) -> dict[str, Tensor]:
     return tensors
 
 
-def load_weights(network: nn.Module, path: Path, *, head: str) -> None:
-    """Load the weights of a network from a file with the same keys and shapes.
+def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Read the weights and the metadata of a checkpoint of a run. No code in it runs.
 
-    Only the head may be missing or have another number of classes. The network then keeps its own
-    head, with a message in the log.
+    Raises:
+        ValueError: the file does not exist, or is not a checkpoint.
+    """
+    try:
+        metadata = dict(torch.load(path, map_location="cpu", weights_only=True))
+        return dict(metadata.pop("state_dict")), metadata
+    except FileNotFoundError:
+        raise InputError(f"no checkpoint {path}: give a finished run, or train it first") from None
+    except Exception as error:
+        raise InputError(
+            f"{path} is damaged, or not a checkpoint of debias ({type(error).__name__})"
+        ) from error
+
+
+def load_weights(network: nn.Module, path: Path, *, head: str) -> None:
+    """Load the weights of a network from a file with the same keys and shapes; see :func:`fitted`.
 
     Args:
         network: the network; it is changed in place.
@@ -63,28 +79,52 @@ def load_weights(network: nn.Module, path: Path, *, head: str) -> None:
         head: dotted name of the layer that computes the logits.
 
     Raises:
-        ValueError: the file cannot be read, contains NaN or infinity, lacks a key, has an
-            additional key, or has a tensor of another shape.
+        ValueError: the file cannot be read, or does not fit.
     """
     state = read_state_dict(path)
+    network.load_state_dict(fitted(state, network.state_dict(), source=str(path), head=head))
+
+
+def fitted(
+    state: Mapping[str, Tensor], own: Mapping[str, Tensor], *, source: str, head: str
+) -> dict[str, Tensor]:
+    """Check that weights fit a network, whose head may stay new.
+
+    Only the head may be missing or have another number of classes. The network then keeps its own
+    head, with a message in the log.
+
+    Args:
+        state: the weights.
+        own: the state dict of the network.
+        source: where the weights come from, for messages.
+        head: dotted name of the layer that computes the logits.
+
+    Returns:
+        All weights of the network: those of ``state``, and a new head from ``own``.
+
+    Raises:
+        ValueError: the weights contain NaN or infinity, lack a key, have an additional key, or have
+            a tensor of another shape.
+    """
     if broken := [key for key, value in state.items() if not bool(value.isfinite().all())]:
         raise InputError(
-            f"{str(path)!r} contains NaN or infinity in {len(broken)} of {len(state)} tensors, "
+            f"{source!r} contains NaN or infinity in {len(broken)} of {len(state)} tensors, "
             f"such as {broken[0]}, so its training diverged: give other weights"
         )
-    own = network.state_dict()
     keys = [key for key in own if key.startswith(f"{head}.")]
     absent = not any(key in state for key in keys)
+    kept: dict[str, Tensor] = {}
     if absent or _other_classes([state.get(key) for key in keys], [own[key] for key in keys]):
         log.info(
             "%s has no head of %d classes: %r gets new weights",
-            path,
+            source,
             len(own[keys[0]]),
             head,
         )
-        state |= {key: own[key] for key in keys}
-    _check(own, state, path)
-    network.load_state_dict(state)
+        kept = {key: own[key] for key in keys}
+    weights = {**state, **kept}
+    _check(own, weights, source)
+    return weights
 
 
 def _other_classes(stored: list[Tensor | None], own: list[Tensor]) -> bool:
@@ -94,7 +134,7 @@ def _other_classes(stored: list[Tensor | None], own: list[Tensor]) -> bool:
     return same_inputs and len(classes) == 1 and classes != {len(own[0])}
 
 
-def _check(own: dict[str, Tensor], state: dict[str, Tensor], path: Path) -> None:
+def _check(own: Mapping[str, Tensor], state: Mapping[str, Tensor], source: str) -> None:
     shapes = [
         f"{key} is {tuple(state[key].shape)}, not {tuple(value.shape)}"
         for key, value in own.items()
@@ -110,7 +150,7 @@ def _check(own: dict[str, Tensor], state: dict[str, Tensor], path: Path) -> None
             f"{len(keys)} {fault}: {shown(keys)}" for fault, keys in faults.items() if keys
         )
         raise InputError(
-            f"{str(path)!r} does not fit the model: {listed}; give weights of this model.name"
+            f"{source!r} does not fit the model: {listed}; give weights of this model.name"
         )
 
 

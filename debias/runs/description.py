@@ -21,6 +21,7 @@ from debias.parts import Parts
 from debias.reports.environment import git_state, versions
 from debias.reports.privacy import without_places
 from debias.reports.record import read_report
+from debias.run_weights import run_of, run_weights
 from debias.runs.run import Recipe, Run
 
 
@@ -69,9 +70,12 @@ def _own_parts(config: Config) -> list[dict[str, str | None]]:
 
 
 def _weights(config: Config) -> str:
-    if config.model.get("weights"):
-        path = Path(config.model["weights"])
-        return f"{path} (tensors sha256 {_digest(read_state_dict(path))})"
+    name, given, run = config.model["name"], config.model.get("weights"), run_of(config.model)
+    if given and (run or Path(given).is_file()):
+        state = run_weights(run) if run else read_state_dict(Path(given))
+        return f"{Path(given)} (tensors sha256 {_digest(state)})"
+    if is_own(name):
+        return given or f"as {name} makes them"
     return "pretrained" if config.model.get("pretrained", True) else "none"
 
 

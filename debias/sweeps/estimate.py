@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from torch import nn
 from torch.nn import functional as F
 
 from debias import components
 from debias.build import resolve_accelerator
 from debias.config import Config
-from debias.models.classifier import timm_classifier
+from debias.models.classifier import Classifier
+from debias.own_parts import is_own
 from debias.runs.run import Recipe, Run
 from debias.runs.work import Sizes, Work
 from debias.types import Groups
@@ -95,7 +95,8 @@ class Estimator:
         return total
 
     def _speed(self, config: Config) -> Speed | None:
-        network, size = config.model["name"].partition(".")[0], config.preprocessing.get("size")
+        name, size = config.model["name"], config.preprocessing.get("size")
+        network = str(config.model) if is_own(name) else name.partition(".")[0]
         key = (network, size, timed_batch(config), config.accelerator, config.precision)
         if key not in self.speeds:
             self.speeds[key] = speed_of(config)
@@ -156,9 +157,10 @@ def speed_of(config: Config) -> Speed | None:
     """
     device = torch.device(resolve_accelerator(config.accelerator))
     shape: Any = components.construct("preprocessing", config.preprocessing, {}).evaluation
-    model = _network(config).to(device)
     count = timed_batch(config)
     images = torch.randn(count, 3, shape.height, shape.width, device=device)
+    model = _network(config).to(device)
+    model.use_channels_last(images[:1])
     images = images.to(memory_format=torch.channels_last)
     target = torch.zeros(count, dtype=torch.long, device=device)
     mixed = torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bf16-mixed")
@@ -185,11 +187,11 @@ def speed_of(config: Config) -> Speed | None:
         return None
 
 
-def _network(config: Config) -> nn.Module:
-    """Build a config's network with random weights, in channels-last memory format."""
+def _network(config: Config) -> Classifier:
+    """Build a config's network with random weights."""
     options = config.model | {"pretrained": False, "weights": None}
-    model: nn.Module = components.call(timm_classifier, "model", options, {"outputs": 2})
-    return model.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+    model: Classifier = components.construct("model", options, {"outputs": 2})
+    return model
 
 
 def _seconds(step: Callable[[], None], device: torch.device) -> float:

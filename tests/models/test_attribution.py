@@ -16,6 +16,7 @@ from debias.types import Outputs
 pytest.importorskip("captum")
 
 from debias.models.attribution import grad_cam, last_map_layer
+from tests.models.own_networks import HuggingViT, SmallCNN, resnet18
 
 SWIN = {"img_size": 64, "window_size": 2, "embed_dim": 16, "depths": (1, 1, 1, 1)}
 WIDE = {"img_size": (64, 96)}
@@ -107,7 +108,7 @@ def by_definition(
     """One image, place by place: mean gradients times the place's activations, relu, min-max."""
     returned: list[Tensor] = []
     handle = model.backbone.get_submodule(layer).register_forward_hook(
-        lambda m, i, output: returned.append(output)
+        lambda m, i, output: returned.append(output[0] if isinstance(output, tuple) else output)
     )
     logit = model(image.unsqueeze(0)).logits[0, target]
     handle.remove()
@@ -129,7 +130,7 @@ def by_definition(
 @pytest.mark.parametrize(("name", "options", "layer", "grid", "prefix"), FAMILIES, ids=IDS)
 def test_every_family_agrees_with_the_definition(name, options, layer, grid, prefix):
     model, image = build(name, options).eval(), images(name)
-    assert last_map_layer(model) == layer
+    assert last_map_layer(model, image) == layer
     for target in range(3):
         found = grad_cam(model, image, target=target, upsample=False)
         expected = torch.stack(
@@ -169,6 +170,33 @@ def test_a_wholly_frozen_model_is_explained_alike():
     assert torch.equal(grad_cam(model.requires_grad_(False), image, target=2), free)
 
 
+@pytest.mark.parametrize(
+    ("network", "head", "layer"),
+    [(resnet18(), "fc", "layer4"), (SmallCNN(), "classifier.1", "deep")],
+    ids=["torchvision", "own"],
+)
+def test_the_last_map_of_a_wrapped_network_is_found(network, head, layer):
+    """It is the layer that one names, also where the pass finds layers inside it."""
+    model, image = Classifier.wrap(network, head).eval(), images("resnet")
+    assert last_map_layer(model, image) == layer
+    found = grad_cam(model, image, target=1)
+    assert torch.equal(found, grad_cam(model, image, target=1, layer=layer))
+    assert found.amax() == 1
+
+
+def test_a_transformer_of_hugging_face_is_explained_by_the_layer_that_one_names():
+    """Its blocks give tuples; the class token is left out of the 8 x 12 patches."""
+    normalised = {"mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5)}
+    model = Classifier.wrap(HuggingViT(), "classifier", **normalised).eval()
+    image = torch.randn(2, 3, 64, 96, generator=torch.Generator().manual_seed(1))
+    for layer in ("layers.1", "layers.2.norm"):
+        found = grad_cam(model, image, target=0, layer=layer, upsample=False)
+        expected = torch.stack([by_definition(model, one, 0, layer, (8, 12), 1) for one in image])
+        assert torch.allclose(found, expected, atol=1e-4)
+    with pytest.raises(ValueError, match="in a transformer the normalisation before the last"):
+        grad_cam(model, image, target=0)
+
+
 def test_what_cannot_be_explained_is_refused(monkeypatch):
     model, image = build("test_resnet", {}), images("test_resnet")
     with pytest.raises(ValueError, match="no layer 'layer9'"):
@@ -179,7 +207,9 @@ def test_what_cannot_be_explained_is_refused(monkeypatch):
         grad_cam(Patches([[1.0, 0.0, 0.0]]), picture(), target=0)
     tokens = Patches([[1.0] * 16])
     tokens.backbone = nn.Sequential(nn.Flatten(2), nn.Unflatten(2, (16, 1)))
-    with pytest.raises(ValueError, match="3 tokens beside"):
+    with pytest.raises(
+        ValueError, match="gives 3 tokens, which are not one per patch of a 4 x 4 image"
+    ):
         grad_cam(tokens, picture(), target=0, layer="backbone.0")
     assert not any(module._forward_hooks for module in model.modules())
     monkeypatch.setitem(sys.modules, "captum.attr", None)

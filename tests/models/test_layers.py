@@ -184,25 +184,38 @@ def test_a_layer_that_is_overwritten_in_place_is_refused(resnet):
         layer_shape(resnet, "bn1", IMAGE[:1])
 
 
+class Named(nn.Module):
+    """Gives a dictionary."""
+
+    def forward(self, image: Tensor) -> dict[str, Tensor]:
+        return {"image": image}
+
+
 class Odd(nn.Module):
-    """Calls one layer twice, one never; one gives a pair."""
+    """Calls one layer twice, one never; one gives a pair, one a dictionary."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.twice, self.never, self.pair = nn.Tanh(), nn.Tanh(), nn.LSTM(4, 4)
+        self.twice, self.never, self.pair = nn.Tanh(), nn.Tanh(), nn.LSTM(4, 3)
+        self.named = Named()
 
     def forward(self, image: Tensor) -> Outputs:
-        features = self.twice(self.twice(image))
+        features = self.named(self.twice(self.twice(image)))["image"]
         return Outputs(self.pair(features)[0], features)
 
 
 @pytest.mark.parametrize(
     ("layer", "message"),
-    [("twice", "called 2 times"), ("never", "called 0 times"), ("pair", "gives a tuple")],
+    [("twice", "called 2 times"), ("never", "called 0 times"), ("named", "gives a dict")],
 )
 def test_odd_layers_are_refused(layer, message):
     with pytest.raises(ValueError, match=message):
         layer_shape(Odd(), layer, torch.zeros(1, 4))
+
+
+def test_the_first_entry_of_a_tuple_is_read():
+    outputs, activation = read_layer(Odd(), "pair", torch.ones(2, 4))
+    assert torch.equal(activation, outputs.logits)
 
 
 def test_frozen_early_layers_cannot_be_trained(resnet):

@@ -34,7 +34,17 @@ WEIGHTS = rows(
     "weights",
     [
         (f"{CHECK}=nowhere.pt", "no weights file 'nowhere.pt'"),
-        (f"{CHECK}=images", "no weights file 'images'"),
+        (f"{CHECK}=images", "images is not a run folder"),
+        (f"{CHECK}=run model.name=test_vit", "the run run has model.name=test_resnet"),
+        (
+            f"{CHECK}=run",
+            "run/checkpoints/epoch=000.ckpt is damaged",
+            {"run/checkpoints/epoch=000.ckpt": b""},
+        ),
+        (
+            "check own.yaml model.name=torchvision.models:resnet18 model.pretrained=false",
+            "head must name the last layer of ResNet, an nn.Linear",
+        ),
         (f"{CHECK}=table.csv", "expected .safetensors, .pt or .pth"),
         (f"{CHECK}=[a.pt,b.pt]", "model.weights"),
         (f"{CHECK}=w.pt", "'w.pt' is damaged", {"w.pt": b""}),

@@ -1,0 +1,57 @@
+"""The weights of a finished run, from which another run starts (``model.weights=RUN``)."""
+
+from pathlib import Path
+
+from torch import Tensor
+
+from debias.errors import InputError
+from debias.merging import Section
+from debias.models.classifier import Classifier
+from debias.models.weights import fitted, read_checkpoint
+from debias.reports.record import read_report
+
+#: Prefix of the model's weights in a checkpoint. The others are those of the strategy.
+_MODEL = "model."
+#: Options of a model that do not change its architecture or its normalisation.
+_FREE = ("pretrained", "weights", "freeze_batch_norm")
+
+
+def run_of(model: Section) -> Path | None:
+    """The folder of the run that ``model.weights`` names; ``None`` for a file, or without it."""
+    weights = model.get("weights")
+    return Path(weights) if isinstance(weights, str) and Path(weights).is_dir() else None
+
+
+def run_weights(run: Path) -> dict[str, Tensor]:
+    """The model's weights of a run's selected epoch, with the keys of a :class:`Classifier`.
+
+    Raises:
+        ValueError: the folder has no finished run, or its checkpoint cannot be read.
+    """
+    epoch = read_report(run).selection.epoch
+    state, _ = read_checkpoint(run / "checkpoints" / f"epoch={epoch:03d}.ckpt")
+    names = [name for name in state if name.startswith(_MODEL)]
+    return {name.removeprefix(_MODEL): state[name] for name in names}
+
+
+def start_from(run: Path, classifier: Classifier, model: Section) -> None:
+    """Load the weights of a run. The head is kept new if it has another number of classes.
+
+    Args:
+        run: folder of the finished run.
+        classifier: the new model; it is changed in place.
+        model: the config section from which it was made.
+
+    Raises:
+        ValueError: the run is not finished, its model is another one, or its weights are not
+            finite.
+    """
+    theirs = read_report(run).config["model"]
+    for key in sorted({*theirs, *model} - {*_FREE}):
+        if theirs.get(key) != model.get(key):
+            raise InputError(
+                f"the run {run} has model.{key}={theirs.get(key)}; got model.{key}="
+                f"{model.get(key)}: set the same to start from its weights"
+            )
+    own = classifier.state_dict()
+    classifier.load_state_dict(fitted(run_weights(run), own, source=str(run), head="head"))
