@@ -1,5 +1,5 @@
-"""The command line: ``debias train | evaluate | check | compare | index | sweep | reproduce |
-infer-groups | masks | list``.
+"""The command line: ``debias train | evaluate | predict | export | check | compare | index | sweep
+| reproduce | infer-groups | masks | list``.
 """
 
 import argparse
@@ -18,6 +18,8 @@ EXAMPLES = """examples:
   debias train waterbirds/group_dro_strong data.root=PATH seed=1 resume=RUN
   debias evaluate RUN
   debias evaluate predictions.csv bias=gender
+  debias predict RUN photos out=predictions.csv
+  debias export RUN format=onnx out=FOLDER
   debias compare runs
   debias index runs
   debias sweep run my_sweep.yaml data.root=PATH workers=4
@@ -91,7 +93,10 @@ def _add_single_runs(commands: Any) -> None:
     meaning = "compute every metric of a run, a checkpoint or a file of predictions"
     evaluate = commands.add_parser("evaluate", help=meaning)
     evaluate.add_argument("run", help="a run's folder, a checkpoint, or a CSV file of predictions")
-    _add_overrides(evaluate, "as in data.root=PATH measures=fairness,leakage fresh=true")
+    _add_overrides(
+        evaluate, "as in data.root=PATH measures=fairness,leakage positive=CLASS fresh=true"
+    )
+    _add_trained(commands)
     meaning = "print one table of finished runs, with one row per method"
     compare = commands.add_parser("compare", help=meaning)
     compare.add_argument("folders", nargs="+", help="runs, or folders of runs")
@@ -103,6 +108,17 @@ def _add_single_runs(commands: Any) -> None:
     meaning = "write one page of all runs in a folder, to search and sort"
     index = commands.add_parser("index", help=meaning)
     index.add_argument("folder", help="a folder of runs, such as runs")
+
+
+def _add_trained(commands: Any) -> None:
+    predict = commands.add_parser("predict", help="predict new pictures with a run's model")
+    predict.add_argument("run", help="a run's folder")
+    images = "folders, files or patterns; and options: out=FILE.csv batch_size=64 workers=0 "
+    images += "accelerator=auto progress=true"
+    predict.add_argument("images", nargs="+", metavar="IMAGES", help=images)
+    export = commands.add_parser("export", help="write a run's model as a file for other programs")
+    export.add_argument("run", help="a run's folder")
+    _add_overrides(export, "format=safetensors|onnx|torch_export out=FOLDER")
 
 
 def _add_sweep(commands: Any) -> None:

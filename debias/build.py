@@ -23,6 +23,7 @@ from debias.data.datamodule import ImageData
 from debias.data.examples import Examples
 from debias.data.partition import Partition, read_partition, seen_by_run
 from debias.data.pictures.preprocessing import Preprocessing
+from debias.devices import resolve_accelerator
 from debias.errors import InputError, near
 from debias.merging import Section, Settings
 from debias.models.classifier import Classifier
@@ -142,31 +143,6 @@ def facts_of(examples: Examples, seed: int, partition: Partition | None = None) 
         "chosen": partition.chosen[train],
         "partition_by_row": values,
     }
-
-
-def resolve_accelerator(accelerator: str, devices: int = 1) -> str:
-    """The accelerator to compute on; "auto" is the first available of cuda, mps and cpu.
-
-    Raises:
-        ValueError: ``accelerator`` is unknown, or this machine has too few of them for ``devices``.
-    """
-    available = {
-        "cuda": torch.cuda.device_count(),
-        "mps": int(torch.backends.mps.is_available()),
-        "cpu": devices,
-    }
-    if accelerator == "auto":
-        accelerator = next(name for name, count in available.items() if count)
-    elif accelerator not in available:
-        raise InputError(
-            f"unknown accelerator {accelerator!r}; {near(accelerator, ['auto', *available])}"
-        )
-    if available[accelerator] < devices:
-        raise InputError(
-            f"accelerator={accelerator} has {available[accelerator]} devices on this machine; got "
-            f"devices={devices}: set fewer devices, or another accelerator"
-        )
-    return accelerator
 
 
 def cache_folder(config: Config) -> Path | None:

@@ -21,6 +21,7 @@ ALLOWED = {
     "merging": set(),
     "processes": set(),
     "progress": set(),
+    "devices": set(),
     "losses": {"processes"},
     "models": set(),
     "metrics": set(),
@@ -39,7 +40,8 @@ ALLOWED = {
     "checks": {"config", "data", "merging", "metrics", "models", "training"},
     "parts": {"data", "progress", "training"},
     "run_weights": {"merging", "models", "reports"},
-    "build": {"checks", "components", "config", "data", "merging", "models", "parts", "run_weights"}
+    "build": {"checks", "components", "config", "data", "devices", "merging", "models", "parts"}
+    | {"run_weights"}
     | {"strategies", "training"},
     "evaluation": {
         "augment",
@@ -69,7 +71,8 @@ ALLOWED = {
         "files",
         "group_inference",
     }
-    | {"heads", "merging", "metrics", "parts", "progress", "reports", "runs", "training"},
+    | {"heads", "merging", "metrics", "models", "parts", "progress", "reports", "runs"}
+    | {"training"},
     "sweeps": {
         "build",
         "methods",
@@ -79,25 +82,31 @@ ALLOWED = {
         "evaluation",
         "files",
     }
-    | {"json_files", "merging", "metrics", "models", "own_parts", "progress", "reports", "runs"},
+    | {"devices", "json_files", "merging", "metrics", "models", "own_parts", "progress"}
+    | {"reports", "runs"},
     "commands": {
         "build",
         "methods",
         "components",
         "config",
         "data",
+        "devices",
         "evaluation",
         "files",
         "group_inference",
     }
-    | {"json_files", "merging", "metrics", "own_parts", "parts", "reports", "runs", "sweeps"}
-    | {"progress", "signatures", "training"},
+    | {"json_files", "merging", "metrics", "models", "own_parts", "parts", "progress", "reports"}
+    | {"runs", "signatures", "sweeps", "trained", "training"},
+    "trained": {"components", "config", "data", "files", "json_files", "merging", "models"}
+    | {"progress", "reports", "strategies"},
+    "api": {"commands", "config", "evaluation", "merging", "reports", "trained"},
     "__main__": {"commands"},
 }
 
 #: What a room must never import, for whoever imports it alone.
 FORBIDDEN = {
     "processes": {"pytorch_lightning", "torchmetrics", "omegaconf"},
+    "devices": {"pytorch_lightning", "torchmetrics", "omegaconf"},
     "losses": {"pytorch_lightning", "torchmetrics", "timm", "albumentations", "omegaconf"},
     "strategies": {"pytorch_lightning", "torchmetrics", "omegaconf"},
     "config": {"torch", "pytorch_lightning"},
@@ -106,6 +115,7 @@ FORBIDDEN = {
     "group_inference": {"pytorch_lightning", "torchmetrics", "timm", "omegaconf"},
     "heads": {"pytorch_lightning", "torchmetrics", "timm", "omegaconf"},
     "training": {"omegaconf"},
+    "trained": {"pytorch_lightning", "torchmetrics"},
 }
 
 

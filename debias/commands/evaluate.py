@@ -1,6 +1,6 @@
 """``debias evaluate``: every metric of a trained run or checkpoint."""
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,17 +13,19 @@ from debias.config import Config
 from debias.data.examples import Examples
 from debias.errors import InputError
 from debias.evaluation.measures import chosen_families
-from debias.evaluation.predictions import load_weights, measure, predict_splits
+from debias.evaluation.predictions import measure, predict_splits
 from debias.evaluation.saved import origin, saved_predictions, trained_config
 from debias.json_files import Json, typed
 from debias.merging import taken
 from debias.metrics.families import OF_POSITIVE
 from debias.metrics.selection import chosen_rule
+from debias.models.checkpoints import load_weights
 from debias.parts import Parts
 from debias.reports import terminal
 from debias.reports.classes import positive_class
+from debias.reports.evaluation import Evaluation
 from debias.reports.predictions import Predictions
-from debias.reports.record import Report, read_report
+from debias.reports.record import PAGE, Report, read_report
 from debias.reports.sections import settings
 from debias.reports.split import Split
 from debias.runs.description import circumstances, describe_examples
@@ -60,13 +62,30 @@ def run(run: str, overrides: list[str]) -> None:
     place = Path(run)
     if place.suffix == ".csv":
         evaluate_predictions(place, others, families, whole=whole)
-    else:
-        _evaluate_run(place, others, families, whole)
+        return
+    evaluation, written = evaluate_run(place, others, families, tell=print)
+    _print(evaluation, whole)
+    if written:
+        print(written)
 
 
-def _evaluate_run(
-    place: Path, overrides: list[str], families: list[str], whole: Collection[str]
-) -> None:
+def evaluate_run(
+    place: Path, overrides: list[str], families: list[str], *, tell: Callable[[str], object]
+) -> tuple[Evaluation, Path | None]:
+    """Evaluate a run or a checkpoint, and update the run's report.
+
+    Args:
+        place: a run's folder or a checkpoint.
+        overrides: ``key=value`` of the config, and ``fresh`` and ``positive``.
+        families: families of measures to compute.
+        tell: called with lines about the weights and the saved predictions.
+
+    Returns:
+        The evaluation, and the page that was written; ``None`` if nothing was.
+
+    Raises:
+        ValueError: as in :func:`run`.
+    """
     given, others = taken(overrides, "fresh", "false")
     if given not in ("true", "false"):
         raise InputError(f"fresh must be true or false; got fresh={given}")
@@ -80,43 +99,57 @@ def _evaluate_run(
         positive = positive or report.positive_class
     positive = positive_class(parts.examples.groups, positive or None)
     metadata = load_weights(parts.module, checkpoint)
-    print(f"{checkpoint} (epoch {metadata.get('epoch', 'unknown')})")
+    tell(f"{checkpoint} (epoch {metadata.get('epoch', 'unknown')})")
     wanted = origin(checkpoint, config.precision)
-    saved = _saved(place, report, wanted, parts) if report and given == "false" else None
+    again = given == "true" or report is None
+    saved = None if again or not report else _saved(place, report, wanted, parts, tell)
     predictions = saved or predict_splits(parts, progress=config.progress)
     metrics = {split: measure(rows, parts.examples) for split, rows in predictions.items()}
     measures = measured(parts, predictions, families, progress=config.progress, positive=positive)
-    _print(metrics, measures, whole, positive)
-    if report and rule == report.selection.rule:
-        measures = joined(report, measures, same=saved is not None, positive=positive)
-        record = report.entries | {"metrics": metrics, **measures, "positive": positive}
-        record["config"] = report.config | {"anonymous": config.anonymous}
-        record |= {"evaluated": circumstances(parts, config), "predicted_from": wanted}
-        save_outcome(place, record, predictions, parts)
-        print(f"{place}/report.html")
+    splits = {name: typed(Split, split) for name, split in metrics.items()}
+    evaluation = Evaluation(splits, measures["measures"], measures["left_out"], positive)
+    if not (report and rule == report.selection.rule):
+        return evaluation, None
+    measures = joined(report, measures, same=saved is not None, positive=positive, tell=tell)
+    record = report.entries | {"metrics": metrics, **measures, "positive": positive}
+    record["config"] = report.config | {"anonymous": config.anonymous}
+    record |= {"evaluated": circumstances(parts, config), "predicted_from": wanted}
+    save_outcome(place, record, predictions, parts)
+    return evaluation, place / PAGE
 
 
 def _saved(
-    place: Path, report: Report, wanted: dict[str, str], parts: Parts
+    place: Path,
+    report: Report,
+    wanted: dict[str, str],
+    parts: Parts,
+    tell: Callable[[str], object],
 ) -> dict[str, Predictions] | None:
-    """The saved predictions of a run; or ``None``, after a printed line with the reason."""
+    """The saved predictions of a run; or ``None``, after a line with the reason."""
     try:
         return saved_predictions(place, report.predicted_from, wanted, parts.examples)
     except InputError as reason:
-        print(f"predicted again: {reason}")
+        tell(f"predicted again: {reason}")
         return None
 
 
-def _print(metrics: Json, measures: Json, whole: Collection[str], positive: str | None) -> None:
+def _print(evaluation: Evaluation, whole: Collection[str]) -> None:
     """Print the measures, then the accuracies, with those of the test split last."""
-    scalars, left_out = measures["measures"], measures["left_out"]
+    scalars, left_out = evaluation.measures, evaluation.left_out
+    positive, splits = evaluation.positive, evaluation.splits
     lines = terminal.measure_lines(scalars, left_out, whole=whole, positive=positive)
-    splits = {name: typed(Split, split) for name, split in metrics.items()}
     others = [terminal.short_line(name, split) for name, split in splits.items() if name != "test"]
     print("\n".join([*lines, *others, "", *terminal.accuracy_lines("test", splits["test"])]))
 
 
-def joined(report: Report, measures: Json, *, same: bool, positive: str | None = None) -> Json:
+def joined(
+    report: Report,
+    measures: Json,
+    *,
+    same: bool,
+    positive: str | None = None,
+    tell: Callable[[str], object] = print,
+) -> Json:
     """Merge a report's measures with newer ones, which replace those of the same families.
 
     Measures of the report that do not belong to the same predictions, or to the same positive
@@ -127,6 +160,7 @@ def joined(report: Report, measures: Json, *, same: bool, positive: str | None =
         measures: the newer measures.
         same: whether both are measures of the same predictions.
         positive: the positive class of the newer measures.
+        tell: called with a line about dropped measures.
     """
     before = report.measures
     if same and positive != report.positive_class:
@@ -138,7 +172,7 @@ def joined(report: Report, measures: Json, *, same: bool, positive: str | None =
     if dropped := sorted(report.measures.keys() - every["measures"].keys()):
         why = "another positive class" if same else "earlier predictions"
         names = ", ".join(dropped)
-        print(f"dropped measures of {why}: {names}; measures=all computes them again")
+        tell(f"dropped measures of {why}: {names}; measures=all computes them again")
     reasons = every["left_out"].items()
     return every | {"left_out": {key: why for key, why in reasons if key not in every["measures"]}}
 

@@ -15,6 +15,7 @@ from debias.merging import Settings, read_overrides
 from debias.metrics.accuracy.counts import margin_counts
 from debias.metrics.accuracy.scalars import group_report
 from debias.reports.classes import positive_class
+from debias.reports.evaluation import Evaluation
 from debias.reports.foreign import frequencies_of, read_foreign
 from debias.reports.split import Split
 from debias.reports.terminal import accuracy_lines, measure_lines
@@ -44,10 +45,32 @@ def evaluate_predictions(
     """Print the group metrics and measures of a file of predictions; with ``out``, write them too.
 
     Args:
+        path: as in :func:`evaluate_file`.
+        overrides: as in :func:`evaluate_file`.
+        families: as in :func:`evaluate_file`.
+        whole: families whose numbers are all printed; of the others, only the main ones.
+
+    Raises:
+        ValueError: an option is unknown or has the wrong type, or a file has a mistake.
+    """
+    evaluation, notes = evaluate_file(path, overrides, families)
+    scalars, left_out, positive = evaluation.measures, evaluation.left_out, evaluation.positive
+    lines = measure_lines(scalars, left_out, whole=whole, positive=positive)
+    print("\n".join([*lines, *accuracy_lines(path.name, evaluation.splits["test"]), *notes]))
+
+
+def evaluate_file(
+    path: Path, overrides: list[str], families: list[str]
+) -> tuple[Evaluation, list[str]]:
+    """Evaluate a file of predictions; with ``out``, write the numbers.
+
+    Args:
         path: CSV file for :func:`debias.reports.foreign.read_foreign`.
         overrides: ``key=value`` of ``OPTIONS``.
         families: families of measures to compute; those that need the model are left out.
-        whole: families whose numbers are all printed; of the others, only the main ones.
+
+    Returns:
+        The evaluation, and lines for the user: a hint, and the file that was written.
 
     Raises:
         ValueError: an option is unknown or has the wrong type, or a file has a mistake.
@@ -62,19 +85,17 @@ def evaluate_predictions(
     counts = margin_counts(rows.prediction(groups), rows.target, rows.bias, groups)
     metrics = group_report(counts, groups, frequencies) | {"unknown": int((rows.bias < 0).sum())}
     evidence = Evidence(rows, groups, frequencies, scored=scored, positive=positive)
-    results = measure_all(evidence, families)
-    lines = measure_lines(results.scalars, results.left_out, whole=whole, positive=positive)
-    print("\n".join([*lines, *accuracy_lines(path.name, typed(Split, metrics))]))
+    scalars, left_out, curves = measure_all(evidence, families)
+    splits = {"test": typed(Split, metrics)}
+    notes = []
     if not bias and not labelled:
-        print("add bias=COLUMN, the column of a bias attribute, for results per group")
+        notes.append("add bias=COLUMN, the column of a bias attribute, for results per group")
     if options["out"] is not None:
         numbers = {"predictions": str(path), "metrics": metrics, "positive": positive}
-        measures = {
-            "measures": results.scalars,
-            "left_out": results.left_out,
-            "curves": results.curves,
-        }
+        measures = {"measures": scalars, "left_out": left_out, "curves": curves}
         _write(Path(options["out"]), numbers | measures)
+        notes.append(options["out"])
+    return Evaluation(splits, scalars, left_out, positive), notes
 
 
 def _frequencies(train: Path, groups: Groups, bias: list[str]) -> Tensor:
@@ -116,4 +137,3 @@ def _write(path: Path, record: Json) -> None:
         raise InputError(
             f"out={path} cannot be written ({error.strerror}): give another file"
         ) from None
-    print(path)

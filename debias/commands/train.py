@@ -40,7 +40,7 @@ def run(config: str, overrides: list[str]) -> None:
         end_with_parent()
     with ended_by_signals("" if is_helper_process() else f"resume with `{again}`"):
         chosen = configs.load(config, others)
-        folder = None if resume is None else _run_to_resume(chosen, resume)
+        folder = None if resume is None else chosen_run(chosen, resume)
         if not (resume == begin.AUTO and folder and (folder / "report.json").is_file()):
             folder = train(chosen, resume=folder, alone=begin.locked)
         if not is_helper_process():
@@ -131,7 +131,8 @@ def _selection_line(report: Report) -> str:
     return f"selected by the rule {rule}: epoch {epoch}, {epochs}"
 
 
-def _run_to_resume(config: Config, given: str) -> Path | None:
+def chosen_run(config: Config, given: str) -> Path | None:
+    """The folder to resume, which ``resume=given`` names; ``None`` if the run has not started."""
     own = Path(config.out) / configs.run_name(config)
     folder = own if given == begin.AUTO else Path(given)
     return None if folder == own and not (folder / "config.yaml").is_file() else folder

@@ -15,7 +15,8 @@ from debias.build import build
 from debias.config import Config
 from debias.data.examples import SPLITS, Examples
 from debias.errors import InputError
-from debias.evaluation.predictions import load_weights, with_labels
+from debias.evaluation.predictions import with_labels
+from debias.models.checkpoints import load_weights
 from debias.parts import Parts
 from debias.reports.predictions import REMEDY, Predictions, read
 from debias.reports.record import read_report

@@ -14,11 +14,11 @@ from debias.data.checks import fewer
 from debias.data.examples import Examples
 from debias.data.orders import portion, seeded_generator
 from debias.errors import InputError
-from debias.evaluation.predictions import load_weights
 from debias.heads.descent import Descent, fit_heads
 from debias.heads.linear import Heads, Rows, fresh_heads
 from debias.heads.orders import shuffled_order
 from debias.merging import Settings
+from debias.models.checkpoints import load_weights
 from debias.parts import Parts
 from debias.recipes.frozen import Frozen, refitted
 from debias.reports.record import read_report

@@ -1,6 +1,6 @@
 """Write the results of a run as lines for a terminal: accuracies and measures."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 from debias.metrics.families import OF_POSITIVE, headlines
 from debias.reports.split import PLURALS, SCALARS, GroupScore, Scalars, Split
@@ -13,7 +13,8 @@ MOST_GROUPS = 24
 def accuracy_lines(name: str, split: Split) -> list[str]:
     """Write accuracy, interval and count of each group of a split, and then its main metrics.
 
-    If the bias of every image is unknown, the classes are listed instead of the groups.
+    If the bias of every image is unknown, the classes are listed instead of the groups. If that of
+    some is unknown, the classes are listed too, because they contain every image.
 
     Args:
         name: name of the split.
@@ -33,7 +34,17 @@ def accuracy_lines(name: str, split: Split) -> list[str]:
         lines.append("  the bias of every image is unknown: these are the classes")
     elif split.unknown:
         lines.append(f"  {split.unknown} images of unknown bias are in no group")
+        lines += _class_lines(split.classes, width)
     return lines + [f"  {key:{width}} {_percent(split.scalars[key])}" for key in split.headlines]
+
+
+def _class_lines(classes: Sequence[GroupScore], width: int) -> list[str]:
+    if not classes or len(classes) > MOST_GROUPS:
+        return []
+    return [
+        "  by class, with them:",
+        *(f"  {cell.name:{width}} {_group(cell)}" for cell in classes),
+    ]
 
 
 def short_line(name: str, split: Split) -> str:

@@ -11,7 +11,6 @@ from debias.evaluation.families import Evidence
 from debias.evaluation.looking import attention_picture
 from debias.evaluation.measures import chosen_families, measure_all
 from debias.evaluation.predictions import (
-    load_weights,
     measure,
     picture,
     predict_splits,
@@ -20,6 +19,7 @@ from debias.evaluation.predictions import (
 from debias.evaluation.saved import origin
 from debias.json_files import Json
 from debias.metrics.selection import RULES, best_epochs, chosen_rule
+from debias.models.checkpoints import load_weights
 from debias.parts import Parts
 from debias.reports.classes import positive_class
 from debias.reports.environment import peak_memory_mb

@@ -20,10 +20,11 @@ from debias.data.examples import Examples
 from debias.data.partition import Partition, inferred_partition, write_inferred
 from debias.errors import InputError
 from debias.evaluation.measures import chosen_families
-from debias.evaluation.predictions import load_weights, predict_split
+from debias.evaluation.predictions import predict_split
 from debias.files import write_atomically
 from debias.json_files import read_json
 from debias.merging import Section, Settings
+from debias.models.checkpoints import load_weights
 from debias.parts import Parts
 from debias.progress import say
 from debias.reports.predictions import Predictions, read, write

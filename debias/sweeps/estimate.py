@@ -9,8 +9,8 @@ import torch
 from torch.nn import functional as F
 
 from debias import components
-from debias.build import resolve_accelerator
 from debias.config import Config
+from debias.devices import resolve_accelerator
 from debias.models.classifier import Classifier
 from debias.own_parts import is_own
 from debias.runs.run import Recipe, Run

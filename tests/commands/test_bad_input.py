@@ -6,7 +6,16 @@ from pathlib import Path
 import pytest
 
 from debias.__main__ import main
-from tests.commands.bad_inputs import configs, models, names, predictions, sweeps, tables, trees
+from tests.commands.bad_inputs import (
+    configs,
+    models,
+    names,
+    predictions,
+    sweeps,
+    tables,
+    trained,
+    trees,
+)
 from tests.commands.bad_inputs.case import Case, lay_out, make_world
 
 CASES = [
@@ -24,6 +33,7 @@ CASES = [
     *models.CHECKPOINTS,
     *models.RECORDS,
     *predictions.FOREIGN,
+    *trained.PREDICT_AND_EXPORT,
     *sweeps.SWEEPS,
     *sweeps.SEARCHES,
     *sweeps.REPORTS,
@@ -44,6 +54,7 @@ KINDS = {
     "checkpoints": 15,
     "records of runs": 20,
     "predictions": 40,
+    "new pictures and exports": 15,
     "sweep files": 30,
     "searches": 20,
     "tables of runs": 20,
@@ -52,6 +63,8 @@ COMMANDS = {
     "train",
     "check",
     "evaluate",
+    "predict",
+    "export",
     "compare",
     "sweep",
     "reproduce",

@@ -13,7 +13,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from debias import config as configs
 from debias.build import build
 from debias.commands.train import train
-from debias.evaluation.predictions import load_weights
+from debias.models.checkpoints import load_weights
 from debias.reports.predictions import read
 from tests.commands.conftest import overrides
 

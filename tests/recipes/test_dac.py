@@ -17,13 +17,13 @@ from debias.__main__ import main
 from debias.build import build
 from debias.commands.train import train
 from debias.group_inference.decomposition import elbows, most_attended
+from debias.models.checkpoints import load_weights
 from debias.reports.predictions import read
 from tests.commands.conftest import overrides
 
 pytest.importorskip("captum")
 pytest.importorskip("kneed")
 from debias.evaluation.attention import attention_maps
-from debias.evaluation.predictions import load_weights
 from debias.models.attribution import grad_cam
 from debias.recipes.dac import QUANTILES, masked_losses, renew
 from debias.recipes.last_layer import portion_of

@@ -16,13 +16,13 @@ from debias.__main__ import main
 from debias.build import build
 from debias.commands.train import train
 from debias.group_inference.attended import attended
+from debias.models.checkpoints import load_weights
 from debias.reports.predictions import read
 from debias.types import Outputs
 from tests.commands.conftest import overrides
 
 pytest.importorskip("captum")
 from debias.evaluation.attention import attention_maps
-from debias.evaluation.predictions import load_weights
 from debias.models.attribution import grad_cam
 from debias.recipes.map_masks import mask_maker
 from debias.recipes.masktune import hidden_places

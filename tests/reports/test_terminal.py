@@ -81,6 +81,9 @@ def test_images_of_no_group_are_counted() -> None:
     assert not any(
         "unknown" in line for line in accuracy_lines("test", metrics_of([0.5]) | {"unknown": 0})
     )
+    classes = [{"name": "cat", "accuracy": 0.75, "count": 17, "low": 0.5, "high": 0.875}]
+    lines = accuracy_lines("test", metrics_of([0.5]) | {"unknown": 7, "classes": classes})
+    assert lines[3:5] == ["  by class, with them:", "  cat               75.0 [ 50.0,  87.5] of 17"]
 
 
 def test_of_many_groups_the_worst_are_listed() -> None:

@@ -1,0 +1,92 @@
+"""The commands as functions of Python: the same runs, values and errors."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+import debias
+from debias import config as configs
+from debias.errors import InputError
+from debias.reports.record import read_report
+from tests.commands.conftest import SMALL, overrides
+from tests.test_architecture import loaded_by
+
+PARITY = "demographic_parity_difference"
+
+
+def test_the_package_stays_light_and_names_its_functions():
+    assert not loaded_by("import debias") & {"torch", "numpy", "omegaconf", "debias.api"}
+    assert {"train", "load", "evaluate", "compare", "TrainedRun"} <= set(dir(debias))
+    with pytest.raises(AttributeError, match="has no attribute 'audit_all'"):
+        debias.audit_all  # noqa: B018
+
+
+def test_training_with_a_mapping_is_the_run_of_the_command_line(finished, tmp_path):
+    """Same folder name, hence the same config; a finished run is returned, not trained again."""
+    root = configs.read(finished / "config.yaml").data["root"]
+    values = dict(text.split("=") for text in SMALL) | {
+        "data.root": Path(root),
+        "out": str(tmp_path),
+        "epochs": 1,
+        "optimizer.lr": 1e-2,
+        "measures": "none",
+    }
+    run = debias.train("drawn_birds", values, resume="auto")
+    texts = [f"{key}={value}" for key, value in values.items()]
+    assert run.folder == tmp_path / configs.run_name(configs.load("drawn_birds", texts))
+    assert run.report.config["optimizer"]["lr"] == 0.01
+    assert debias.train("drawn_birds", texts, resume="auto") == run
+    config = configs.load("drawn_birds", texts)
+    with pytest.raises(InputError, match="is finished: read"):
+        debias.train(config)
+    table = run.table()
+    scores = [run.report.test.scalars[f"accuracy/{name}"] for name in table.index]
+    assert table["accuracy"].tolist() == scores
+    assert table["count"].sum() == 40
+
+
+def test_evaluate_returns_what_the_command_prints(finished, tmp_path):
+    shutil.copytree(finished, tmp_path / "run")
+    result = debias.evaluate(
+        debias.TrainedRun(tmp_path / "run"),
+        {"measures": "fairness", "progress": False, "positive": "landbird"},
+    )
+    test = read_report(finished).test
+    assert result.splits["test"].scalars["worst_group"] == test.scalars["worst_group"]
+    assert set(result.measures) == {"fairness"}
+    assert result.positive == "landbird"
+    assert result.table("val")["count"].sum() == 40
+    again = debias.evaluate(
+        str(finished), ["measures=quick", "progress=false", "positive=waterbird"]
+    )
+    assert again.positive == "waterbird"
+
+
+def test_evaluate_reads_files_of_predictions(finished):
+    path = finished / "predictions" / "test.csv"
+    result = debias.evaluate(path, ["measures=none"])
+    expected = read_report(finished).test.scalars["average"]
+    assert result.splits["test"].scalars["average"] == pytest.approx(expected)
+
+
+def test_compare_has_one_row_per_method(finished, tmp_path):
+    (tmp_path / "unfinished").mkdir()
+    (tmp_path / "unfinished" / "config.yaml").write_bytes((finished / "config.yaml").read_bytes())
+    with pytest.warns(UserWarning, match="left out: .*has not finished"):
+        table = debias.compare(
+            finished, tmp_path, measures=["fairness:demographic_parity_difference"]
+        )
+    report = json.loads((finished / "report.json").read_text())
+    assert table["method"].tolist() == ["group_dro"]
+    assert table["seeds"].tolist() == [[0]]
+    assert table["worst_group"].item() == report["metrics"]["test"]["scalars"]["worst_group"]
+    assert table[f"fairness:{PARITY}"].item() == report["measures"]["fairness"][PARITY]
+    assert table["waterbird-land"].notna().all()
+
+
+def test_a_single_text_is_no_list_of_overrides(tmp_path):
+    with pytest.raises(TypeError, match="overrides must be a list"):
+        debias.train("drawn_birds", "seed=1")
+    assert overrides(tmp_path)  # a list is
