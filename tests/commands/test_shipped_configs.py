@@ -217,5 +217,5 @@ def test_what_a_config_reached_is_the_published_figure(name, setting):
 
 def test_a_config_of_before_says_what_replaces_it():
     assert not set(configs.former()) & set(SHIPPED)
-    with pytest.raises(ValueError, match=r"no config 'celeba/rwg' any more.* write celeba sampler"):
+    with pytest.raises(ValueError, match=r"config 'celeba/rwg' was removed.* write celeba sampler"):
         configs.load("celeba/rwg")

@@ -137,7 +137,7 @@ def test_a_bandwidth_of_one_is_nothing_on_features_of_real_networks(network):
     model, batch = at_the_head(network)
     with pytest.warns(
         UserWarning,
-        match=r"numerically nothing .*: biased_hsic \(mean .*, weight 1\), hsic \(mean ",
+        match=r"numerically zero .*: biased_hsic \(mean .*, weight 1\), hsic \(mean ",
     ):
         watched(ReBias(GROUPS, bandwidth="fixed"), model, batch)
     watched(ReBias(GROUPS), model, batch)

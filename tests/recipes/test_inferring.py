@@ -187,7 +187,7 @@ def test_mistakes_in_options_are_told_before_anything_is_trained(tmp_path):
         ("bam", "recipe.strength=-1"): "strength must be at least 0",
         ("bam", "recipe.upweight=1"): "upweight must be at least 2",
         ("cnc", "batch_size=1"): "at least 2 samples",
-        ("cnc", "groups.file=own.csv"): r"would leave groups\.file=own\.csv unread",
+        ("cnc", "groups.file=own.csv"): r"does not allow groups\.file; got groups\.file=own\.csv",
         (
             "spare",
             "sampler.name=class_balanced",

@@ -122,7 +122,7 @@ def test_what_would_be_left_unread_is_refused(tmp_path):
         "strategy.name=group_dro": (
             "infers an error set, not group labels.*got strategy.name=group_dro"
         ),
-        "groups.file=own.csv": r"would leave groups\.file=own\.csv unread",
+        "groups.file=own.csv": r"does not allow groups\.file; got groups\.file=own\.csv",
     }.items():
         with pytest.raises(ValueError, match=message):
             train(configs.load("drawn_birds/jtt", overrides(tmp_path, override)))
