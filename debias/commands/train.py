@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from debias.parts import Parts
     from debias.reports.record import Report
     from debias.runs.run import Recipe
+    from debias.training.fit import Additions
     from debias.training.recorder import Watch
 
 
@@ -53,6 +54,7 @@ def train(
     resume: Path | None = None,
     watch: Watch | None = None,
     alone: Callable[[Path], AbstractContextManager[None]] | None = None,
+    additions: Additions | None = None,
 ) -> Path:
     """Train, evaluate and report one run; an interrupted run resumes from its last checkpoint.
 
@@ -62,6 +64,7 @@ def train(
         watch: called with the history after each epoch of the last stage; the run ends if it
             raises.
         alone: makes a context that is held while the run's folder is written, such as a lock.
+        additions: the user's own callbacks and options of Lightning's Trainer.
 
     Returns:
         The run's folder.
@@ -69,16 +72,18 @@ def train(
     Raises:
         ValueError: the config, the data or the folder has a mistake; nothing has been trained then.
     """
-
     folder = resume or Path(config.out) / configs.run_name(config)
     begin.check_folder(folder, config, resuming=resume is not None)
     with fast_imports():
         from debias.runs.description import circumstances, describe
         from debias.runs.outcome import finish
         from debias.runs.run import Run
+        from debias.training.fit import NOTHING
 
+        additions = additions or NOTHING
+        additions.check()
         recipe: Recipe = components.construct("recipe", config.recipe, {})
-        run = Run(config, folder, watch=watch)
+        run = Run(config, folder, watch=watch, additions=additions)
         parts = run.check(recipe)
     description = describe(parts, begin.as_begun(config, folder) if resume else config, recipe)
     parts.data.decode()
@@ -90,7 +95,7 @@ def train(
         else:
             description |= begin.resume_in(folder, parts.examples, now)
         _say_start(folder, parts, config.devices, resumed=resume is not None)
-        finish(recipe.train(run), run, description)
+        finish(recipe.train(run), run, description | additions.described())
     return folder
 
 

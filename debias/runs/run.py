@@ -31,6 +31,7 @@ from debias.reports.predictions import Predictions, read, write
 from debias.runs.epochs import forget_state
 from debias.runs.single import single
 from debias.runs.work import Sizes, Work
+from debias.training.fit import NOTHING, Additions
 from debias.training.recorder import Recorder, Watch
 
 #: Sections of the config of an early stage: plain ERM in one stage, whatever the last stage is.
@@ -109,10 +110,18 @@ class Run:
         config: config of the run.
         folder: folder of the run.
         watch: called with the history after each epoch of the last stage.
+        additions: the user's own callbacks, for the last stage, and options of the Trainer.
     """
 
-    def __init__(self, config: Config, folder: Path, *, watch: Watch | None = None) -> None:
-        self.config, self.folder, self.watch = config, folder, watch
+    def __init__(
+        self,
+        config: Config,
+        folder: Path,
+        *,
+        watch: Watch | None = None,
+        additions: Additions = NOTHING,
+    ) -> None:
+        self.config, self.folder, self.watch, self.additions = config, folder, watch, additions
         self.built: dict[str, Parts] = {}
 
     def stage_config(self, changes: Section | None = None) -> Config:
@@ -188,7 +197,9 @@ class Run:
             folder.mkdir(parents=True, exist_ok=True)
             configs.save(config, folder / "stage.yaml")
             say(f"stage {name}: {config.epochs} epochs")
-            recorder = single(parts, config, folder)
+            recorder = single(
+                parts, config, folder, additions=self.additions._replace(callbacks=())
+            )
             seconds = sum(entry["seconds"] for entry in recorder.history)
             content = {"epochs": config.epochs, "seconds": seconds}
             write_atomically(record, json.dumps(content) + "\n")
@@ -220,7 +231,8 @@ class Run:
         if config != self.config:
             configs.save(config, self.folder / configs.LAST_STAGE)
             say(f"last stage: {config.epochs} epochs")
-        return Trained(parts, config, single(parts, config, self.folder, watch=self.watch))
+        recorder = single(parts, config, self.folder, watch=self.watch, additions=self.additions)
+        return Trained(parts, config, recorder)
 
     def infer(self, inferred: Tensor, examples: Examples) -> Partition:
         """Make a partition from inferred values, and write it to ``groups.csv``.

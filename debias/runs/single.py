@@ -15,14 +15,21 @@ from debias.runs.epochs import state_of, write_state
 from debias.training.averaging import WeightAverage
 from debias.training.checkpoints import newest_checkpoint
 from debias.training.compilation import compiled
-from debias.training.fit import fit, trainer
+from debias.training.fit import NOTHING, Additions, fit, trainer
 from debias.training.loggers import begin_logging, end_logging, make_loggers
 from debias.training.pictures import PreparedPictures
 from debias.training.prediction import Predicted
 from debias.training.recorder import Recorder, Watch
 
 
-def single(parts: Parts, config: Config, folder: Path, *, watch: Watch | None = None) -> Recorder:
+def single(
+    parts: Parts,
+    config: Config,
+    folder: Path,
+    *,
+    watch: Watch | None = None,
+    additions: Additions = NOTHING,
+) -> Recorder:
     """Train one model with one strategy, from the start or from the last checkpoint.
 
     Args:
@@ -30,6 +37,7 @@ def single(parts: Parts, config: Config, folder: Path, *, watch: Watch | None = 
         config: config of the stage, with epochs, seed and devices. Every checkpoint holds it.
         folder: folder of the stage or run.
         watch: called with the history after each epoch.
+        additions: the user's own callbacks and options of the Trainer.
 
     Returns:
         The recorder of the epochs, which knows the epoch that each selection rule prefers.
@@ -46,8 +54,14 @@ def single(parts: Parts, config: Config, folder: Path, *, watch: Watch | None = 
         devices=config.devices,
         unused=parts.module.leaves_unused,
         progress=config.progress,
-        callbacks=[*average, PreparedPictures(parts.data.mean, parts.data.std), recorder],
+        callbacks=[
+            *average,
+            PreparedPictures(parts.data.mean, parts.data.std),
+            *additions.callbacks,
+            recorder,
+        ],
         loggers=loggers,
+        options=additions.options,
     )
     begin_logging(loggers, folder, _settings(config))
     with compiled(parts.module.model) if config.compile else nullcontext():

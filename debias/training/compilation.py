@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import torch._functorch.config
 from torch import nn
 
 
@@ -21,6 +22,8 @@ def compiled(model: nn.Module, *, backend: str | Callable[..., Any] = "inductor"
     backbone = model.get_submodule("backbone")
     backbone.compile(backend=backend)
     try:
-        yield
+        # some strategies need the gradients of one pass twice, for which its buffers must stay
+        with torch._functorch.config.patch(donated_buffer=False):
+            yield
     finally:
         backbone._compiled_call_impl = None  # torch has no public way back

@@ -5,17 +5,20 @@ import random
 import signal
 import threading
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 import numpy
 import pytorch_lightning as pl
 import torch
 from lightning_fabric.plugins.environments.lightning import LightningEnvironment
-from pytorch_lightning.callbacks import Callback
+from pytorch_lightning.callbacks import Callback, Checkpoint
 from pytorch_lightning.loggers import Logger
 
+from debias.errors import InputError, near
 from debias.progress import draws_bars
 from debias.training.checkpoints import CheckpointFiles
 from debias.training.epoch_bar import EpochBar
@@ -31,6 +34,60 @@ HARMLESS = (
     # debias starts one process per device itself, without Slurm's srun
     "`srun` command is available",
 )
+
+
+#: Options of Lightning's Trainer that a user may set. debias sets the others itself, or its config
+#: has a key for them.
+TRAINER_OPTIONS = (
+    "benchmark", "detect_anomaly", "deterministic", "enable_model_summary", "log_every_n_steps",
+    "profiler", "sync_batchnorm",
+)  # fmt: skip
+
+
+class Additions(NamedTuple):
+    """What a user adds to the training of a run, from Python.
+
+    Attributes:
+        callbacks: callbacks of Lightning. They are called in training of the last stage.
+        options: options of Lightning's Trainer, in every stage; see :data:`TRAINER_OPTIONS`.
+    """
+
+    callbacks: Sequence[Callback] = ()
+    options: Mapping[str, Any] = MappingProxyType({})
+
+    def check(self) -> None:
+        """Check the types of the callbacks and the names of the options.
+
+        Raises:
+            ValueError: a callback is not one of ``pytorch_lightning``, or writes checkpoints; or an
+                option may not be set.
+        """
+        for callback in self.callbacks:
+            if not isinstance(callback, Callback):
+                raise InputError(
+                    "a callback must be a pytorch_lightning.callbacks.Callback; got "
+                    f"{type(callback).__module__}.{type(callback).__qualname__}"
+                )
+            if isinstance(callback, Checkpoint):
+                raise InputError(
+                    f"{type(callback).__name__} cannot be added, since a run writes its own "
+                    "checkpoints: keep_all=true keeps the weights of every epoch"
+                )
+        for name in self.options:
+            if name not in TRAINER_OPTIONS:
+                raise InputError(
+                    f"the Trainer option {name!r} cannot be set; {near(name, TRAINER_OPTIONS)}"
+                )
+
+    def described(self) -> dict[str, Any]:
+        """The report's entry: classes of the callbacks, and options as texts; empty if none."""
+        classes = [type(each) for each in self.callbacks]
+        names = [f"{each.__module__}.{each.__qualname__}" for each in classes]
+        options = {name: str(value) for name, value in self.options.items()}
+        return {"from_python": {"callbacks": names, "trainer": options}} if names or options else {}
+
+
+NOTHING = Additions()
 
 
 class OwnSignals(Callback):
@@ -83,6 +140,7 @@ def trainer(
     progress: bool = True,
     callbacks: Sequence[Callback] = (),
     loggers: Sequence[Logger] = (),
+    options: Mapping[str, Any] = MappingProxyType({}),
 ) -> pl.Trainer:
     """Make the Trainer of one run, with the samplers and checkpoints of debias.
 
@@ -101,6 +159,7 @@ def trainer(
         progress: draw a moving bar for each epoch, on a terminal.
         callbacks: further callbacks.
         loggers: see :func:`debias.training.loggers.make_loggers`.
+        options: further options of the Trainer, see :class:`Additions`.
     """
     bar = [EpochBar()] if progress and draws_bars() else []
     distributed = "ddp_find_unused_parameters_true" if unused else "ddp"
@@ -117,9 +176,9 @@ def trainer(
             logger=list(loggers),
             callbacks=[OwnSignals(), EpochSeed(seed), *bar, *callbacks],
             enable_progress_bar=False,
-            enable_model_summary=False,
             use_distributed_sampler=False,
             num_sanity_val_steps=0,
+            **{"enable_model_summary": False, **options},
         )
 
 

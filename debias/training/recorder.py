@@ -111,7 +111,9 @@ class Recorder(Checkpoint):
         self.history.append(self._entry(epoch, pl_module, moved))
         if trainer.is_global_zero:
             self.write(epoch, predicted)
-            if self.keep_all or epoch + 1 == trainer.max_epochs or epoch in self._best():
+            # a callback of the user may end training early
+            final = trainer.should_stop or epoch + 1 == trainer.max_epochs
+            if self.keep_all or final or epoch in self._best():
                 save_weights(pl_module, self.weights(epoch), self.metadata | {"epoch": epoch})
         # every process takes part; the first one writes
         trainer.save_checkpoint(self.last, weights_only=False)

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+from pytorch_lightning.callbacks import Callback, ModelCheckpoint
 
 from debias import config as configs
 from debias.__main__ import main
@@ -17,10 +18,12 @@ from debias.build import build
 from debias.commands.begin import check_folder, claim, resume_in
 from debias.commands.train import train
 from debias.data.examples import SPLITS
+from debias.errors import InputError
 from debias.metrics import group_scalars, joint_counts
 from debias.reports.predictions import read
 from debias.runs.description import circumstances
 from debias.sweeps.files import Files
+from debias.training.fit import Additions
 from tests.commands.conftest import GROUP_DRO, SMALL, overrides
 from tests.fakes import birds
 from tests.reports.sample_runs import typed_report
@@ -113,6 +116,41 @@ def test_keeps_the_weights_of_every_epoch_and_prints_a_line_of_each(tmp_path, ca
     for row, entry in zip(rows, history, strict=True):
         assert float(row["val/worst_group"]) == pytest.approx(entry["val"]["worst_group"])
         assert float(row["train/loss"]) == pytest.approx(entry["train"]["loss"])
+
+
+class OneEpoch(Callback):
+    """A user's callback: ends training after the first epoch, and looks at the Trainer."""
+
+    def on_train_epoch_end(self, trainer, pl_module):
+        assert trainer.log_every_n_steps == 7
+        trainer.should_stop = True
+
+
+def test_a_user_s_callback_ends_training(tmp_path):
+    """The last epoch is then the one after which it ended, and the report names the callback."""
+    config = configs.load("drawn_birds", overrides(tmp_path, "select=last"))
+    run = train(config, additions=Additions([OneEpoch()], {"log_every_n_steps": 7}))
+    report = json.loads((run / "report.json").read_text())
+    assert [entry["epoch"] for entry in report["history"]] == [0]
+    assert (report["selection"]["rule"], report["selection"]["epoch"]) == ("last", 0)
+    assert report["from_python"] == {
+        "callbacks": ["tests.commands.test_train.OneEpoch"],
+        "trainer": {"log_every_n_steps": "7"},
+    }
+
+
+@pytest.mark.parametrize(
+    ("additions", "message"),
+    [
+        (Additions([print]), "must be a pytorch_lightning.callbacks.Callback; got builtins"),
+        (Additions([ModelCheckpoint()]), "ModelCheckpoint cannot be added"),
+        (Additions((), {"max_epochs": 3}), "the Trainer option 'max_epochs' cannot be set"),
+        (Additions((), {"benchmarks": True}), "did you mean 'benchmark'"),
+    ],
+)
+def test_additions_of_a_user_are_checked(additions, message, tmp_path):
+    with pytest.raises(InputError, match=message):
+        train(configs.load("drawn_birds", overrides(tmp_path)), additions=additions)
 
 
 def test_selected_epoch_is_the_one_reported(finished):
