@@ -58,7 +58,8 @@ class Config:
         preprocessing: name and options (``size``, ...) of the cropping and resizing. The default is
             "resize" for your own images: the data sets ``table`` and ``folder``, and own parts.
         model: ``name`` of timm or "module:function", ``pretrained``, ``weights``, ``head``, ...
-        strategy: name and options of the mitigation strategy.
+        strategy: name and options of the mitigation strategy. A name of a component may also be
+            that of a class or function of yours, as in "my_method:MyStrategy".
         sampler: which training images an epoch visits, and how often.
         augment: change to each training batch, on the device, before the strategy sees it.
         optimizer: name and options of the optimiser of every player.

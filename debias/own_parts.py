@@ -172,15 +172,17 @@ def origin(place: str) -> dict[str, str | None]:
         place: "module:object", whose module is imported.
 
     Returns:
-        ``name``, which is ``place``; ``package`` and ``version`` of its distribution, if it is
-        installed; and ``sha256`` of the file that defines it, shortened to 12 digits.
+        ``name``, which is ``place``; ``package``, the installed distribution; ``version`` of it, or
+        ``__version__`` of a package that is not installed; and ``sha256`` of the file that defines
+        it, shortened to 12 digits.
     """
     named, _, item = place.partition(":")
     part = getattr(sys.modules[named], item)
     module = sys.modules.get(getattr(part, "__module__", named), sys.modules[named])
     top = module.__name__.partition(".")[0]
     package = next(iter(metadata.packages_distributions().get(top, ())), None)
-    version = metadata.version(package) if package else None
+    said = getattr(sys.modules[top], "__version__", None)
+    version = metadata.version(package) if package else said and str(said)
     file = Path(_file(module))
     digest = hashlib.sha256(file.read_bytes()).hexdigest()[:12] if file.is_file() else None
     return {"name": place, "package": package, "version": version, "sha256": digest}

@@ -113,7 +113,9 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "my_broken.py").write_text("import a_module_that_is_absent\n")
     package = tmp_path / "my_package" / "deep"
     package.mkdir(parents=True)
-    (package.parent / "__init__.py").write_text("from my_package.deep.methods import Mine\n")
+    (package.parent / "__init__.py").write_text(
+        "from my_package.deep.methods import Mine\n__version__ = '2.1'\n"
+    )
     (package.parent / "__main__.py").write_text("raise SystemExit('imported')\n")
     (package / "__init__.py").touch()
     (package / "methods.py").write_text(METHOD)
@@ -248,7 +250,7 @@ def test_own_data_are_squeezed_by_default_like_other_own_images(here, tmp_path):
 def test_the_origin_of_a_part(here):
     origin = own_parts.origin
     components.find("strategy", "my_package:Mine")
-    expected = {"name": "my_package:Mine", "package": None, "version": None}
+    expected = {"name": "my_package:Mine", "package": None, "version": "2.1"}
     before = origin("my_package:Mine")
     assert {key: before[key] for key in expected} == expected
     (here / "my_package" / "deep" / "methods.py").write_text(METHOD + "\n")

@@ -146,9 +146,9 @@ class OwnPart:
     sha256: str | None = None
 
     def __str__(self) -> str:
-        installed = f"{self.package} {self.version}" if self.package else ""
+        release = " ".join(filter(None, (self.package, self.version)))
         digest = f"file sha256 {self.sha256}" if self.sha256 else ""
-        known = ", ".join(filter(None, (installed, digest)))
+        known = ", ".join(filter(None, (release, digest)))
         return f"{self.name} ({known})" if known else self.name
 
 

@@ -142,6 +142,12 @@ def test_check_and_list_know_the_package(folder, capsys):
     ]
 
 
+def test_an_augmentation_for_inferred_groups_is_refused_without_them(folder, capsys):
+    name = "birds_lab.augmentation:Chosen"
+    assert main(["check", *options(folder, f"augment.name={name}")]) == 2
+    assert f"debias: augment.name={name} needs inferred groups" in capsys.readouterr().err
+
+
 def test_a_sweep_trains_and_compares_own_parts(folder, start, capsys):
     sweep = folder / "sweep.yaml"
     sweep.write_text(
