@@ -34,7 +34,10 @@ DATA = (
 TABLES: dict[str, dict[str, str]] = {
     **{kind: {name: row.object for name, row in rows.items()} for kind, rows in METHODS.items()},
     "data": {name: f"debias.data.sets.{name}:{name}" for name in DATA},
-    "preprocessing": {name: f"debias.data.pictures.preprocessing:{name}" for name in PREPROCESSING},
+    "preprocessing": {
+        **{name: f"debias.data.pictures.preprocessing:{name}" for name in PREPROCESSING},
+        "albumentations": "debias.data.pictures.pipelines:configured",
+    },
     "optimizer": {
         name: f"debias.training.optimizers:{name}" for name in ("sgd", "adam", "adamw", "timm")
     },
