@@ -169,7 +169,7 @@ def origin(place: str) -> dict[str, str | None]:
     """Where an own part comes from, for the record of a run.
 
     Args:
-        place: "module:object", whose module is imported.
+        place: "module:object".
 
     Returns:
         ``name``, which is ``place``; ``package``, the installed distribution; ``version`` of it, or
@@ -177,8 +177,8 @@ def origin(place: str) -> dict[str, str | None]:
         it, shortened to 12 digits.
     """
     named, _, item = place.partition(":")
-    part = getattr(sys.modules[named], item)
-    module = sys.modules.get(getattr(part, "__module__", named), sys.modules[named])
+    found = _module(place, named)
+    module = sys.modules.get(getattr(getattr(found, item), "__module__", named), found)
     top = module.__name__.partition(".")[0]
     package = next(iter(metadata.packages_distributions().get(top, ())), None)
     said = getattr(sys.modules[top], "__version__", None)
