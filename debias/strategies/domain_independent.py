@@ -67,4 +67,4 @@ class DomainIndependent(Strategy):
         )
 
     def _heads(self, logits: Tensor) -> Tensor:
-        return logits.view(len(logits), self.groups.outputs, self.groups.biases)
+        return logits.view(-1, self.groups.outputs, self.groups.biases)

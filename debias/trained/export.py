@@ -18,7 +18,7 @@ from PIL import Image
 from safetensors.torch import save
 from torch import Tensor
 
-from debias.errors import InputError, check_one_of
+from debias.errors import InputError, check_one_of, shortened
 from debias.files import made_whole
 from debias.json_files import json_text
 from debias.trained import preprocess
@@ -79,8 +79,21 @@ def export(model: TrainedModel, format: str, folder: Path) -> None:
         (beside / "README.md").write_text(readme(model, format, chosen.file), encoding="utf-8")
         shutil.copy(preprocess.__file__, beside / "preprocess.py")
         _check_preprocessing(model, settings)
-        chosen.write(model, images[:2], beside / chosen.file)
+        _write(chosen, model, images[:2], beside / chosen.file)
         _check_logits(own, chosen.logits(beside / chosen.file, images, model))
+
+
+def _write(chosen: Format, model: TrainedModel, images: Tensor, path: Path) -> None:
+    try:
+        chosen.write(model, images, path)
+    except (InputError, OSError):
+        raise
+    except Exception as error:  # the exporters raise many kinds, for code that they cannot trace
+        reason = shortened(str(error).partition("\n")[0])
+        raise InputError(
+            f"torch cannot write this model as {path.name} ({type(error).__name__}: {reason}): use "
+            "another format"
+        ) from error
 
 
 def _check_network(model: TrainedModel) -> None:

@@ -68,6 +68,17 @@ def test_an_export_that_computes_something_else_is_not_kept(model, tmp_path, mon
     assert [*tmp_path.iterdir()] == []
 
 
+def test_a_model_that_cannot_be_traced_is_one_line(model, tmp_path, monkeypatch):
+    def write(model, images, path):
+        raise RuntimeError("data-dependent branch\nand pages more")
+
+    broken = exports.FORMATS["torch_export"]._replace(write=write)
+    monkeypatch.setitem(exports.FORMATS, "torch_export", broken)
+    with pytest.raises(InputError, match=r"as model\.pt2 \(RuntimeError: data-dependent branch\)"):
+        exports.export(model, "torch_export", tmp_path / "out")
+    assert [*tmp_path.iterdir()] == []
+
+
 def test_what_a_strategy_computes_is_exported_or_refused(model, tmp_path):
     """Weights of the network alone would give other classes."""
     heads = DomainIndependent(model.groups, inference="probabilities")
