@@ -23,6 +23,7 @@ from debias.reports.record import Report, read_report
 
 if TYPE_CHECKING:
     import pandas
+    from pytorch_lightning import Callback
 
     from debias.reports.comparison import ComparedMethod, Comparison
     from debias.trained.model import TrainedModel
@@ -64,6 +65,8 @@ def train(
     overrides: Overrides = (),
     *,
     resume: str | PathLike[str] | None = None,
+    callbacks: Sequence[Callback] = (),
+    trainer: Mapping[str, Any] | None = None,
 ) -> TrainedRun:
     """Train one run, evaluate it and write its report, as ``debias train`` does.
 
@@ -72,6 +75,8 @@ def train(
         overrides: changes to the config.
         resume: folder of an interrupted run; "auto" resumes the config's own run if it was
             interrupted, and returns it if it is finished.
+        callbacks: your own callbacks of Lightning, for the last stage.
+        trainer: options of Lightning's Trainer; see :class:`debias.training.fit.Additions`.
 
     Raises:
         ValueError: the config, the data or the folder has a mistake; nothing has been trained then.
@@ -88,7 +93,12 @@ def train(
     folder = None if resume is None else chosen_run(chosen, fspath(resume))
     if resume == "auto" and folder and (folder / "report.json").is_file():
         return TrainedRun(folder)
-    return TrainedRun(train_config(chosen, resume=folder, alone=locked))
+    additions = None
+    if callbacks or trainer:
+        from debias.training.fit import Additions
+
+        additions = Additions(tuple(callbacks), trainer or {})
+    return TrainedRun(train_config(chosen, resume=folder, alone=locked, additions=additions))
 
 
 def load(run: str | PathLike[str]) -> TrainedModel:

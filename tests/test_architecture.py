@@ -99,7 +99,7 @@ ALLOWED = {
     | {"runs", "signatures", "sweeps", "trained", "training"},
     "trained": {"components", "config", "data", "files", "json_files", "merging", "models"}
     | {"progress", "reports", "strategies"},
-    "api": {"commands", "config", "evaluation", "merging", "reports", "trained"},
+    "api": {"commands", "config", "evaluation", "merging", "reports", "trained", "training"},
     "__main__": {"commands"},
 }
 

@@ -129,7 +129,7 @@ def _check_logits(own: Tensor, exported: Tensor) -> None:
 
 def _check_preprocessing(model: TrainedModel, settings: Any) -> None:
     """Compare ``preprocess.py`` with the model's own preprocessing, on noise of another size."""
-    height, width = 2 * model.geometry.height + 7, model.geometry.width // 2 + 9
+    height, width = 2 * model.geometry.height + 7, 2 * model.geometry.width + 9
     noise: NDArray[Any] = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
     own = model.preprocess(noise).numpy()
     levels = np.abs(own - preprocess.preprocess(Image.fromarray(noise), settings))

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+
 from debias.data.pictures.geometry import CentreCrop, CentreSquare, Geometry, Resize, ShorterSide
+from debias.data.pictures.pipelines import Pipeline
 from debias.errors import InputError
 from debias.json_files import Json
 from debias.trained.model import TrainedModel
@@ -21,6 +24,7 @@ STEPS = {
     ),
     CentreCrop: ("centre_crop", "cut out the central {height} x {width} (height x width)"),
     CentreSquare: ("centre_square", "cut out the largest central square"),
+    Pipeline: ("pipeline", "the transforms of albumentations in the entry pipeline"),
 }
 INTERPOLATION = (
     "area averages to shrink (OpenCV's INTER_AREA), linear to enlarge (INTER_LINEAR), uint8 after "
@@ -109,6 +113,8 @@ def steps_of(geometry: Geometry) -> list[Json]:
             )
         name, meaning = STEPS[type(step)]
         options: Json = dict(vars(step))
+        if isinstance(step, Pipeline):
+            options = {"pipeline": json.loads(step.text)}
         steps.append({"step": name, **options, "meaning": meaning.format(**options)})
     return steps
 

@@ -36,21 +36,21 @@ def preprocess(picture: Any, settings: Mapping[str, Any]) -> NDArray[np.float32]
     return np.ascontiguousarray(normalised.transpose(2, 0, 1))
 
 
-def resize(pixels: Pixels, options: Mapping[str, int]) -> Pixels:
+def resize(pixels: Pixels, options: Mapping[str, Any]) -> Pixels:
     """Resize to ``height`` and ``width``: first shrink sides that are too long, then enlarge."""
     height, width = options["height"], options["width"]
     smaller = shrink(pixels, min(height, pixels.shape[0]), min(width, pixels.shape[1]))
     return smaller if smaller.shape[:2] == (height, width) else enlarge(smaller, height, width)
 
 
-def shorter_side(pixels: Pixels, options: Mapping[str, int]) -> Pixels:
+def shorter_side(pixels: Pixels, options: Mapping[str, Any]) -> Pixels:
     """Resize so that the shorter side has ``size`` pixels; the longer side is rounded down."""
     height, width = pixels.shape[:2]
     sides = (side * options["size"] // min(height, width) for side in (height, width))
     return resize(pixels, dict(zip(("height", "width"), sides, strict=True)))
 
 
-def centre_crop(pixels: Pixels, options: Mapping[str, int]) -> Pixels:
+def centre_crop(pixels: Pixels, options: Mapping[str, Any]) -> Pixels:
     """Crop the central ``height`` and ``width``; half a pixel is rounded to an even number."""
     height, width = options["height"], options["width"]
     top = round((pixels.shape[0] - height) / 2)
@@ -58,15 +58,24 @@ def centre_crop(pixels: Pixels, options: Mapping[str, int]) -> Pixels:
     return pixels[top : top + height, left : left + width]
 
 
-def centre_square(pixels: Pixels, options: Mapping[str, int]) -> Pixels:
+def centre_square(pixels: Pixels, options: Mapping[str, Any]) -> Pixels:
     """Crop the largest central square."""
     side = min(pixels.shape[:2])
     return centre_crop(pixels, {"height": side, "width": side})
 
 
+def pipeline(pixels: Pixels, options: Mapping[str, Any]) -> Pixels:
+    """Apply a pipeline of albumentations, the only step that needs this package."""
+    import albumentations
+
+    changed: Pixels = albumentations.from_dict(options["pipeline"])(image=pixels)["image"]
+    return changed
+
+
 #: The function of each step in ``preprocessing.json``.
-STEPS: dict[str, Callable[[Pixels, Mapping[str, int]], Pixels]] = {
-    function.__name__: function for function in (resize, shorter_side, centre_crop, centre_square)
+STEPS: dict[str, Callable[[Pixels, Mapping[str, Any]], Pixels]] = {
+    function.__name__: function
+    for function in (resize, shorter_side, centre_crop, centre_square, pipeline)
 }
 
 

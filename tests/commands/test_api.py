@@ -41,6 +41,10 @@ def test_training_with_a_mapping_is_the_run_of_the_command_line(finished, tmp_pa
     config = configs.load("drawn_birds", texts)
     with pytest.raises(InputError, match="is finished: read"):
         debias.train(config)
+    with pytest.raises(InputError, match="the Trainer option 'epochs' cannot be set"):
+        debias.train(config, {"seed": 1}, trainer={"epochs": 3})
+    with pytest.raises(InputError, match="a callback must be a"):
+        debias.train(config, {"seed": 1}, callbacks=[print])
     table = run.table()
     scores = [run.report.test.scalars[f"accuracy/{name}"] for name in table.index]
     assert table["accuracy"].tolist() == scores

@@ -1,6 +1,7 @@
 """The file beside an export computes, with NumPy and PIL, the pixels that OpenCV computes here."""
 
 import ast
+import json
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,10 @@ SIZES = [(61, 83), (9, 14), (80, 11), (72, 72), (37, 36), (36, 36), (1, 50), (21
 
 
 @pytest.mark.parametrize("size", [28, 32])
-@pytest.mark.parametrize("name", [name for name in PREPROCESSING if "augmented" not in name])
+@pytest.mark.parametrize(
+    "name",
+    [name for name in PREPROCESSING if "augmented" not in name],
+)
 def test_every_recipe_has_the_same_pixels(name, size):
     geometry = construct("preprocessing", {"name": name, "size": size}, {}).evaluation
     for number, (height, width) in enumerate(SIZES):
@@ -68,8 +72,24 @@ def test_a_rotated_picture_is_turned_upright(tmp_path):
     )
 
 
+def test_a_pipeline_of_albumentations_is_written_down_and_applied():
+    transforms = [
+        {"SmallestMaxSize": {"max_size": 20}},
+        {"CenterCrop": {"height": 16, "width": 16}},
+    ]
+    section = {"name": "albumentations", "evaluation": transforms}
+    geometry = construct("preprocessing", section, {}).evaluation
+    steps = json.loads(json.dumps(steps_of(geometry)))
+    settings = {"steps": steps, "mean": [0, 0, 0], "std": [1, 1, 1]}
+    given = preprocess.preprocess(Image.fromarray(noise(3, 30, 40)), settings)
+    expected = geometry.image(noise(3, 30, 40))
+    np.testing.assert_array_equal(np.rint(255 * given.transpose(1, 2, 0)), expected)
+
+
 def test_the_file_needs_numpy_and_pil_alone():
+    """The import of albumentations is in the one function that needs it."""
     tree = ast.parse(Path(preprocess.__file__).read_text(encoding="utf-8"))
+    tree.body = [node for node in tree.body if getattr(node, "name", "") != "pipeline"]
     names = {
         node.module if isinstance(node, ast.ImportFrom) else node.names[0].name
         for node in ast.walk(tree)
