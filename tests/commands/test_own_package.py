@@ -148,6 +148,7 @@ def test_an_augmentation_for_inferred_groups_is_refused_without_them(folder, cap
     assert f"debias: augment.name={name} needs inferred groups" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_sweep_trains_and_compares_own_parts(folder, start, capsys):
     sweep = folder / "sweep.yaml"
     sweep.write_text(
