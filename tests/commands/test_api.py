@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from pytorch_lightning.callbacks import Callback
 
 import debias
 from debias import config as configs
@@ -23,6 +24,21 @@ def test_the_package_stays_light_and_names_its_functions():
         debias.audit_all  # noqa: B018
 
 
+class Epochs(Callback):
+    """Remembers the epochs."""
+
+    def __init__(self) -> None:
+        self.seen: list[int] = []
+
+    def on_train_epoch_end(self, trainer, pl_module):
+        self.seen.append(trainer.current_epoch)
+
+
+def test_options_of_the_trainer_are_checked(tmp_path):
+    with pytest.raises(InputError, match="the Trainer option 'max_epochs' cannot be set"):
+        debias.train("drawn_birds", {"out": str(tmp_path)}, trainer={"max_epochs": 2})
+
+
 def test_training_with_a_mapping_is_the_run_of_the_command_line(finished, tmp_path):
     """Same folder name, hence the same config; a finished run is returned, not trained again."""
     root = configs.read(finished / "config.yaml").data["root"]
@@ -33,7 +49,9 @@ def test_training_with_a_mapping_is_the_run_of_the_command_line(finished, tmp_pa
         "optimizer.lr": 1e-2,
         "measures": "none",
     }
-    run = debias.train("drawn_birds", values, resume="auto")
+    epochs = Epochs()
+    run = debias.train("drawn_birds", values, resume="auto", callbacks=[epochs])
+    assert epochs.seen == [0]
     texts = [f"{key}={value}" for key, value in values.items()]
     assert run.folder == tmp_path / configs.run_name(configs.load("drawn_birds", texts))
     assert run.report.config["optimizer"]["lr"] == 0.01
