@@ -6,6 +6,7 @@ import io
 import json
 import re
 import sys
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -15,6 +16,7 @@ import torch
 from debias import config as configs
 from debias.__main__ import main
 from debias.errors import InputError
+from debias.models.classifier import Classifier
 from debias.reports.predictions import read
 from debias.strategies.domain_independent import DomainIndependent
 from debias.trained import export as exports
@@ -93,6 +95,21 @@ def test_what_a_strategy_computes_is_exported_or_refused(model, tmp_path):
     logits = torch.export.load(tmp_path / "out" / "model.pt2").module()(images)
     torch.testing.assert_close(logits, trained(images), rtol=0, atol=TOLERANCE)
     assert logits.shape == (5, 2)
+
+
+def test_a_wrapped_network_is_exported(model, tmp_path):
+    """A network of the user's own; safetensors would need timm to build it."""
+    pooled = torch.nn.Sequential(torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten())
+    network = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 3), pooled, torch.nn.Linear(8, 2))
+    wrapped = TrainedModel(Classifier.wrap(network, "2"), None, model.geometry, model.report).eval()
+    exports.export(wrapped, "torch_export", tmp_path / "out")
+    images = torch.randn(5, 3, 32, 32)
+    logits = torch.export.load(tmp_path / "out" / "model.pt2").module()(images)
+    torch.testing.assert_close(logits, wrapped(images), rtol=0, atol=TOLERANCE)
+    named = {**model.report.config, "model": {"name": "my_package:network"}}
+    wrapped.report = replace(model.report, config=named)
+    with pytest.raises(InputError, match="is for networks of timm; got model"):
+        exports.export(wrapped, "safetensors", tmp_path / "other")
 
 
 @pytest.mark.parametrize(
