@@ -186,8 +186,9 @@ class Classifier(nn.Module):
             shapes = " and ".join(str(tuple(each.shape)) for each in returned) or "nothing"
             raise InputError(
                 f"{type(self.backbone).__name__} does not return the outputs of its layer "
-                f"{self.head_path!r} on one vector of features (the layer reads {shapes}): name "
-                "its last layer, and leave out what follows it, such as a softmax"
+                f"{self.head_path!r} on one vector of {self.feature_size} features (the layer "
+                f"reads {shapes} from {tuple(image.shape)}): name its last layer, leave out what "
+                "follows it, such as a softmax, or give images of the size that it needs"
             )
         self.checked = True
         return features

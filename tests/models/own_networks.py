@@ -102,10 +102,10 @@ def wrapped(outputs: int) -> Classifier:
 class ByView(nn.Module):
     """A network that flattens by ``view``, which does not work on maps with channels last."""
 
-    def __init__(self, outputs: int = 3) -> None:
+    def __init__(self, outputs: int = 3, *, side: int = 32) -> None:
         super().__init__()
         self.conv = nn.Conv2d(3, 4, 3, stride=4, padding=1)
-        self.fc = nn.Linear(256, outputs)
+        self.fc = nn.Linear(4 * (side // 4) ** 2, outputs)
 
     def forward(self, image: Tensor) -> Tensor:
         maps = self.conv(image)

@@ -216,14 +216,19 @@ class PerToken(nn.Module):
             Changed(lambda logits, _: logits.softmax(1)),
             "classifier.1",
             "Changed does not return the outputs of its layer 'classifier.1' on one vector of "
-            "features (the layer reads (2, 16)): name its last layer, and leave out what follows",
+            "16 features (the layer reads (2, 16) from (2, 3, 32, 32)): name its last layer, leave",
         ),
         (
             Changed(lambda logits, self: logits[:, :1] + self.classifier(torch.ones(1, 16))),
             "classifier.1",
-            "(the layer reads (2, 16) and (1, 16))",
+            "(the layer reads (2, 16) and (1, 16) from",
         ),
-        (PerToken(), "fc", "(the layer reads (2, 1024, 3))"),
+        (PerToken(), "fc", "(the layer reads (2, 1024, 3) from"),
+        (
+            own_networks.ByView(side=64),
+            "fc",
+            "1024 features (the layer reads (2, 256) from (2, 3, 32, 32))",
+        ),
         (
             Changed(lambda logits, _: (logits, logits)),
             "classifier.1",
@@ -235,7 +240,7 @@ class PerToken(nn.Module):
             "got a SimpleNamespace",
         ),
     ],
-    ids=["softmax", "twice", "tokens", "tuple", "other object"],
+    ids=["softmax", "twice", "tokens", "other size", "tuple", "other object"],
 )
 def test_outputs_that_are_not_the_heads_are_refused_in_the_first_pass(
     network: nn.Module, head: str, message: str
