@@ -56,7 +56,8 @@ def text_cells(source: Path, name: str, column: Any) -> list[str]:
     """
     pyarrow, _ = _pyarrow()
     if pyarrow.types.is_floating(column.type):
-        column = _whole(pyarrow, column)
+        # NaN is a missing value; Arrow writes 1.0 as "1"
+        column = pyarrow.chunked_array([pyarrow.array(column.to_numpy(), from_pandas=True)])
     try:
         texts = column.cast(pyarrow.large_string()).combine_chunks().dictionary_encode()
     except pyarrow.ArrowException:
@@ -65,15 +66,6 @@ def text_cells(source: Path, name: str, column: Any) -> list[str]:
         ) from None
     distinct = [text.strip() for text in texts.dictionary.to_pylist()]
     return ["" if place is None else distinct[place] for place in texts.indices.to_pylist()]
-
-
-def _whole(pyarrow: Any, column: Any) -> Any:
-    """A column of floats as integers, if all are whole. NaN is a missing value."""
-    array = pyarrow.array(column.to_numpy(), from_pandas=True)
-    try:
-        return pyarrow.chunked_array([array.cast(pyarrow.int64())])
-    except pyarrow.ArrowInvalid:
-        return pyarrow.chunked_array([array])
 
 
 def _pyarrow() -> tuple[Any, Any]:

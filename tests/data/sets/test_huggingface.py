@@ -106,8 +106,9 @@ def test_names_and_numbers_of_classes(tmp_path):
     three = datasets.ClassLabel(names=["7", "3"])
     parts = {name: part(tmp_path, numbers) for name, numbers in PARTS.items()}
     typed = {name: one.cast_column("label", three) for name, one in parts.items()}
-    examples = huggingface(root=saved(tmp_path, **typed))
+    examples = huggingface(root=saved(tmp_path, **typed), bias="label")
     assert (examples.groups.target_names, examples.target[1]) == (("7", "3"), 1)
+    assert (examples.groups.bias_names, examples.bias[1]) == (("7", "3"), 1)
     plain = {name: one.cast_column("label", datasets.Value("int8")) for name, one in parts.items()}
     examples = huggingface(root=saved(tmp_path, **plain), bias="label", target="label")
     assert (examples.groups.bias_names, examples.bias.tolist()) == (("0", "1"), [0, 1] * 8)

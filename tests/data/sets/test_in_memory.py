@@ -3,6 +3,7 @@
 import io
 import json
 import pickle
+import sys
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -11,6 +12,7 @@ import torch
 from PIL import Image
 from torch.utils.data import Dataset, IterableDataset, TensorDataset
 
+from debias import components
 from debias import config as configs
 from debias.commands import check
 from debias.commands.train import train
@@ -121,6 +123,12 @@ def test_other_pixels_are_another_cache():
         examples = in_memory(train=[*Pets(0, 2), (image, "cat", 0)], val=val, test=val)
         keys.add(ImageFiles.of(examples, rows, geometry).images_key())
     assert len(keys) == 3
+
+
+def test_a_function_of_the_script_itself(monkeypatch):
+    monkeypatch.setattr(sys.modules["__main__"], "pets", pets, raising=False)
+    made = components.construct("data", {"name": "__main__:pets"}, {})
+    assert made.digest() == pets().digest()
 
 
 @pytest.mark.slow
