@@ -31,6 +31,8 @@ HARMLESS = (
     "LeafSpec",
     # model.freeze_batch_norm keeps batch normalisation in evaluation mode
     "in eval mode at the start of training",
+    # the values that debias logs are those of all processes
+    r"sync_dist=True",
     # debias starts one process per device itself, without Slurm's srun
     "`srun` command is available",
 )
