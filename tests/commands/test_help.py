@@ -32,7 +32,10 @@ def test_help_lists_every_key_with_type_default_and_meaning(command, capsys):
         ("  epochs=100", "int: passes over the order of the sampler."),
         ("  clip=null", "float or null: largest gradient norm of a player; null does not clip."),
         ("  cache=true", "bool: decode images once into a memory-mapped file."),
-        ("  strategy.name=erm", "section: name and options of the mitigation strategy."),
+        (
+            "  sampler.name=shuffled",
+            "section: which training images an epoch visits, and how often.",
+        ),
         ("  out=runs", "str: folder that receives the run's folder."),
     ):
         assert lines[lines.index(line) + 1].strip() == meaning
