@@ -93,11 +93,10 @@ def train(
     folder = None if resume is None else chosen_run(chosen, fspath(resume))
     if resume == "auto" and folder and (folder / "report.json").is_file():
         return TrainedRun(folder)
-    additions = None
-    if callbacks or trainer:
-        from debias.training.fit import Additions
+    # before training does it: the fast imports of the command line are not for a user's process
+    from debias.training.fit import Additions
 
-        additions = Additions(tuple(callbacks), trainer or {})
+    additions = Additions(tuple(callbacks), trainer or {})
     return TrainedRun(train_config(chosen, resume=folder, alone=locked, additions=additions))
 
 
