@@ -12,7 +12,7 @@ from debias import config as configs
 from debias.errors import InputError
 from debias.reports.record import read_report
 from tests.commands.conftest import SMALL, overrides
-from tests.test_architecture import loaded_by
+from tests.project.test_architecture import loaded_by
 
 PARITY = "demographic_parity_difference"
 

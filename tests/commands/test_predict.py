@@ -20,7 +20,7 @@ from debias.reports.predictions import read
 from debias.trained.model import load
 from debias.types import Outputs
 from tests.commands.conftest import overrides
-from tests.test_architecture import PACKAGE
+from tests.project.test_architecture import PACKAGE
 
 #: Strategies that change the pictures or compute the classes themselves.
 OWN_CLASSES = ("domain_independent", "domain_discriminative", "disentangled", "input_adversary")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-PACKAGE = Path(__file__).parents[1] / "debias"
+PACKAGE = Path(__file__).parents[2] / "debias"
 
 #: What each room may import of the package, besides itself, ``types`` and ``errors``.
 ALLOWED = {

@@ -12,7 +12,7 @@ from types import ModuleType
 import pytest
 import torch
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 SOURCE = """
 def doubled(x: "Missing") -> Missing:

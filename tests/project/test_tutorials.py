@@ -17,7 +17,7 @@ import pytest
 from tests.forked import Command
 from tests.sweeps.launchers import fake_slurm
 
-TUTORIALS = sorted((Path(__file__).parents[1] / "docs" / "tutorials").glob("*.md"))
+TUTORIALS = sorted((Path(__file__).parents[2] / "docs" / "tutorials").glob("*.md"))
 NUMBER = re.compile(r"\d+(?:\.\d+)?")
 TOLERANCE = 10  # a printed percentage may differ on another machine or release of torch
 
@@ -76,7 +76,7 @@ def place(tmp_path, monkeypatch):
     command.chmod(0o755)
     fake_slurm.install(command.parent)
     monkeypatch.setenv("PATH", str(command.parent), prepend=os.pathsep)
-    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[1]))
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
     monkeypatch.chdir(tmp_path)
 
 

@@ -16,7 +16,7 @@ from debias.config import EXECUTION, SECTIONS, Config, folder, load, shipped
 from debias.models.small_receptive import NETWORKS
 from debias.strategies.strategy import Strategy
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 
@@ -25,7 +25,7 @@ def _blocks(language: str) -> list[tuple[str, str]]:
     return [
         (path.name, block)
         for path in DOCUMENTS
-        if path.parent.name != "tutorials"  # which tests/test_tutorials.py runs
+        if path.parent.name != "tutorials"  # which tests/project/test_tutorials.py runs
         for block in fence.findall(path.read_text(encoding="utf-8"))
     ]
 
