@@ -143,8 +143,14 @@ def converted(schema: type, key: str, value: Any) -> Any:
     Raises:
         ValueError: the value does not fit the type of the field.
     """
-    convert = _convert if isinstance(value, (dict, list)) else _convert_once
-    return convert(schema, key, value)
+    nested = isinstance(value, dict) or (
+        isinstance(value, list) and any(isinstance(entry, (dict, list)) for entry in value)
+    )
+    if nested:
+        return _convert(schema, key, value)
+    if isinstance(value, list):
+        return list(_convert_list_once(schema, key, tuple(value), tuple(map(type, value))))
+    return _convert_once(schema, key, value)
 
 
 def resolved(schema: type, values: Section) -> Settings:
@@ -239,6 +245,14 @@ def _read_override(text: str) -> dict[Any, Any]:
 @lru_cache(maxsize=REMEMBERED, typed=True)
 def _convert_once(schema: type, key: str, value: Any) -> Any:
     return _convert(schema, key, value)
+
+
+@lru_cache(maxsize=REMEMBERED)
+def _convert_list_once(
+    schema: type, key: str, values: tuple[Any, ...], types: tuple[type, ...]
+) -> Any:
+    """Convert a list of plain values. ``types`` keeps 1, 1.0 and True apart in the cache."""
+    return _convert(schema, key, list(values))
 
 
 def _convert(schema: type, key: str, value: Any) -> Any:
