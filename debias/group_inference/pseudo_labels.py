@@ -40,7 +40,7 @@ def balanced_pseudo_labels(
     sure = torch.bincount(group[confidence >= threshold], minlength=len(labelled))
     smallest = int((labelled * (len(group) + 1) + sure).argmin())
     room = labelled[smallest] + sure[smallest] - labelled
-    # samples of the group that are at least as confident, all of which its confidence would admit
+    # a threshold at a sample's confidence also admits every sample that is at least as confident
     keys = torch.stack([group.double(), -confidence.double()], dim=1)
     _, place, counts = torch.unique(keys, dim=0, return_inverse=True, return_counts=True)
     sizes = torch.bincount(group, minlength=len(labelled))

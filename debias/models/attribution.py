@@ -90,7 +90,7 @@ def last_map_layer(model: nn.Module, image: Tensor) -> str:
 
     Args:
         model: maps images to :class:`debias.types.Outputs`.
-        image: ``(N, 3, H, W)`` float, of which only the first image is used.
+        image: ``(N, 3, H, W)`` float; only the first image is used.
 
     Raises:
         ValueError: the network does not list its stages, and is a transformer or gives no map.

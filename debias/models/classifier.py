@@ -141,7 +141,7 @@ class Classifier(nn.Module):
         """Check that the logits of the network are the outputs of its head alone, if not checked.
 
         Args:
-            image: ``(1, 3, H, W)`` float, of which only shape and memory format are used.
+            image: ``(1, 3, H, W)`` float; only shape and memory format are used.
 
         Raises:
             ValueError: the network calls its head not once, or not on one vector of features, or
@@ -160,7 +160,7 @@ class Classifier(nn.Module):
         images are made contiguous.
 
         Args:
-            image: ``(1, 3, H, W)`` float, of which only the shape is used.
+            image: ``(1, 3, H, W)`` float; only the shape is used.
 
         Raises:
             ValueError: see :meth:`check`.

@@ -51,7 +51,7 @@ def layers_after(model: nn.Module, layer: str, image: Tensor) -> nn.Sequential:
         model: a :class:`debias.models.classifier.Classifier`, or another model with a ``backbone``.
             It is not changed.
         layer: dotted name, as for :func:`read_layer`.
-        image: ``(1, 3, H, W)`` float, of which only the shape is used.
+        image: ``(1, 3, H, W)`` float; only the shape is used.
 
     Raises:
         ValueError: the layer does not exist, or the copied layers do not compute the features.

@@ -49,7 +49,7 @@ class ComparedMethod:
 
     @property
     def worst(self) -> Spread:
-        """Test accuracy of the worst group (or class), by which methods are ranked."""
+        """Test accuracy of the worst group (or class). Methods are ranked by it."""
         return self.test(SCALARS[self.kind][0])
 
     def test(self, metric: str) -> Spread:

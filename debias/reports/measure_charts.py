@@ -60,8 +60,8 @@ class Charts(NamedTuple):
 
     Attributes:
         charts: the charts.
-        outcomes: number of all outcomes, of which some are drawn; 0 if the charts have none.
-        biases: number of all bias values, of which some are drawn; 0 if the charts have none.
+        outcomes: number of all outcomes, drawn or not; 0 if the charts have none.
+        biases: number of all bias values, drawn or not; 0 if the charts have none.
     """
 
     charts: list[Chart]

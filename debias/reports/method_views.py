@@ -76,7 +76,7 @@ class MethodViews(NamedTuple):
         names: names of the methods with bars.
         blocks: the bars, first of the worst group and the average.
         curves: the learning curves; ``None`` if no run has an epoch.
-        runs: number of runs with epochs, of which at most ``MOST_CURVES`` are drawn.
+        runs: number of runs with epochs. At most ``MOST_CURVES`` are drawn.
     """
 
     heat: HeatMap | None

@@ -55,7 +55,7 @@ class InputAdversary(Strategy):
             Published: 0.1 for COCO, 1 for imSitu.
         pretraining: steps of stage 1. Published: f and A are trained before; for f, 60 epochs of
             its head, then all layers.
-        warmup: steps of stage 2. Published: 80 epochs for COCO, of which 75 are kept; then stage 3
+        warmup: steps of stage 2. Published: 80 epochs for COCO; 75 of them are kept. Then stage 3
             until epoch 160.
         width: channels of the U-Net's first map. Published: 64.
         depth: number of times that the U-Net halves the image. Published: 5, where the last one

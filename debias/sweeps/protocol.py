@@ -35,7 +35,7 @@ class Protocol:
 
     Args:
         labels: which group labels the runs may use, a key of ``LABELS``.
-        objectives: validation metrics by which a search chose settings; empty without a search.
+        objectives: validation metrics that a search optimised; empty without a search.
         trials: number of settings that the search tried per config.
         search_seeds: seeds of the trials.
         final_seeds: seeds of the runs that the tables report.

@@ -12,7 +12,7 @@ from debias.errors import InputError, shown
 
 BOX = ("x", "y", "width", "height")
 POINT = ("x", "y")
-#: Pixels by which a box may leave the picture, since some boxes are rounded outwards.
+#: A box may leave the picture by this many pixels, since some boxes are rounded outwards.
 TOLERANCE = 1.0
 
 #: For each image, ``(K, 2)`` points or ``(K, 4)`` boxes, in pixels.

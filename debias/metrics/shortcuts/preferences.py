@@ -59,7 +59,7 @@ def challenge_accuracy(tally: Tally) -> Tensor:
 
 
 def shortcut_cells(conflicting: Tensor) -> Tensor:
-    """Index of the cell of each image, by which of K shortcuts mislead: ``(N,)`` in [0, 2^K).
+    """Cell of each image, ``(N,)`` in [0, 2^K): one binary digit per shortcut, 1 if it misleads.
 
     The first shortcut is the most significant digit, so counts by cell reshape to ``(2,) * K``.
 

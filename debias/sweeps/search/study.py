@@ -247,7 +247,7 @@ def pruner(name: str, epochs: int) -> BasePruner:
     """Make the Optuna pruner that decides after an epoch whether to stop a run.
 
     ``asha`` is asynchronous successive halving (Li et al., 2020). ``hyperband`` (Li et al., 2018)
-    uses several of these, some of which start later, so that some trials are never stopped early.
+    uses several of these. Some of them start later, so that some trials are never stopped early.
 
     Args:
         name: "none", "asha" or "hyperband".
