@@ -1,5 +1,5 @@
 """The command line: ``debias train | evaluate | predict | export | check | compare | index | sweep
-| reproduce | infer-groups | masks | list``.
+| reproduce | infer-groups | masks | data | list``.
 """
 
 import argparse
@@ -27,6 +27,7 @@ EXAMPLES = """examples:
   debias check my_config.yaml
   debias infer-groups RUN method=eiil out=groups.csv
   debias masks boxes my_config.yaml source=boxes.csv out=masks
+  debias data list
   debias list strategies
 """
 
@@ -36,6 +37,8 @@ LISTS = (
     *("configs", "preprocessings", "optimizers", "schedulers"),
 )
 BENCHMARKS = ("waterbirds", "celeba", "biased_mnist")
+#: Each has its module ``commands.data_<action>``.
+DATA_ACTIONS = ("list",)
 MASK_METHODS = ("boxes", "keypoints", "import", "gradcam")
 MASKS = """methods and their options:
   boxes      source=FILE: CSV path,x,y,width,height, or CUB's bounding_boxes.txt; GrabCut finds the
@@ -45,6 +48,9 @@ MASKS = """methods and their options:
   gradcam    threshold=NUMBER target=true|predicted layer=NAME: Grad-CAM of a finished run's model
   import     source=FOLDER of PNG files, or CSV path,mask; threshold=NUMBER: checks existing masks
 for every method: out=FOLDER splits=[train,val,test] overwrite=true, and data.* as in the config
+"""
+DATA = """actions:
+  list [NAME]                    data sets that debias knows by name; or every fact of one
 """
 RUN_CONFIG = "a shipped config (debias list configs), or the path of a YAML file"
 
@@ -78,6 +84,7 @@ def parser() -> argparse.ArgumentParser:
     _add_sweep(commands)
     _add_reproduce(commands)
     _add_preparations(commands)
+    _add_data(commands)
     return top
 
 
@@ -170,6 +177,18 @@ def _add_preparations(commands: Any) -> None:
     listing.add_argument("pattern", nargs="?", default="*", help=pattern)
 
 
+def _add_data(commands: Any) -> None:
+    data = commands.add_parser(
+        "data",
+        help="list the data sets that debias knows by name",
+        epilog=DATA,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    data.add_argument("action", choices=DATA_ACTIONS)
+    data.add_argument("source", nargs="?", default="", help="name of a data set")
+    _add_overrides(data, "options of the action")
+
+
 def _add_overrides(command: argparse.ArgumentParser, examples: str) -> None:
     command.add_argument("overrides", nargs="*", metavar="key=value", help=examples)
 
@@ -189,8 +208,9 @@ def _show_warning(message: Warning | str, *place: object) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command, and return the exit code of the process.
 
-    Without a command, the help is printed. A user's mistake prints one line on standard error and
-    returns 2. Ctrl-C prints one line and returns 130. A warning prints one line on standard error.
+    Without a command, the help is printed. Some commands return an exit code, such as 1 if a check
+    fails. A user's mistake prints one line on standard error and returns 2. Ctrl-C prints one line
+    and returns 130. A warning prints one line on standard error.
     """
     options = _parse(arguments)
     if options["command"] is None:
@@ -201,7 +221,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     warnings.showwarning = _show_warning  # type: ignore[assignment]
     try:
         name = options.pop("command").replace("-", "_")
-        importlib.import_module(f"debias.commands.{name}").run(**options)
+        if name == "data":
+            name = f"data_{options.pop('action')}"
+        code = importlib.import_module(f"debias.commands.{name}").run(**options)
     except BrokenPipeError:  # the program that reads our output has ended, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except (ValueError, OSError) as error:
@@ -215,7 +237,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
     finally:
         warnings.showwarning = show
-    return 0
+    return code or 0
 
 
 if __name__ == "__main__":

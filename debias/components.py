@@ -3,7 +3,8 @@
 The tables hold texts "module:object". An object is imported only when it is used, so that listing
 the names is fast. A component's positional arguments are facts of the data or the model, passed
 here by name. Its keyword-only arguments are its options. No other module compares component names.
-A name "module:object" is that of a user's own part, see :mod:`debias.own_parts`.
+A name "module:object" is that of a user's own part, see :mod:`debias.own_parts`. A name of the kind
+"data" may also be that of a preset, which is a reader with options, see :mod:`debias.presets`.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from debias.errors import InputError, check_finite, near
 from debias.merging import MISSING, Section, Settings, converted
 from debias.methods import METHODS
 from debias.own_parts import FACTS, check_facts, check_made, is_own, own_part
+from debias.presets import is_preset, options_of, preset
+from debias.presets import names as preset_names
 from debias.signatures import fact_names, option_parameters, option_schema
 
 if TYPE_CHECKING:
@@ -152,11 +155,19 @@ def find(kind: str, name: str) -> Any:
     if is_own(name):
         return own_part(kind, name)
     table = TABLES[kind]
+    if kind == "data" and is_preset(name):
+        return imported(table[preset(name).reader])
     if not isinstance(name, str) or name not in table:
         module, _, attribute = str(name).rpartition(".")
         own = f"; your own part has the name {module}:{attribute}" if module else ""
-        raise InputError(f"unknown {kind}.name {name!r}; {near(str(name), table)}{own}")
+        raise InputError(f"unknown {kind}.name {name!r}; {near(str(name), names(kind))}{own}")
     return imported(table[name])
+
+
+def names(kind: str) -> list[str]:
+    """The names of a kind's components. For "data", these are the readers and the presets."""
+    presets = preset_names() if kind == "data" else []
+    return list(dict.fromkeys([*TABLES[kind], *presets]))
 
 
 def component(kind: str, section: Section) -> Component:
@@ -174,6 +185,8 @@ def component(kind: str, section: Section) -> Component:
         return _own_model(section) if is_own(name) else _timm_model(section)
     make = find(kind, name)
     options = {key: value for key, value in section.items() if key != "name"}
+    if kind == "data" and is_preset(name):
+        options = options_of(name, options)
     if is_own(name):
         check_facts(kind, name, fact_names(make))
     return Component(kind, name, make, check_options(make, kind, options))

@@ -17,7 +17,7 @@ from omegaconf import OmegaConf
 from debias import merging
 from debias.errors import InputError, near
 from debias.files import write_atomically
-from debias.own_parts import is_own, short_name
+from debias.own_parts import short_name
 
 #: Keys that say where and how a run is executed. They do not change its results, so they are not
 #: part of its identity.
@@ -29,9 +29,10 @@ EXECUTION = (
 #: that earlier runs keep their names.
 ADDED = ("accumulate", "ema", "compile")
 
-
 #: Placeholder for a preprocessing that no file names; the data set then determines it.
 UNNAMED = "unnamed"
+#: Data sets whose preprocessing is then "waterbirds". That of all others is "resize".
+LIKE_WATERBIRDS = ("waterbirds", "celeba", "drawn_birds", "biased_mnist")
 #: File with the config of the last stage, in a run of several stages. Evaluation builds the model
 #: from it.
 LAST_STAGE = "last_stage.yaml"
@@ -56,7 +57,7 @@ class Config:
     Attributes:
         data: name and options (``root``, ...) of the data set.
         preprocessing: name and options (``size``, ...) of the cropping and resizing. The default is
-            "resize" for your own images: the data sets ``table`` and ``folder``, and own parts.
+            "waterbirds" for the four oldest data sets, and "resize" for all others.
         model: ``name`` of timm or "module:function", ``pretrained``, ``weights``, ``head``, ...
         strategy: name and options of the mitigation strategy. A name of a component may also be
             that of a class or function of yours, as in "my_method:MyStrategy".
@@ -287,8 +288,7 @@ def _assemble(*layers: Mapping[Any, Any], below: merging.Settings | None = None)
     merged = _merged(*layers, below=below)
     if merged["preprocessing"]["name"] == UNNAMED:
         data = merged["data"]["name"]
-        own_images = data in ("table", "folder", "huggingface") or is_own(data)
-        name = "resize" if own_images else "waterbirds"
+        name = "waterbirds" if data in LIKE_WATERBIRDS else "resize"
         merged["preprocessing"] = merged["preprocessing"] | {"name": name}
     if any(text == merging.MISSING or "${" in text for text in merging.texts(merged)):
         merged = merging.resolved(Config, merged)

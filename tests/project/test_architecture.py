@@ -32,8 +32,9 @@ ALLOWED = {
     "data": {"csv_files", "files", "json_files", "processes", "progress"},
     "own_parts": set(),
     "signatures": {"merging"},
+    "presets": {"merging"},
     "config": {"files", "merging", "own_parts"},
-    "components": {"config", "merging", "methods", "own_parts", "signatures"},
+    "components": {"config", "merging", "methods", "own_parts", "presets", "signatures"},
     "strategies": {"losses", "models", "processes"},
     "training": {"augment", "files", "metrics", "models", "processes", "progress", "strategies"},
     "reports": {"config", "csv_files", "files", "json_files", "merging", "metrics"},
@@ -95,8 +96,8 @@ ALLOWED = {
         "files",
         "group_inference",
     }
-    | {"json_files", "merging", "metrics", "models", "own_parts", "parts", "progress", "reports"}
-    | {"runs", "signatures", "sweeps", "trained", "training"},
+    | {"json_files", "merging", "metrics", "models", "own_parts", "parts", "presets", "progress"}
+    | {"reports", "runs", "signatures", "sweeps", "trained", "training"},
     "trained": {"components", "config", "data", "files", "json_files", "merging", "models"}
     | {"progress", "reports", "strategies"},
     "api": {"commands", "config", "evaluation", "merging", "reports", "trained", "training"},
@@ -111,6 +112,7 @@ FORBIDDEN = {
     "strategies": {"pytorch_lightning", "torchmetrics", "omegaconf"},
     "config": {"torch", "pytorch_lightning"},
     "merging": {"torch", "pytorch_lightning"},
+    "presets": {"torch", "pytorch_lightning"},
     "augment": {"pytorch_lightning", "torchmetrics", "omegaconf"},
     "group_inference": {"pytorch_lightning", "torchmetrics", "timm", "omegaconf"},
     "heads": {"pytorch_lightning", "torchmetrics", "timm", "omegaconf"},

@@ -1,0 +1,88 @@
+"""``debias data list``: the data sets that debias knows by name, or every fact of one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from debias import config as configs
+from debias.errors import InputError
+from debias.presets import MARKS, Preset, Source, preset
+from debias.presets import names as preset_names
+from debias.reports.tables import text_table
+
+COLUMNS = ("data set", "target", "bias", "images", "files")
+LEGEND = """
+images: number and mark of its origin; files: how you get them, and the state when last seen
+debias data list NAME prints every fact of a data set, its options and its configs
+Your own data: data.name=table, folder, pattern or huggingface; see docs/data.md"""
+
+
+def run(source: str, overrides: list[str]) -> None:
+    """Print a table of all presets, or the facts of one.
+
+    Args:
+        source: name of a preset; empty for all.
+        overrides: none are allowed.
+
+    Raises:
+        ValueError: there is no such preset, or an override is given.
+    """
+    if overrides:
+        raise InputError(f"`debias data list` has no options; got {overrides[0]}. Leave it out")
+    if source:
+        print("\n".join(_facts(preset(source))))
+        return
+    rows = [_row(preset(name)) for name in preset_names()]
+    print("\n".join([*text_table(COLUMNS, rows, words=len(COLUMNS)), LEGEND]))
+
+
+def _row(found: Preset) -> tuple[str, ...]:
+    return found.name, found.target, found.bias, _images(found), _files(found.sources)
+
+
+def _images(found: Preset) -> str:
+    """The number of images with its mark; "-" if it was not published."""
+    whole = [count for count in found.published if not count.name]
+    chosen = [count for count in whole if not count.split][:1] or whole
+    if not chosen:
+        return "-"
+    return f"{sum(count.images for count in chosen):,} [{chosen[0].mark}]"
+
+
+def _files(sources: list[Source]) -> str:
+    if not sources:
+        return "by hand"
+    first = sources[0]
+    return f"{first.kind}, {first.seen}" if first.seen else first.kind
+
+
+def _facts(found: Preset) -> Iterator[str]:
+    yield f"{found.name}: {found.title}"
+    for title, text in (
+        ("target", found.target),
+        ("bias", found.bias),
+        ("source", found.citation),
+        ("licence", found.licence),
+        ("terms", found.terms + " (`debias data get` asks you to accept them)" * found.accept),
+    ):
+        if text.strip():
+            yield f"  {title}: {text}"
+    yield f"  reader: {found.reader} (`debias list datasets {found.reader}` lists its options)"
+    for key, value in found.options.items():
+        yield f"    data.{key}={value}"
+    yield from _counts(found)
+    for one in found.sources:
+        details = ", ".join(text for text in (one.seen, one.note) if text)
+        yield f"  {one.file or 'files'}: {one.kind} {one.at}{f' ({details})' if details else ''}"
+    for note in found.notes:
+        yield f"  note: {note}"
+    if shipped := [name for name in configs.shipped() if name.split("/")[0] == found.name]:
+        yield f"  configs (`debias list configs '{found.name}*'`): {', '.join(shipped)}"
+    else:
+        yield f"  no shipped config; set data.name={found.name} in yours"
+
+
+def _counts(found: Preset) -> Iterator[str]:
+    for split, name, images, mark in found.published:
+        where = " ".join(text for text in (split or "all splits", name) if text)
+        yield f"  {where}: {images:,} images [{mark}: {MARKS[mark]}]"

@@ -1,0 +1,35 @@
+"""``debias data list``: one row per preset, and all facts of one."""
+
+import pytest
+
+from debias.__main__ import main
+from debias.presets import names
+
+
+def test_every_preset_has_a_row_with_its_number_of_images(capsys):
+    assert main(["data", "list"]) == 0
+    rows = capsys.readouterr().out.partition("\n\n")[0].splitlines()[2:]
+    assert [row.split()[0] for row in rows] == list(names())
+    birds = next(row for row in rows if row.startswith("waterbirds "))
+    assert "landbird or waterbird" in birds
+    assert "11,788 [R]" in birds
+
+
+def test_the_facts_of_one_end_with_its_configs(capsys):
+    assert main(["data", "list", "biased_mnist"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("biased_mnist: MNIST's digits in white")
+    assert "  train: 55,000 images [R: counted in the files themselves]" in lines
+    assert lines[-1].startswith("  configs (`debias list configs 'biased_mnist*'`): biased_mnist, ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["celebaa"], "no data set 'celebaa'; did you mean 'celeba'"),
+        (["celeba", "root=x"], "`debias data list` has no options; got root=x"),
+    ],
+)
+def test_mistakes(arguments, message, capsys):
+    assert main(["data", "list", *arguments]) == 2
+    assert message in capsys.readouterr().err
