@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import itertools
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import NamedTuple
@@ -72,12 +74,28 @@ class Turn(NamedTuple):
     objective: Callable[[nn.Module, Batch], Loss]
 
 
+class Attribute(NamedTuple):
+    """One of several bias attributes.
+
+    Attributes:
+        name: its name, such as the name of its column.
+        values: the names of its values.
+        aligned: the (target, value) pairs that this shortcut favours; empty if it favours none, or
+            if they are unknown.
+    """
+
+    name: str
+    values: tuple[str, ...]
+    aligned: tuple[tuple[int, int], ...] = ()
+
+
 @dataclass(frozen=True)
 class Groups:
     """The groups, which are pairs (target, bias); a group has the number ``row * biases + bias``.
 
     A row is a target class. With several labels, an image has one row per label, which is
-    ``2 * label + target``. No other code numbers groups.
+    ``2 * label + target``. With several bias attributes, a bias value is a combination of their
+    values; see :meth:`product`. No other code numbers groups.
 
     Args:
         target_names: one name per row. Multi-label: a pair per label, absent first
@@ -85,10 +103,13 @@ class Groups:
         bias_names: one name per value of the bias attribute.
         aligned: the bias-aligned (target, bias) pairs, if they are known.
         multi_label: whether targets are ``(N, L)`` 0/1.
+        attributes: the attributes whose combinations the bias values are. The first one varies
+            slowest. Empty if there is only one attribute.
 
     Raises:
         ValueError: more than ``MOST_GROUPS`` groups, two groups of the same name, a label without
-            its pair of names, or an aligned pair out of range.
+            its pair of names, an aligned pair out of range, or ``attributes`` that do not have
+            different names and one combination per bias value.
 
     Example:
         >>> groups = Groups(("landbird", "waterbird"), ("land", "water"), aligned=((0, 0), (1, 1)))
@@ -102,6 +123,7 @@ class Groups:
     bias_names: tuple[str, ...]
     aligned: tuple[tuple[int, int], ...] = ()
     multi_label: bool = False
+    attributes: tuple[Attribute, ...] = ()
 
     def __post_init__(self) -> None:
         if self.count > MOST_GROUPS:
@@ -131,6 +153,52 @@ class Groups:
                 f"aligned pairs must lie within {self.rows} targets and {self.biases} biases; got "
                 f"{outside}"
             )
+        if self.attributes:
+            _check_attributes(self.attributes, self.biases)
+
+    @classmethod
+    def product(
+        cls,
+        target_names: Sequence[str],
+        attributes: Sequence[Attribute],
+        *,
+        multi_label: bool = False,
+    ) -> Groups:
+        """The groups of several bias attributes. Each combination of their values is a bias value.
+
+        A bias value is named after its combination, as in "urban & country". If attributes share a
+        value, or have numbers as values, the name is "bg=urban & object=country". A (target, bias)
+        pair is aligned if it is aligned in every attribute that has aligned pairs. One attribute
+        alone gives the plain groups of its values.
+
+        Args:
+            target_names: as for :class:`Groups`.
+            attributes: at least one attribute. The first one varies slowest.
+            multi_label: as for :class:`Groups`.
+
+        Raises:
+            ValueError: as for :class:`Groups`.
+
+        Example:
+            >>> size, place = Attribute("size", ("big", "small")), Attribute("place", ("in", "out"))
+            >>> groups = Groups.product(("cat", "dog"), (size, place))
+            >>> groups.bias_names
+            ('big & in', 'big & out', 'small & in', 'small & out')
+            >>> groups.decode(torch.tensor([2, -1])).tolist()
+            [[1, 0], [-1, -1]]
+        """
+        if len(attributes) == 1:
+            (only,) = attributes
+            return cls(tuple(target_names), only.values, only.aligned, multi_label)
+        sizes = [len(target_names), *(len(attribute.values) for attribute in attributes)]
+        if math.prod(sizes) > MOST_GROUPS:
+            columns = [f"{len(each.values):,} values of {each.name}" for each in attributes]
+            raise InputError(
+                f"{' x '.join([f'{sizes[0]:,} target rows', *columns])} make {math.prod(sizes):,} "
+                f"groups, more than {MOST_GROUPS:,}: take fewer bias attributes, or merge values"
+            )
+        names, aligned = _combinations(attributes), _aligned(sizes, attributes)
+        return cls(tuple(target_names), names, aligned, multi_label, tuple(attributes))
 
     @property
     def rows(self) -> int:
@@ -200,6 +268,57 @@ class Groups:
         bias = bias.reshape(bias.shape + (1,) * (target.ndim - bias.ndim))
         return torch.where(bias < 0, -1, self.row(target) * self.biases + bias)
 
+    def combine(self, values: Tensor) -> Tensor:
+        """Bias value of each combination of attribute values, or -1 if one of them is unknown.
+
+        Args:
+            values: ``(N, A)`` int64 value of each attribute, or -1.
+
+        Returns:
+            ``(N,)`` int64 in [-1, biases).
+        """
+        combined = values[:, 0]
+        for position, attribute in enumerate(self.attributes[1:], start=1):
+            combined = combined * len(attribute.values) + values[:, position]
+        return torch.where((values < 0).any(dim=1), -1, combined)
+
+    def decode(self, bias: Tensor) -> Tensor:
+        """Value of each attribute of each sample, or -1 if its bias is unknown.
+
+        Args:
+            bias: ``(N,)`` int64 in [0, biases), or -1.
+
+        Returns:
+            ``(N, A)`` int64, the inverse of :meth:`combine`. One column without ``attributes``.
+        """
+        rest, columns = bias, []
+        for attribute in self.attributes[:0:-1]:
+            columns.append(rest % len(attribute.values))
+            rest = rest // len(attribute.values)
+        values = torch.stack([rest, *columns[::-1]], dim=1)
+        return torch.where(bias[:, None] < 0, -1, values)
+
+    def alone(self, position: int) -> Groups:
+        """The groups of one attribute, by its position in ``attributes``."""
+        return Groups.product(
+            self.target_names, (self.attributes[position],), multi_label=self.multi_label
+        )
+
+    def marginal(self, counts: Tensor, position: int) -> Tensor:
+        """Sum counts of the groups to the groups of one attribute.
+
+        Args:
+            counts: ``(..., count)`` numbers of the groups.
+            position: position of the attribute in ``attributes``.
+
+        Returns:
+            ``(..., alone(position).count)``.
+        """
+        sizes = [len(attribute.values) for attribute in self.attributes]
+        before, after = math.prod(sizes[:position]), math.prod(sizes[position + 1 :])
+        cells = counts.reshape(*counts.shape[:-1], self.rows, before, sizes[position], after)
+        return cells.sum(dim=(-3, -1)).flatten(-2)
+
     def frequencies(self, target: Tensor, bias: Tensor) -> Tensor:
         """``(count,)`` int64: the number of samples in each group."""
         group = self.encode(target, bias).flatten()
@@ -208,3 +327,43 @@ class Groups:
     def predict(self, logits: Tensor) -> Tensor:
         """Predictions from logits: ``(N,)`` classes, or ``(N, L)`` 0/1 labels if multi-label."""
         return (logits > 0).long() if self.multi_label else logits.argmax(dim=1)
+
+
+def _check_attributes(attributes: Sequence[Attribute], biases: int) -> None:
+    """Check that attributes have different names, and one combination per bias value."""
+    names = [attribute.name for attribute in attributes]
+    for name in names:
+        check_printable("bias attribute", name)
+    if len(set(names)) < len(names):
+        raise InputError(f"bias attributes must have different names; got {shown(names)}")
+    if (product := math.prod(len(attribute.values) for attribute in attributes)) != biases:
+        raise InputError(
+            f"the attributes {shown(names)} have {product:,} combinations of values, and there are "
+            f"{biases:,} bias values: use Groups.product"
+        )
+
+
+def _combinations(attributes: Sequence[Attribute]) -> tuple[str, ...]:
+    """The name of each combination of values, with the names of attributes if values need them."""
+    every = [value for attribute in attributes for value in attribute.values]
+    clear = len(set(every)) == len(every) and not any(map(str.isdecimal, every))
+    texts = [
+        [value if clear else f"{attribute.name}={value}" for value in attribute.values]
+        for attribute in attributes
+    ]
+    return tuple(map(" & ".join, itertools.product(*texts)))
+
+
+def _aligned(sizes: Sequence[int], attributes: Sequence[Attribute]) -> tuple[tuple[int, int], ...]:
+    """The (target, combination) pairs that are aligned in every attribute with aligned pairs."""
+    favoured = [place for place, attribute in enumerate(attributes) if attribute.aligned]
+    if not favoured:
+        return ()
+    mask = torch.ones(*sizes, dtype=torch.bool)
+    for place in favoured:
+        pairs = torch.zeros(sizes[0], sizes[place + 1], dtype=torch.bool)
+        pairs[tuple(torch.tensor(attributes[place].aligned).T)] = True
+        mask &= pairs.view(
+            sizes[0], *(sizes[place + 1] if at == place else 1 for at in range(len(attributes)))
+        )
+    return tuple((target, bias) for target, bias in mask.flatten(1).nonzero().tolist())

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from debias.types import Groups
+from debias.types import Attribute, Groups
 
 CLASSES = Groups(("landbird", "waterbird"), ("land", "water"), aligned=((0, 0), (1, 1)))
 LABELS = Groups(
@@ -49,6 +49,33 @@ def test_frequencies_leave_unknown_biases_out():
     ]
 
 
+def test_several_labels_and_several_attributes():
+    """Combination = size * 2 + place; every label has its rows in each attribute alone."""
+    size, place = Attribute("size", ("big", "small", "tiny")), Attribute("place", ("in", "out"))
+    names = ("no hat", "hat", "no tie", "tie")
+    groups = Groups.product(names, (size, place), multi_label=True)
+    assert (groups.count, groups.biases, groups.outputs) == (24, 6, 2)
+    values = torch.tensor([[0, 1], [2, 0], [-1, 0], [1, -1]])
+    assert groups.combine(values).tolist() == [1, 4, -1, -1]
+    every = torch.arange(6)
+    assert torch.equal(groups.combine(groups.decode(every)), every)
+    target, bias = torch.tensor([[1, 0], [1, 1], [0, 0]]), torch.tensor([4, 1, 5])
+    counts = groups.frequencies(target, bias)
+    for position in (0, 1):
+        alone = groups.alone(position)
+        expected = alone.frequencies(target, groups.decode(bias)[:, position])
+        assert groups.marginal(counts, position).tolist() == expected.tolist()
+    stacked = torch.stack([counts, 2 * counts])
+    assert groups.marginal(stacked, 1).tolist()[1] == (2 * groups.marginal(counts, 1)).tolist()
+
+
+def test_attributes_share_a_value_or_not():
+    places = [Attribute(name, ("urban", "country")) for name in ("bg", "object")]
+    groups = Groups.product(("a", "b"), places)
+    assert groups.bias_names[1] == "bg=urban & object=country"
+    assert groups.alone(0) == Groups(("a", "b"), ("urban", "country"))
+
+
 def test_predictions():
     logits = torch.tensor([[0.5, -1.0], [-3.0, 2.0]])
     assert CLASSES.predict(logits).tolist() == [0, 1]
@@ -58,6 +85,20 @@ def test_predictions():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (
+            (("a", "b"), ("c", "d"), (), False, (Attribute("x", ("c",)), Attribute("y", ("d",)))),
+            "have 1 combinations of values, and there are 2 bias values",
+        ),
+        (
+            (
+                ("a", "b"),
+                ("c", "d"),
+                (),
+                False,
+                (Attribute("x", ("c", "d")), Attribute("x", ("e",))),
+            ),
+            "must have different names",
+        ),
         ((("a-b", "a"), ("c", "b-c")), "two groups have the same name"),
         ((("a", "b"), ("c",), ((0, 1),)), r"within 2 targets and 1 biases; got \[\(0, 1\)\]"),
         ((("a", "b", "c"), ("d",), (), True), "must be pairs, absent and present"),

@@ -1,14 +1,18 @@
 """Columns of text to classes, bias values and the names of both."""
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
 
 from debias.csv_files import MOST_VALUES, UNKNOWN, Columns, is_integer
-from debias.errors import InputError
-from debias.types import Groups
+from debias.errors import InputError, near
+from debias.types import Attribute, Groups
+
+#: Bias-aligned (target, bias) pairs, as integers.
+Pairs = Sequence[Sequence[int]]
+Option = TypeVar("Option")
 
 
 class Labels(NamedTuple):
@@ -22,11 +26,11 @@ class Labels(NamedTuple):
 def read_labels(
     columns: Columns,
     target: str,
-    bias: str | None,
+    bias: str | Sequence[str] | None,
     *,
     target_names: Sequence[str] | None = None,
-    bias_names: Sequence[str] | None = None,
-    aligned: Sequence[Sequence[int]] | None = None,
+    bias_names: Sequence[str] | Mapping[str, Sequence[str]] | None = None,
+    aligned: Pairs | Mapping[str, Pairs] | None = None,
 ) -> Labels:
     """Number the classes and the bias values of a table.
 
@@ -34,20 +38,76 @@ def read_labels(
         columns: the table.
         target: column of the classes: integers from 0, or names.
         bias: column of the bias attribute, in the same form; a cell of ``UNKNOWN`` becomes -1.
-            ``None`` if there is no such column.
+            ``None`` if there is no such column. With several columns, a bias value is a combination
+            of their values, and is unknown if one of them is.
         target_names: the classes in order. By default they are the sorted names in the column, or
             the integers themselves.
-        bias_names: the bias values in order, with the same default.
-        aligned: the bias-aligned (target, bias) pairs, as integers.
+        bias_names: the bias values in order, with the same default. For several columns, a mapping
+            from some columns to their values.
+        aligned: the bias-aligned (target, bias) pairs, as integers. For several columns, a mapping
+            from each column with a shortcut to its pairs.
 
     Raises:
-        ValueError: a cell is not a class or bias value, or an aligned pair is not below the numbers
-            of classes and bias values.
+        ValueError: a cell is not a class or bias value, an aligned pair is not below the numbers of
+            classes and bias values, or ``bias_names`` or ``aligned`` does not fit the columns.
     """
     labels, label_names = _classes(columns, target, target_names)
-    biases, names = _biases(columns, bias, bias_names)
-    pairs = _pairs(aligned, len(label_names), len(names))
-    return Labels(labels, biases, Groups(label_names, names, pairs))
+    names = bias_columns(bias)
+    ordered = by_column("bias_names", bias_names, names, "[land, water]")
+    favoured = by_column("aligned", aligned, names, "[[0, 0], [1, 1]]")
+    values, attributes = [], []
+    for name in names or ("bias",):
+        value, value_names = _biases(columns, name if names else None, ordered.get(name))
+        pairs = _pairs(favoured.get(name), len(label_names), len(value_names))
+        values.append(value)
+        attributes.append(Attribute(name, value_names, pairs))
+    groups = Groups.product(label_names, attributes)
+    return Labels(labels, groups.combine(torch.stack(values, dim=1)), groups)
+
+
+def bias_columns(bias: str | Sequence[str] | None) -> list[str]:
+    """The bias columns as a list, which is empty without a column.
+
+    Raises:
+        ValueError: a column occurs twice.
+    """
+    names = [] if bias is None else [bias] if isinstance(bias, str) else list(bias)
+    if len(set(names)) < len(names):
+        raise InputError(f"bias must name different columns; got bias={names}")
+    return names
+
+
+def by_column(
+    option: str,
+    given: Option | Mapping[str, Option] | None,
+    columns: Sequence[str],
+    example: str,
+) -> Mapping[str, Option]:
+    """The value of an option for each bias column.
+
+    Args:
+        option: name of the option, for messages.
+        given: a mapping from columns to values, or the value for a single column, or ``None``.
+        columns: the bias columns. Without a column, the value belongs to "bias".
+        example: a value, for messages.
+
+    Raises:
+        ValueError: there are several columns and no mapping, or the mapping has another column.
+    """
+    if given is None:
+        return {}
+    if not isinstance(given, Mapping):
+        if len(columns) > 1:
+            raise InputError(
+                f"{option} must name the bias column of each value, as in "
+                f"{option}={{{columns[0]}: {example}}}; got {option}={given}"
+            )
+        return {(columns[0] if columns else "bias"): given}
+    if others := [name for name in given if name not in columns]:
+        raise InputError(
+            f"{option} names {others[0]!r}, which is no bias column; {near(others[0], columns)}"
+        )
+    return given
 
 
 def _classes(
@@ -95,9 +155,7 @@ def _is_fraction(cell: str) -> bool:
     return cell.replace(".", "", 1).lstrip("+-").isdecimal()
 
 
-def _pairs(
-    aligned: Sequence[Sequence[int]] | None, targets: int, biases: int
-) -> tuple[tuple[int, int], ...]:
+def _pairs(aligned: Pairs | None, targets: int, biases: int) -> tuple[tuple[int, int], ...]:
     for pair in aligned or ():
         if len(pair) != 2 or not (0 <= pair[0] < targets and 0 <= pair[1] < biases):
             raise InputError(

@@ -16,7 +16,7 @@ from torch.utils.data import ConcatDataset, Dataset
 
 from debias.csv_files import SPLIT_POSITIONS, Columns, absent_column
 from debias.data.examples import SPLITS, Examples
-from debias.data.labels import read_labels
+from debias.data.labels import bias_columns, by_column, read_labels
 from debias.data.masks.companions import with_companions
 from debias.data.parquet_files import text_cells
 from debias.data.pictures.image_store import file_fingerprint
@@ -29,11 +29,11 @@ def huggingface(
     root: str,
     image: str = "image",
     target: str = "label",
-    bias: str | None = "bias",
+    bias: str | list[str] | None = "bias",
     split: str | None = None,
     target_names: list[str] | None = None,
-    bias_names: list[str] | None = None,
-    aligned: list[list[int]] | None = None,
+    bias_names: list[str] | dict[str, list[str]] | None = None,
+    aligned: list[list[int]] | dict[str, list[list[int]]] | None = None,
     masks: str | None = None,
     max_pixels: int = MAX_PIXELS,
 ) -> Examples:
@@ -46,13 +46,16 @@ def huggingface(
         image: column of the images, as bytes of image files.
         target: column of the classes: class labels, integers from 0, or names.
         bias: column of the bias attribute, in the same form. A missing value or -1 is an unknown
-            value. Set ``null`` if there is no such column.
+            value. Set ``null`` if there is no such column. With a list of columns, each combination
+            of their values is one bias value.
         split: column of train, val (or valid, validation) and test, or 0, 1, 2. By default the
             parts of the data set are the splits.
         target_names: the classes in order. By default they are the names of the class labels, the
             sorted names in the column, or the integers themselves.
-        bias_names: the bias values in order, with the same default.
-        aligned: the bias-aligned (target, bias) pairs, as integers.
+        bias_names: the bias values in order, with the same default. For several bias columns, the
+            values of some columns, as in ``{bg: [land, water]}``.
+        aligned: the bias-aligned (target, bias) pairs, as integers. For several bias columns, the
+            pairs of each column, as in ``{bg: [[0, 0], [1, 1]]}``.
         masks: a folder of masks, named after the images as in ``train/0.png``, or ``None``.
         max_pixels: the most pixels that an image or mask may have.
 
@@ -66,14 +69,16 @@ def huggingface(
     place = Path(root)
     parts, files = _opened(place)
     names = tuple(f"{part}/{row}" for part, data in parts.items() for row in range(len(data)))
-    wanted = [column for column in (target, bias, split) if column is not None]
+    biases = bias_columns(bias)
+    wanted = [target, *biases, *([] if split is None else [split])]
     columns = _columns(place, parts, names, wanted)
+    labelled = {name: found for name in biases if (found := _class_names(place, parts, name))}
     labels = read_labels(
         columns,
         target,
         bias,
         target_names=target_names or _class_names(place, parts, target),
-        bias_names=bias_names or _class_names(place, parts, bias),
+        bias_names=labelled | dict(by_column("bias_names", bias_names, biases, "[land, water]")),
         aligned=aligned,
     )
     images: Dataset[Any] = ConcatDataset([_images(place, data, image) for data in parts.values()])
@@ -184,13 +189,9 @@ def _images(root: Path, data: Any, column: str) -> Any:
         ) from None
 
 
-def _class_names(root: Path, parts: dict[str, Any], column: str | None) -> list[str] | None:
+def _class_names(root: Path, parts: dict[str, Any], column: str) -> list[str] | None:
     """The names of a column of class labels, or ``None``."""
-    every = {
-        tuple(getattr(data.features[column], "names", None) or ())
-        for data in parts.values()
-        if column is not None
-    }
+    every = {tuple(getattr(data.features[column], "names", None) or ()) for data in parts.values()}
     if len(every) > 1:
         raise InputError(
             f"{root}: parts have different class labels in {column!r}: {shown(sorted(every))}; "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from debias.csv_files import Columns
 from debias.data.examples import SPLITS, Examples
-from debias.data.labels import read_labels
+from debias.data.labels import Pairs, read_labels
 from debias.data.masks.companions import with_companions
 from debias.errors import InputError
 
@@ -31,16 +31,18 @@ def in_memory(
     train: Dataset[Any],
     val: Dataset[Any],
     test: Dataset[Any],
+    biases: Sequence[str] = ("bias",),
     target_names: Sequence[str] | None = None,
-    bias_names: Sequence[str] | None = None,
-    aligned: Sequence[Sequence[int]] | None = None,
+    bias_names: Sequence[str] | Mapping[str, Sequence[str]] | None = None,
+    aligned: Pairs | Mapping[str, Pairs] | None = None,
     masks: Path | str | None = None,
 ) -> Examples:
     """Three torch data sets, one per split, as examples. Their samples are (image, target, bias).
 
     An image is a PIL image, a uint8 tensor ``(3, H, W)``, ``(1, H, W)`` or ``(H, W)``, or a uint8
     array ``(H, W, 3)`` or ``(H, W)``. Images may have different sizes. Targets and bias values are
-    integers from 0, or names. An unknown bias is -1 or ``None``.
+    integers from 0, or names. An unknown bias is -1 or ``None``. With several bias attributes, the
+    bias of a sample is a tuple of their values.
 
     Every sample is read once here, for its labels and for a hash of its pixels, which is part of
     the key of a picture cache. Pixels are read again when they are needed, so the data sets must
@@ -50,9 +52,12 @@ def in_memory(
         train: the training split. A data set has ``len()`` and gives a sample by its position.
         val: the validation split.
         test: the test split.
+        biases: the names of the bias attributes, other than "target".
         target_names: the classes in order. By default they are the sorted names, or the integers.
-        bias_names: the bias values in order, with the same default.
-        aligned: the bias-aligned (target, bias) pairs, as integers.
+        bias_names: the bias values in order, with the same default. With several attributes, the
+            values of some attributes, as in ``{"place": ["land", "water"]}``.
+        aligned: the bias-aligned (target, bias) pairs, as integers. With several attributes, the
+            pairs of each attribute, as in ``{"place": [[0, 0], [1, 1]]}``.
         masks: a folder of masks, ``<split>/<position>.png``, or ``None``.
 
     Returns:
@@ -71,16 +76,16 @@ def in_memory(
         for position in range(length)
     ]
     bar = tqdm(names, desc="reading data in memory", unit="sample", disable=None)
-    samples = [_sample(name, joined[row]) for row, name in enumerate(bar)]
-    cells: dict[str, Sequence[str]] = {
-        "target": [sample.target for sample in samples],
-        "bias": [sample.bias for sample in samples],
+    samples = [_sample(name, joined[row], biases) for row, name in enumerate(bar)]
+    cells: dict[str, Sequence[str]] = {"target": [sample.target for sample in samples]}
+    cells |= {
+        name: [sample.biases[place] for sample in samples] for place, name in enumerate(biases)
     }
     columns = Columns(SOURCE, names, cells, unit="sample")
     labels = read_labels(
         columns,
         "target",
-        "bias",
+        biases,
         target_names=target_names,
         bias_names=bias_names,
         aligned=aligned,
@@ -158,7 +163,7 @@ def pixels_of(image: object, where: str) -> NDArray[np.uint8]:
 
 class _Sample(NamedTuple):
     target: str
-    bias: str
+    biases: tuple[str, ...]
     digest: bytes
 
 
@@ -172,7 +177,7 @@ def _sized(data: Dataset[Any]) -> Any:
     return data
 
 
-def _sample(name: str, sample: Any) -> _Sample:
+def _sample(name: str, sample: Any, biases: Sequence[str]) -> _Sample:
     where = f"{SOURCE}, sample {name}"
     if not isinstance(sample, Sequence) or len(sample) != 3:
         size = f" of {len(sample)}" if isinstance(sample, Sequence) else ""
@@ -181,7 +186,12 @@ def _sample(name: str, sample: Any) -> _Sample:
             "an unknown bias"
         )
     image, target, bias = sample
-    return _Sample(_text(target), _text(bias), _digest(pixels_of(image, where)))
+    values = tuple(bias) if len(biases) > 1 and isinstance(bias, (list, tuple, Tensor)) else (bias,)
+    if len(values) != len(biases):
+        raise InputError(
+            f"{where} must have one bias value for each of {', '.join(biases)}; got {bias!r}"
+        )
+    return _Sample(_text(target), tuple(map(_text, values)), _digest(pixels_of(image, where)))
 
 
 def _text(label: object) -> str:

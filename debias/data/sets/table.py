@@ -5,7 +5,7 @@ from pathlib import Path
 
 from debias.csv_files import Columns, read_csv
 from debias.data.examples import Examples
-from debias.data.labels import read_labels
+from debias.data.labels import bias_columns, read_labels
 from debias.data.masks.companions import with_companions
 from debias.data.parquet_files import read_parquet
 from debias.data.pictures.images import MAX_PIXELS
@@ -19,14 +19,14 @@ def table(
     root: str | None = None,
     path: str = "path",
     target: str = "target",
-    bias: str | None = "bias",
+    bias: str | list[str] | None = "bias",
     split: str = "split",
     mask: str | None = None,
     masks: str | None = None,
     fills: str | None = None,
     target_names: list[str] | None = None,
-    bias_names: list[str] | None = None,
-    aligned: list[list[int]] | None = None,
+    bias_names: list[str] | dict[str, list[str]] | None = None,
+    aligned: list[list[int]] | dict[str, list[list[int]]] | None = None,
     max_pixels: int = MAX_PIXELS,
     follow_links: bool = False,
 ) -> Examples:
@@ -42,7 +42,8 @@ def table(
         target: column of the classes: integers from 0, or names.
         bias: column of the bias attribute: integers from 0, or names. A cell that is empty, -1, NA,
             nan or None is an unknown value, unless ``bias_names`` contains it. Set ``null`` if
-            there is no such column.
+            there is no such column. With a list of columns, each combination of their values is one
+            bias value.
         split: column of train, val (or valid, validation) and test, or 0, 1, 2.
         mask: column of the mask paths. The cell is empty if the image has no mask.
         masks: a folder of masks, ``<image without its suffix>.png``, instead of ``mask``.
@@ -50,8 +51,10 @@ def table(
             like the masks, ``.png`` or ``.jpg``.
         target_names: the classes in order. By default they are the sorted names in the column, or
             the integers themselves.
-        bias_names: the bias values in order, with the same default.
-        aligned: the bias-aligned (target, bias) pairs, as integers.
+        bias_names: the bias values in order, with the same default. For several bias columns, the
+            values of some columns, as in ``{bg: [land, water]}``.
+        aligned: the bias-aligned (target, bias) pairs, as integers. For several bias columns, the
+            pairs of each column, as in ``{bg: [[0, 0], [1, 1]]}``.
         max_pixels: the most pixels that an image, mask or fill may have.
         follow_links: whether links may lead out of the folders of images, masks and fills.
 
@@ -65,7 +68,7 @@ def table(
             of masks or fills does not exist or fits no image.
     """
     source = _source(file, csv)
-    columns = _columns(source, path, target, split, bias, mask=mask, masks=masks)
+    columns = _columns(source, path, target, split, *bias_columns(bias), mask=mask, masks=masks)
     labels = read_labels(
         columns,
         target,
@@ -93,7 +96,7 @@ def _source(file: str | None, csv: str | None) -> Path:
     return Path(source)
 
 
-def _columns(source: Path, *names: str | None, mask: str | None, masks: str | None) -> Columns:
+def _columns(source: Path, *names: str, mask: str | None, masks: str | None) -> Columns:
     if mask is not None and masks is not None:
         raise InputError(
             f"masks are given twice, by mask={mask} and masks={masks}: leave one option out"

@@ -61,6 +61,19 @@ def single(folder: Path) -> datasets.Dataset:
     return part(folder, range(16), fold=splits)
 
 
+def test_several_bias_columns_keep_the_names_of_class_labels(tmp_path):
+    parts = {
+        name: part(tmp_path, numbers, place=[number % 2 for number in numbers]).cast_column(
+            "place", datasets.ClassLabel(names=["sea", "land"])
+        )
+        for name, numbers in PARTS.items()
+    }
+    examples = huggingface(root=saved(tmp_path, **parts), bias=["place", "bias"])
+    expected = ("sea & day", "sea & night", "land & day", "land & night")
+    assert examples.groups.bias_names == expected
+    assert examples.bias.tolist()[:6] == [-1, 2, 1, -1, 0, 2]
+
+
 def test_a_saved_folder(tmp_path):
     examples = huggingface(root=saved(tmp_path), aligned=[[0, 1]])
     assert examples.images[7:9] == ("train/7", "validation/0")
