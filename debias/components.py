@@ -50,6 +50,8 @@ TABLES: dict[str, dict[str, str]] = {
 }
 
 MODEL = "debias.models.classifier:timm_classifier"
+#: Models that are not timm's, by name.
+MODELS = {"layers": "debias.models.layered:layered_classifier"}
 #: Makes a classifier of the network that a user's own function makes.
 OWN_MODEL = "debias.models.own:own_classifier"
 #: The text that :func:`reads` returns for each requirement.
@@ -182,9 +184,9 @@ def component(kind: str, section: Section) -> Component:
     """
     name = section["name"]
     if kind == "model":
-        return _own_model(section) if is_own(name) else _timm_model(section)
+        return _model(section)
     make = find(kind, name)
-    options = {key: value for key, value in section.items() if key != "name"}
+    options = _without_name(section)
     if kind == "data" and is_preset(name):
         options = options_of(name, options)
     if is_own(name):
@@ -192,9 +194,19 @@ def component(kind: str, section: Section) -> Component:
     return Component(kind, name, make, check_options(make, kind, options))
 
 
-def _timm_model(section: Section) -> Component:
+def _without_name(section: Section) -> Settings:
+    return {key: value for key, value in section.items() if key != "name"}
+
+
+def _model(section: Section) -> Component:
+    name = section["name"]
+    if is_own(name):
+        return _own_model(section)
+    if name in MODELS:
+        make = imported(MODELS[name])
+        return Component("model", name, make, check_options(make, "model", _without_name(section)))
     make = imported(MODEL)
-    return Component("model", section["name"], make, check_options(make, "model", section))
+    return Component("model", name, make, check_options(make, "model", section))
 
 
 def _own_model(section: Section) -> Component:

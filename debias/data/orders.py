@@ -63,13 +63,18 @@ class Weighted:
         return torch.multinomial(self.weights, len(self), replacement=True, generator=generator)
 
 
-def shuffled(row: Tensor) -> Order:
+def shuffled(row: Tensor, *, repeats: int = 1) -> Order:
     """Visit every training sample once per epoch, in random order.
 
     Args:
         row: ``(N,)`` or ``(N, L)`` int64 target row of each training sample; only N matters.
+        repeats: visits of each sample per epoch, at least 1. Each repeat is shuffled separately.
+            With ``batch_size`` N, an epoch has this number of steps on all samples at once.
+
+    Raises:
+        ValueError: ``repeats`` is below 1.
     """
-    return Permuted(torch.arange(len(row)))
+    return Permuted(torch.arange(len(row)), repeats)
 
 
 def group_balanced(group: Tensor, groups: Groups) -> Order:

@@ -76,7 +76,8 @@ def _weights(config: Config) -> str:
         return f"{Path(given)} (tensors sha256 {_digest(state)})"
     if is_own(name):
         return given or f"as {name} makes them"
-    return "pretrained" if config.model.get("pretrained", True) else "none"
+    has_weights = name not in components.MODELS and config.model.get("pretrained", True)
+    return "pretrained" if has_weights else "none"
 
 
 def _digest(state: Mapping[str, Tensor]) -> str:

@@ -54,11 +54,11 @@ class Environments:
 class InvariantRisk(Strategy):
     r"""Mean risk of the environments, plus a penalty on the differences between them.
 
-    .. math:: L = \frac{1}{|E|} \sum_e R_e + \lambda\, \Omega, \qquad
-              \lambda = 1 \text{ in the first ``warmup`` steps, ``penalty`` afterwards}
+    .. math:: L = \frac{1}{|E|} \sum_e R_e + \lambda\, \Omega + \mu \lVert \theta \rVert^2,
+              \qquad \lambda = 1 \text{ in the first ``warmup`` steps, ``penalty`` afterwards}
 
-    :math:`R_e` is the mean loss of environment e. Subclasses define :math:`\Omega` in
-    :meth:`variation`.
+    :math:`R_e` is the mean loss of environment e, and :math:`\theta` has all weights of the model.
+    Subclasses define :math:`\Omega` in :meth:`variation`.
 
     Source: the schedule is that of Arjovsky et al. 2019, see :class:`debias.strategies.irm.IRM`.
 
@@ -68,25 +68,33 @@ class InvariantRisk(Strategy):
         penalty: :math:`\lambda` after the warm-up, at least 0.
         warmup: number of steps with :math:`\lambda = 1`, at least 0.
         rescale: divide the loss by :math:`\lambda` where :math:`\lambda > 1`, so that the gradient
-            does not grow with it. The authors' code also divides its penalty on the weights.
-            ``weight_decay`` of the optimiser is not divided: divide it by :math:`\lambda` to match
-            their code.
+            does not grow with it.
+        l2: :math:`\mu`, at least 0. Unlike ``weight_decay`` of the optimiser, it is part of the
+            loss, so that ``rescale`` divides it too.
 
     Raises:
-        ValueError: ``penalty`` or ``warmup`` is negative, ``environments`` is unknown, or targets
-            are multi-label and ``environments`` is "group".
+        ValueError: ``penalty``, ``warmup`` or ``l2`` is negative, ``environments`` is unknown, or
+            targets are multi-label and ``environments`` is "group".
     """
 
     requires = ("bias",)
 
     def __init__(
-        self, groups: Groups, *, environments: str, penalty: float, warmup: int, rescale: bool
+        self,
+        groups: Groups,
+        *,
+        environments: str,
+        penalty: float,
+        warmup: int,
+        rescale: bool,
+        l2: float,
     ) -> None:
         super().__init__()
-        check_at_least(0, {"penalty": penalty, "warmup": warmup}, of=type(self).__name__)
+        bounded = {"penalty": penalty, "warmup": warmup, "l2": l2}
+        check_at_least(0, bounded, of=type(self).__name__)
         self.environments = Environments(groups, environments)
         self.hard_targets = self.environments.by_group
-        self.penalty, self.warmup, self.rescale = penalty, warmup, rescale
+        self.penalty, self.warmup, self.rescale, self.l2 = penalty, warmup, rescale, l2
 
     def turns(self, step: int) -> Sequence[Turn]:
         """One turn of the model, with the penalty weight of this step."""
@@ -104,6 +112,9 @@ class InvariantRisk(Strategy):
         risks = environment_risks(losses, environment, self.environments.count)
         penalty = self.variation(logits, batch.target, environment, risks)
         total = risks.mean + weight * penalty
+        if self.l2:
+            squares = [weights.square().sum() for weights in model.parameters()]
+            total = total + self.l2 * torch.stack(squares).sum()
         terms = {"environment_risk": risks.mean.detach(), "variation": penalty.detach()}
         return Loss(
             total / max(weight, 1.0) if self.rescale else total, terms, {"variation": weight}

@@ -27,12 +27,14 @@ class IRM(InvariantRisk):
             and divides the loss by it.
         warmup: number of steps with :math:`\lambda = 1`.
         rescale: divide the loss by :math:`\lambda` where :math:`\lambda > 1`.
+        l2: weight, at least 0, of the sum of all squared weights of the model. It is part of the
+            loss, so that ``rescale`` divides it too, as in the authors' code.
         unbiased: estimate the square by the product of two halves of an environment, which needs at
             least four of its samples in the batch.
 
     Raises:
-        ValueError: ``penalty`` or ``warmup`` is negative, ``environments`` is unknown, or targets
-            are multi-label and ``environments`` is "group".
+        ValueError: ``penalty``, ``warmup`` or ``l2`` is negative, ``environments`` is unknown, or
+            targets are multi-label and ``environments`` is "group".
 
     Differs from the reference: see :func:`debias.losses.irm.irm_penalty`. The optimiser keeps its
     state when the weight rises; DomainBed resets Adam, SubpopBench does not.
@@ -46,10 +48,16 @@ class IRM(InvariantRisk):
         penalty: float = 100.0,
         warmup: int = 500,
         rescale: bool = False,
+        l2: float = 0.0,
         unbiased: bool = True,
     ) -> None:
         super().__init__(
-            groups, environments=environments, penalty=penalty, warmup=warmup, rescale=rescale
+            groups,
+            environments=environments,
+            penalty=penalty,
+            warmup=warmup,
+            rescale=rescale,
+            l2=l2,
         )
         self.unbiased = unbiased
 

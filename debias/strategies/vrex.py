@@ -24,10 +24,12 @@ class VREx(InvariantRisk):
         penalty: :math:`\lambda \ge 0` after the warm-up.
         warmup: number of steps with :math:`\lambda = 1`.
         rescale: divide the loss by :math:`\lambda` where :math:`\lambda > 1`.
+        l2: weight, at least 0, of the sum of all squared weights of the model. It is part of the
+            loss, so that ``rescale`` divides it too, as in the authors' code.
 
     Raises:
-        ValueError: ``penalty`` or ``warmup`` is negative, ``environments`` is unknown, or targets
-            are multi-label and ``environments`` is "group".
+        ValueError: ``penalty``, ``warmup`` or ``l2`` is negative, ``environments`` is unknown, or
+            targets are multi-label and ``environments`` is "group".
 
     Differs from the reference: the optimiser keeps its state when the weight rises; DomainBed
     resets Adam. The authors' own code has the sum of two risks plus :math:`\lambda' (R_1 - R_2)^2`.
@@ -42,9 +44,15 @@ class VREx(InvariantRisk):
         penalty: float = 10.0,
         warmup: int = 500,
         rescale: bool = False,
+        l2: float = 0.0,
     ) -> None:
         super().__init__(
-            groups, environments=environments, penalty=penalty, warmup=warmup, rescale=rescale
+            groups,
+            environments=environments,
+            penalty=penalty,
+            warmup=warmup,
+            rescale=rescale,
+            l2=l2,
         )
 
     def variation(

@@ -28,6 +28,15 @@ def test_shuffled_visits_each_once_in_random_order() -> None:
     assert len(order) == 50
 
 
+def test_shuffled_repeats_are_passes() -> None:
+    """A batch of all rows is then one pass: this is full-batch training with few epochs."""
+    drawn = shuffled(torch.zeros(50), repeats=3).draw(seeded_generator(0)).view(3, 50)
+    assert all(each.sort().values.tolist() == list(range(50)) for each in drawn)
+    assert drawn[0].tolist() != drawn[1].tolist()
+    with pytest.raises(ValueError, match=r"repeats must be at least 1; got sampler\.repeats=0"):
+        shuffled(torch.zeros(5), repeats=0)
+
+
 def test_group_balanced_draws_what_torchs_weighted_sampler_draws() -> None:
     weights = [1 / [5, 2, 3, 4][group] for group in GROUP.tolist()]
     expected = list(

@@ -77,6 +77,19 @@ def test_vrex_by_definition(rescale, environments, count):
     )
 
 
+@pytest.mark.parametrize("make", [IRM, VREx])
+def test_l2_is_rescaled_with_the_loss(make):
+    """It is the sum of the squares of all weights, times 0.3, and then divided by 7."""
+    model = TinyClassifier()
+    squares = sum(weights.double().square().sum().item() for weights in model.parameters())
+    plain, with_l2 = (
+        make(GROUPS, penalty=7.0, warmup=1, rescale=True, l2=l2).turns for l2 in (0.0, 0.3)
+    )
+    for step, divisor in ((0, 1), (1, 7)):
+        losses = [turns(step)[0].objective(model, BATCH).total for turns in (plain, with_l2)]
+        assert (losses[1] - losses[0]).item() == pytest.approx(0.3 * squares / divisor, rel=1e-4)
+
+
 def test_a_weight_below_one_is_never_divided_by():
     model = TinyClassifier()
     losses = [
@@ -118,6 +131,7 @@ def test_several_labels_have_biases_as_environments():
         (lambda: IRM(LABELS, environments="group"), "unlike environments=bias, needs one class"),
         (lambda: IRM(GROUPS, penalty=-1.0), r"penalty must be at least 0 for IRM; got -1\.0"),
         (lambda: VREx(GROUPS, warmup=-1), "warmup must be at least 0 for VREx; got -1"),
+        (lambda: IRM(GROUPS, l2=-0.1), r"l2 must be at least 0 for IRM; got -0\.1"),
     ],
 )
 def test_refuses(make, message):

@@ -39,6 +39,20 @@ def test_shifts_by_definition():
     )
 
 
+def test_schedule_by_definition():
+    """Two steps with a coefficient of 0.1 and a factor of 1, then 4 and a factor of 0.5."""
+    model = TinyClassifier()
+    logits = model(BATCH.image).logits.double()
+    error, penalty = F.cross_entropy(logits, BATCH.target), logits.pow(2).sum() / 16
+    strategy = SpectralDecoupling(
+        GROUPS, coefficient=4.0, warmup=2, warmup_coefficient=0.1, scale=0.5
+    )
+    totals = [strategy.turns(step)[0].objective(model, BATCH).total.item() for step in (0, 1, 2)]
+    early, late = (error + 0.1 * penalty).item(), 0.5 * (error + 4 * penalty).item()
+    assert totals == pytest.approx([early, early, late], rel=1e-6)
+    assert strategy.loss(model, BATCH).total.item() == totals[2]
+
+
 @pytest.mark.parametrize(
     "weight", [None, torch.tensor([0.0, 2.0, 1.0, 0.5] * 2)], ids=["plain", "weighted"]
 )
