@@ -17,20 +17,24 @@ KINDS = ("bias", "group")
 
 
 class Environments:
-    """The environment of each sample: the value of its bias attribute, or its group.
+    """The environment of each sample: the value of its bias or of one attribute, or its group.
 
     Args:
         groups: the groups of the data.
-        kind: "bias" or "group".
-        conditional: compare only samples of the same class. The environments are then the groups.
+        kind: "bias", "group", or the name of one of several bias attributes of ``groups``.
+        conditional: compare only samples of the same class. The environments are then pairs of
+            class and value.
 
     Raises:
         ValueError: ``kind`` is unknown, or targets are multi-label and the environments are groups.
     """
 
     def __init__(self, groups: Groups, kind: str, *, conditional: bool = False) -> None:
-        check_one_of(KINDS, {"environments": kind})
-        self.groups, self.conditional = groups, conditional
+        names = [attribute.name for attribute in groups.attributes]
+        check_one_of((*KINDS, *names), {"environments": kind})
+        self.every, self.conditional = groups, conditional
+        self.position = names.index(kind) if kind in names else None
+        self.groups = groups if self.position is None else groups.alone(self.position)
         self.by_group = conditional or kind == "group"
         if self.by_group:
             grouped = "environments=group, unlike environments=bias,"
@@ -43,7 +47,10 @@ class Environments:
 
     def of(self, batch: Batch) -> Tensor:
         """``(N,)`` int64 environment per sample, in [0, count); -1 where the bias is unknown."""
-        return self.groups.encode(batch.target, batch.bias) if self.by_group else batch.bias
+        bias = batch.bias
+        if self.position is not None:
+            bias = self.every.decode(bias)[:, self.position]
+        return self.groups.encode(batch.target, bias) if self.by_group else bias
 
     def compared(self) -> Tensor:
         """``(count, count)`` bool: which pairs of environments are compared."""
@@ -64,7 +71,8 @@ class InvariantRisk(Strategy):
 
     Args:
         groups: the groups of the data.
-        environments: "bias" for one environment per bias value, or "group" for one per group.
+        environments: "bias" for one environment per bias value, "group" for one per group, or the
+            name of one of several bias attributes.
         penalty: :math:`\lambda` after the warm-up, at least 0.
         warmup: number of steps with :math:`\lambda = 1`, at least 0.
         rescale: divide the loss by :math:`\lambda` where :math:`\lambda > 1`, so that the gradient

@@ -22,7 +22,8 @@ class IRM(InvariantRisk):
 
     Args:
         groups: the groups of the data.
-        environments: "bias" for one environment per bias value, or "group" for one per group.
+        environments: "bias" for one environment per bias value, "group" for one per group, or the
+            name of one of several bias attributes.
         penalty: :math:`\lambda \ge 0` after the warm-up. On coloured MNIST, the paper uses 10,000
             and divides the loss by it.
         warmup: number of steps with :math:`\lambda = 1`.

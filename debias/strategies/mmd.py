@@ -14,7 +14,8 @@ class MMD(FeatureMatching):
 
     Args:
         groups: the groups of the data.
-        environments: "bias" for one environment per bias value, or "group" for one per group.
+        environments: "bias" for one environment per bias value, "group" for one per group, or the
+            name of one of several bias attributes.
         conditional: compare only samples of the same class.
         strength: weight of the distance, at least 0.
         gammas: one positive factor per Gaussian kernel, :math:`\exp(-\gamma \lVert x - x'

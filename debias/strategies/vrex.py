@@ -20,7 +20,8 @@ class VREx(InvariantRisk):
 
     Args:
         groups: the groups of the data.
-        environments: "bias" for one environment per bias value, or "group" for one per group.
+        environments: "bias" for one environment per bias value, "group" for one per group, or the
+            name of one of several bias attributes.
         penalty: :math:`\lambda \ge 0` after the warm-up.
         warmup: number of steps with :math:`\lambda = 1`.
         rescale: divide the loss by :math:`\lambda` where :math:`\lambda > 1`.

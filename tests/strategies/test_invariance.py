@@ -8,9 +8,10 @@ from debias.losses.classification import classification_losses
 from debias.losses.irm import scale_gradients
 from debias.strategies.erm import ERM
 from debias.strategies.irm import IRM
+from debias.strategies.mmd import MMD
 from debias.strategies.strategy import Strategy
 from debias.strategies.vrex import VREx
-from debias.types import Batch, Groups, Outputs
+from debias.types import Attribute, Batch, Groups, Outputs
 from tests.fakes import GROUPS, TinyClassifier, batch_of
 
 BATCH = batch_of(16)
@@ -49,6 +50,21 @@ def test_irm_by_definition(environments, count):
             (sum(products) / count).item(), rel=1e-4
         )
     assert strategy.loss(model, BATCH).total.item() == loss.total.item()
+
+
+def test_environments_of_one_attribute():
+    """The second of two attributes is the environment; the loss is that of its values as biases."""
+    model = TinyClassifier()
+    place = torch.arange(16) % 3
+    both = Groups.product(("a", "b"), (Attribute("colour", ("0", "1")), Attribute("place", "xyz")))
+    batch = BATCH._replace(bias=3 * BATCH.bias + place)
+    alone = IRM(both.alone(1)).loss(model, BATCH._replace(bias=place))
+    of_place = IRM(both, environments="place")
+    assert of_place.environments.count == 3
+    assert torch.equal(of_place.loss(model, batch).total, alone.total)
+    assert not torch.equal(IRM(both, environments="colour").loss(model, batch).total, alone.total)
+    classes = MMD(both, environments="place", conditional=True).environments
+    assert classes.of(batch).tolist() == (3 * batch.target + place).tolist()
 
 
 def test_irm_rescaled_by_definition():
