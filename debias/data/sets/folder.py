@@ -1,23 +1,22 @@
 """Your own data, sorted into a tree of folders."""
 
-import os
-from collections.abc import Iterator, Sequence
-from functools import partial
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from debias.csv_files import SPLIT_POSITIONS
+from debias.csv_files import SPLIT_POSITIONS, Columns
 from debias.data.examples import Examples
 from debias.data.masks.companions import with_companions
 from debias.data.pictures.images import MAX_PIXELS
+from debias.data.templates import read_template
+from debias.data.trees import IGNORED, read_tree
 from debias.errors import InputError
 from debias.types import Groups
 
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
-#: Folders beside the splits that are ignored. The file system makes this one at the root of a disk.
-IGNORED = ("lost+found",)
+TEMPLATES = tuple(map(read_template, ("{split}/{target}/{bias}/*", "{split}/{target}/*")))
+COLUMNS = ("path", "split", "target", "bias")
 LAYOUTS = "<split>/<target>/<bias>/<image> or <split>/<target>/<image>"
 
 
@@ -53,45 +52,25 @@ def folder(
             image is at another depth, a class or bias value is called nan, or the folder of masks
             or fills does not exist or fits no image.
     """
-    if not Path(root).is_dir():
-        raise InputError(f"no folder {root}: correct data.root")
-    images = sorted(_images(Path(root)))
-    if not images:
-        raise InputError(f"no image in {root}: expected {LAYOUTS}")
-    labels = [_labels(Path(root), image) for image in images]
+    columns, misplaced = read_tree(Path(root), TEMPLATES)
+    for image in misplaced:
+        raise InputError(f"{Path(root) / image} is at the wrong depth: expected {LAYOUTS}")
+    _check(columns)
     _refuse_others(Path(root))
-    targets, target_names = _numbered([target for _, target, _ in labels])
-    biases, bias_names = _numbered([bias for _, _, bias in labels])
+    targets, target_names = _numbered(columns.cells["target"])
+    biases, bias_names = _numbered(columns.cells["bias"])
     examples = Examples(
         root=Path(root),
-        images=tuple(images),
+        images=columns.paths("path"),
         target=targets,
         bias=biases,
-        split=torch.tensor([split for split, _, _ in labels]),
+        split=columns.splits("split"),
         groups=Groups(target_names, bias_names or ("unknown",)),
         source=Path(root),
         max_pixels=max_pixels,
         follow_links=follow_links,
     )
     return with_companions(examples, masks=masks, fills=fills)
-
-
-def _images(root: Path, deepest: int = 4) -> Iterator[str]:
-    for place, folders, files in os.walk(
-        root, followlinks=True, onerror=partial(_refuse_unreadable, root)
-    ):
-        parts = Path(place).relative_to(root).parts
-        below = [
-            name for name in folders if not (name.startswith(".") or Path(place, name).is_symlink())
-        ]
-        if len(parts) == deepest and below and not Path(place).is_symlink():
-            raise InputError(f"{place} contains folders at the wrong depth: expected {LAYOUTS}")
-        # A link to a parent folder would never end; an image below the deepest level is an error
-        # anyway.
-        folders[:] = [name for name in folders if not name.startswith(".") and len(parts) < deepest]
-        for name in files:
-            if name.lower().endswith(IMAGE_SUFFIXES) and not name.startswith("."):
-                yield "/".join((*parts, name))
 
 
 def _refuse_others(root: Path) -> None:
@@ -107,30 +86,19 @@ def _refuse_others(root: Path) -> None:
             )
 
 
-def _refuse_unreadable(root: Path, error: OSError) -> None:
-    first = Path(error.filename).relative_to(root).parts[:1]
-    if first and first[0] not in SPLIT_POSITIONS:
-        return  # not in a split, such as the folder lost+found of a disk
-    raise InputError(
-        f"cannot read {error.filename} ({error.strerror}), and its images would be left out: allow "
-        "reading it, or move it away"
-    ) from error
-
-
-def _labels(root: Path, image: str) -> tuple[int, str, str]:
-    split, *classes, _ = ("", *image.split("/")) if "/" not in image else image.split("/")
-    if len(classes) not in (1, 2):
-        raise InputError(f"{root / image} is at the wrong depth: expected {LAYOUTS}")
-    if absent := [name for name in classes if name in ("nan", "NaN")]:
-        raise InputError(
-            f"{root / image} is in a folder called {absent[0]!r}, which means a missing label: "
-            "rename the folder, or move its images"
-        )
-    if split not in SPLIT_POSITIONS:
-        raise InputError(
-            f"{root / split} is not a split: name the folder train, val or test (for {image})"
-        )
-    return SPLIT_POSITIONS[split], classes[0], classes[1] if len(classes) == 2 else ""
+def _check(columns: Columns) -> None:
+    """Refuse folders that are no split, and names that mean a missing label."""
+    cells, root = columns.cells, columns.source
+    for image, split, *labels in zip(*(cells[name] for name in COLUMNS), strict=True):
+        if absent := [name for name in labels if name in ("nan", "NaN")]:
+            raise InputError(
+                f"{root / image} is in a folder called {absent[0]!r}, which means a missing label: "
+                "rename the folder, or move its images"
+            )
+        if split not in SPLIT_POSITIONS:
+            raise InputError(
+                f"{root / split} is not a split: name the folder train, val or test (for {image})"
+            )
 
 
 def _numbered(names: Sequence[str]) -> tuple[Tensor, tuple[str, ...]]:

@@ -1,0 +1,111 @@
+"""Templates of paths with named fields, such as ``{split}/{target}/{target}({bias})/*``.
+
+A template is matched with the whole path below a root. ``{name}`` is a field: it is one or more
+characters of a single folder or file name, as few as possible. A field that occurs twice must have
+the same text at both places, except ``{_}``, which is ignored. ``{name:number}`` has only digits,
+and ``{name:a|b}`` is one of the given texts. ``*`` is any text within one name. All other text is
+literal.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from debias.errors import InputError
+
+#: The field that is ignored.
+IGNORED = "_"
+#: Columns that a tree has beside its fields, so that no field may have these names.
+RESERVED = ("path",)
+_PART = re.compile(r"\{(\w+)(?::([^{}/]+))?\}|(\*)|([{}])")
+
+
+class Template(NamedTuple):
+    """A template of paths.
+
+    Attributes:
+        text: the template as it was written.
+        matcher: matches a whole path; its named groups are the fields.
+        fields: names of the fields, without ``{_}``.
+        depth: number of folders in a path.
+    """
+
+    text: str
+    matcher: re.Pattern[str]
+    fields: tuple[str, ...]
+    depth: int
+
+
+def read_template(text: str) -> Template:
+    """Read a template.
+
+    Raises:
+        InputError: a brace is open, a field has the name of another column, or the template is
+            absolute or has "..".
+    """
+    if not text or text.startswith("/") or {"", ".", ".."} & set(text.split("/")):
+        raise InputError(
+            f"pattern {text!r} must be the path of an image below root, as in "
+            "{split}/{target}/{bias}/*"
+        )
+    pieces: list[str] = []
+    fields: dict[str, None] = {}
+    end = 0
+    for part in _PART.finditer(text):
+        pieces += [re.escape(text[end : part.start()]), _piece(text, part, fields)]
+        end = part.end()
+    pieces.append(re.escape(text[end:]))
+    return Template(text, re.compile("".join(pieces)), tuple(fields), text.count("/"))
+
+
+def _piece(text: str, part: re.Match[str], fields: dict[str, None]) -> str:
+    """The expression of one field or ``*``; the name of a new field is added to ``fields``."""
+    name, kind, star, brace = part.groups()
+    if brace or name in RESERVED:
+        wrong = f"the field {{{name}}}" if name else f"a single {brace}"
+        raise InputError(f"pattern {text!r} has {wrong}: write fields as in {{target}}")
+    if star:
+        return "[^/]*"
+    one = _kind(kind)
+    if name == IGNORED:
+        return one
+    if name in fields:
+        return f"(?P={name})"
+    fields[name] = None
+    return f"(?P<{name}>{one})"
+
+
+def _kind(kind: str | None) -> str:
+    if kind is None:
+        return "[^/]+?"
+    if kind == "number":
+        return "[0-9]+"
+    return f"(?:{'|'.join(map(re.escape, kind.split('|')))})"
+
+
+def filled(text: str, cells: Mapping[str, object], number: int) -> str:
+    """The path that a template has for given fields.
+
+    Args:
+        text: the template.
+        cells: the text of each field. Another field becomes the first of its given texts, or the
+            number.
+        number: number of the image. A template that ends in ``*`` gets the suffix ``.png``.
+
+    Example:
+        >>> filled("{split}/{_:a|b}/{target}_{id}.jpg", {"split": "val", "target": "cat"}, 7)
+        'val/a/cat_7.jpg'
+        >>> filled("{target}/*", {"target": "cat"}, 7)
+        'cat/7.png'
+    """
+
+    def fill(part: re.Match[str]) -> str:
+        name, kind, _, _ = part.groups()
+        if name in cells:
+            return str(cells[name])
+        return kind.split("|")[0] if kind and kind != "number" else str(number)
+
+    path = _PART.sub(fill, text)
+    return f"{path}.png" if text.endswith("*") else path
