@@ -38,7 +38,7 @@ LISTS = (
 )
 BENCHMARKS = ("waterbirds", "celeba", "biased_mnist")
 #: Each has its module ``commands.data_<action>``.
-DATA_ACTIONS = ("list",)
+DATA_ACTIONS = ("list", "sample")
 MASK_METHODS = ("boxes", "keypoints", "import", "gradcam")
 MASKS = """methods and their options:
   boxes      source=FILE: CSV path,x,y,width,height, or CUB's bounding_boxes.txt; GrabCut finds the
@@ -50,7 +50,9 @@ MASKS = """methods and their options:
 for every method: out=FOLDER splits=[train,val,test] overwrite=true, and data.* as in the config
 """
 DATA = """actions:
-  list [NAME]                    data sets that debias knows by name; or every fact of one
+  list [NAME]                      data sets that debias knows by name; or every fact of one
+  sample NAME out=FOLDER images=2  writes a tiny tree in the layout of a data set, with images=
+                                   pictures of noise per split, class and bias, for your own tests
 """
 RUN_CONFIG = "a shipped config (debias list configs), or the path of a YAML file"
 
@@ -180,7 +182,7 @@ def _add_preparations(commands: Any) -> None:
 def _add_data(commands: Any) -> None:
     data = commands.add_parser(
         "data",
-        help="list the data sets that debias knows by name",
+        help="list the data sets that debias knows by name, or write a sample of one",
         epilog=DATA,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -19,7 +19,8 @@ from debias.errors import InputError
 IGNORED = "_"
 #: Columns that a tree has beside its fields, so that no field may have these names.
 RESERVED = ("path",)
-_PART = re.compile(r"\{(\w+)(?::([^{}/]+))?\}|(\*)|([{}])")
+#: A field, ``*``, or a brace that belongs to no field.
+PART = re.compile(r"\{(\w+)(?::([^{}/]+))?\}|(\*)|([{}])")
 
 
 class Template(NamedTuple):
@@ -53,7 +54,7 @@ def read_template(text: str) -> Template:
     pieces: list[str] = []
     fields: dict[str, None] = {}
     end = 0
-    for part in _PART.finditer(text):
+    for part in PART.finditer(text):
         pieces += [re.escape(text[end : part.start()]), _piece(text, part, fields)]
         end = part.end()
     pieces.append(re.escape(text[end:]))
@@ -107,5 +108,5 @@ def filled(text: str, cells: Mapping[str, object], number: int) -> str:
             return str(cells[name])
         return kind.split("|")[0] if kind and kind != "number" else str(number)
 
-    path = _PART.sub(fill, text)
+    path = PART.sub(fill, text)
     return f"{path}.png" if text.endswith("*") else path

@@ -29,7 +29,7 @@ ALLOWED = {
     "group_inference": {"progress"},
     "methods": set(),
     "heads": {"group_inference", "losses"},
-    "data": {"csv_files", "files", "json_files", "processes", "progress"},
+    "data": {"csv_files", "files", "json_files", "presets", "processes", "progress"},
     "own_parts": set(),
     "signatures": {"merging"},
     "presets": {"merging"},

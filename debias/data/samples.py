@@ -1,0 +1,107 @@
+"""Tiny trees in the layout of a data set, made from the description in its preset."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import product
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+
+from debias.data.templates import PART, filled, read_template
+from debias.errors import InputError
+from debias.presets import Preset, Sample
+
+#: Side of the pictures, in pixels.
+SIDE = 32
+
+
+class SamplePicture(NamedTuple):
+    """A picture of a sample: its path, its number, and the fields it was made for."""
+
+    path: str
+    number: int
+    fields: Mapping[str, object]
+
+
+def write_sample(preset: Preset, root: Path, each: int) -> int:
+    """Write a tiny tree in the layout of a data set, with pictures of noise.
+
+    Args:
+        preset: the data set.
+        root: the folder that receives the tree.
+        each: number of pictures per combination of the fields, such as split, class and bias.
+
+    Returns:
+        The number of pictures.
+
+    Raises:
+        InputError: the preset does not describe a sample.
+    """
+    made = list(_pictures(preset, each))
+    for picture in made:
+        path = root / picture.path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(_noise(path.suffix, picture.number))
+    for table, columns in preset.sample.tables.items():
+        for name, rows in _by_file(table, made).items():
+            lines = [[_cell(cell, picture) for cell in columns.values()] for picture in rows]
+            _write_table(root / name, [list(columns), *lines])
+    return len(made)
+
+
+def _pictures(preset: Preset, each: int) -> Iterator[SamplePicture]:
+    """The pictures of a sample: ``each`` for every combination of fields, for each template."""
+    sample = preset.sample
+    written = sample.images or preset.options.get("pattern", [])
+    templates = [written] if isinstance(written, str) else written
+    if not templates or not sample.fields:
+        raise InputError(
+            f"debias cannot make a sample of {preset.name}: its preset has no key `sample`"
+        )
+    number = 0
+    for template in templates:
+        matcher = read_template(template).matcher
+        for cells in _combinations(template, sample):
+            for _ in range(each):
+                path = filled(template, cells, number)
+                if matcher.fullmatch(path):  # not a value that another template is for
+                    yield SamplePicture(path, number, cells)
+                    number += 1
+
+
+def _combinations(template: str, sample: Sample) -> Iterator[dict[str, object]]:
+    """Every combination of those fields that the template or a table uses."""
+    texts = [template, *sample.tables, *(t for c in sample.tables.values() for t in c.values())]
+    used = {match[1] for text in texts for match in PART.finditer(text)}
+    names = [name for name in sample.fields if name in used]
+    for values in product(*(sample.fields[name] for name in names)):
+        yield dict(zip(names, values, strict=True))
+
+
+def _by_file(table: str, made: Sequence[SamplePicture]) -> dict[str, list[SamplePicture]]:
+    """The pictures of each file of a table, whose name may have fields."""
+    files: dict[str, list[SamplePicture]] = {}
+    for picture in made:
+        files.setdefault(_cell(table, picture), []).append(picture)
+    return files
+
+
+def _cell(template: str, picture: SamplePicture) -> str:
+    own = {"image": picture.path, "number": picture.number, **picture.fields}
+    return filled(template, own, picture.number)
+
+
+def _write_table(path: Path, rows: Sequence[Sequence[str]]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file, lineterminator="\n").writerows(rows)
+
+
+def _noise(suffix: str, number: int) -> bytes:
+    noise = np.random.default_rng(number).integers(0, 256, (SIDE, SIDE, 3), dtype=np.uint8)
+    content: bytes = cv2.imencode(suffix.lower(), noise)[1].tobytes()
+    return content
