@@ -21,7 +21,7 @@ from debias.methods import METHODS
 from debias.own_parts import FACTS, check_facts, check_made, is_own, own_part
 from debias.presets import is_preset, options_of, preset
 from debias.presets import names as preset_names
-from debias.signatures import fact_names, option_parameters, option_schema
+from debias.signatures import arguments, fact_names, option_parameters, option_schema
 
 if TYPE_CHECKING:
     from debias.config import Config
@@ -81,7 +81,8 @@ class Component(NamedTuple):
         Raises:
             ValueError: a user's own part makes an object of another kind.
         """
-        made = self.make(*(facts[name] for name in fact_names(self.make)), **self.options)
+        named = (facts[name] for name in fact_names(self.make))
+        made = self.make(*named, **arguments(self.make, self.options))
         if is_own(self.name):
             check_made(self.kind, self.name, made)
         return made

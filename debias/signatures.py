@@ -1,13 +1,15 @@
 """Signatures of components: which arguments are facts, and the types and defaults of options.
 
-Positional arguments are facts of the data or the model. Keyword-only arguments are options.
+Positional arguments are facts of the data or the model. Keyword-only arguments are options. If the
+default of one is a dataclass, it is a bundle: the fields are options, beside the others. Components
+then share options whose meaning is written once.
 """
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
-from dataclasses import field, make_dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import field, is_dataclass, make_dataclass, replace
 from functools import cache
 from types import SimpleNamespace, UnionType
 from typing import Any, Optional, Union, get_args, get_origin, get_type_hints
@@ -24,6 +26,31 @@ def fact_names(component: Callable[..., Any]) -> list[str]:
 
 def option_parameters(component: Callable[..., Any]) -> list[inspect.Parameter]:
     """The options of a component, with defaults and annotations."""
+    own = [item for item in _keyword_only(component) if not is_dataclass(item.default)]
+    shared = [
+        item.replace(default=getattr(bundle, item.name))
+        for bundle in _bundles(component).values()
+        for item in _keyword_only(type(bundle))
+    ]
+    return own + shared
+
+
+def arguments(component: Callable[..., Any], options: Mapping[str, Any]) -> dict[str, Any]:
+    """The keyword arguments of a component, in which the options of each bundle are gathered."""
+    found = dict(options)
+    for name, bundle in _bundles(component).items():
+        fields = [item.name for item in _keyword_only(type(bundle)) if item.name in found]
+        found[name] = replace(bundle, **{field: found.pop(field) for field in fields})
+    return found
+
+
+def _bundles(component: Callable[..., Any]) -> dict[str, Any]:
+    """The defaults that are dataclasses, whose fields are options, by argument."""
+    found = _keyword_only(component)
+    return {item.name: item.default for item in found if is_dataclass(item.default)}
+
+
+def _keyword_only(component: Callable[..., Any]) -> list[inspect.Parameter]:
     parameters = inspect.signature(component).parameters.values()
     return [item for item in parameters if item.kind is item.KEYWORD_ONLY]
 
@@ -54,8 +81,13 @@ def option_schema(component: Callable[..., Any]) -> Any:
 
 def _hints(component: Callable[..., Any]) -> dict[str, Any]:
     """The types of the annotated options of a component."""
+    shared = [_hints(type(bundle)) for bundle in _bundles(component).values()]
+    return _own_hints(component) | {name: hint for hints in shared for name, hint in hints.items()}
+
+
+def _own_hints(component: Callable[..., Any]) -> dict[str, Any]:
     function: Any = component.__init__ if inspect.isclass(component) else component
-    names = [item.name for item in option_parameters(component)]
+    names = [item.name for item in _keyword_only(component) if not is_dataclass(item.default)]
     try:
         written = getattr(function, "__annotations__", {})
         own = SimpleNamespace(

@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import pytest
 
@@ -43,6 +44,35 @@ def test_facts_and_options_reach_the_component():
     )
     assert made == (4, 1.0, ["a"], "/x")
     assert isinstance(made[1], float)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shared:
+    """Options of several components."""
+
+    rate: float = 0.5
+    words: dict[str, list[float]] | None = None
+
+
+def sharing(groups: int, *, root: str, shared: Shared = Shared(rate=2.0)) -> tuple[object, ...]:
+    """A component with a bundle of options."""
+    return groups, root, shared
+
+
+def test_the_fields_of_a_bundle_are_options():
+    """They have the defaults of the component's own bundle, and types like other options."""
+    assert components.options(sharing) == {
+        "root": inspect.Parameter.empty,
+        "rate": 2.0,
+        "words": None,
+    }
+    given = {"root": "/x", "words": {"a": ["1", 2]}}
+    made = components.call(sharing, "toy", given, {"groups": 4})
+    assert made == (4, "/x", Shared(rate=2.0, words={"a": [1.0, 2.0]}))
+    with pytest.raises(ValueError, match=r"toy\.words must be a section"):
+        components.call(sharing, "toy", {"root": "/x", "words": 1}, {"groups": 4})
+    with pytest.raises(ValueError, match=r"unknown option toy\.shared"):
+        components.call(sharing, "toy", {"root": "/x", "shared": 1}, {"groups": 4})
 
 
 @pytest.mark.parametrize(

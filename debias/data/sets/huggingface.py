@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,15 +12,17 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import ConcatDataset, Dataset
+from torch.utils.data import ConcatDataset, Dataset, Subset
 
 from debias.csv_files import SPLIT_POSITIONS, Columns, absent_column
 from debias.data.examples import SPLITS, Examples
-from debias.data.labels import bias_columns, by_column, read_labels
+from debias.data.labels import bias_columns, by_column
 from debias.data.masks.companions import with_companions
 from debias.data.parquet_files import text_cells
 from debias.data.pictures.image_store import file_fingerprint
 from debias.data.pictures.images import MAX_PIXELS, decode_image
+from debias.data.rows import label_rows
+from debias.data.rules import NO_RULES, RowRules
 from debias.errors import InputError, shown
 
 
@@ -36,6 +38,7 @@ def huggingface(
     aligned: list[list[int]] | dict[str, list[list[int]]] | None = None,
     masks: str | None = None,
     max_pixels: int = MAX_PIXELS,
+    rules: RowRules = NO_RULES,
 ) -> Examples:
     """A Hugging Face data set on disk. Nothing is downloaded. Needs the extra ``huggingface``.
 
@@ -58,6 +61,7 @@ def huggingface(
             pairs of each column, as in ``{bg: [[0, 0], [1, 1]]}``.
         masks: a folder of masks, named after the images as in ``train/0.png``, or ``None``.
         max_pixels: the most pixels that an image or mask may have.
+        rules: values, bins and drawn splits; see :class:`~debias.data.rules.RowRules`.
 
     Returns:
         All splits. The name of an image is its part and its position in it, as in "train/0".
@@ -70,22 +74,30 @@ def huggingface(
     parts, files = _opened(place)
     names = tuple(f"{part}/{row}" for part, data in parts.items() for row in range(len(data)))
     biases = bias_columns(bias)
-    wanted = [target, *biases, *([] if split is None else [split])]
-    columns = _columns(place, parts, names, wanted)
-    labelled = {name: found for name in biases if (found := _class_names(place, parts, name))}
-    labels = read_labels(
+    wanted = [target, *biases, *([] if split is None else [split]), *rules.columns]
+    columns = _columns(place, parts, names, wanted, named=rules.columns)
+    labelled = {
+        name: found
+        for name in {target, *biases} - {*rules.columns}
+        if (found := _class_names(place, parts, name))
+    }
+    given = by_column("bias_names", bias_names, biases, "[land, water]")
+    rows = label_rows(
         columns,
-        target,
-        bias,
-        target_names=target_names or _class_names(place, parts, target),
-        bias_names=labelled | dict(by_column("bias_names", bias_names, biases, "[land, water]")),
+        names,
+        rules,
+        target=target,
+        bias=bias,
+        split=_splits(place, parts) if split is None and rules.shares is None else split,
+        target_names=target_names or labelled.get(target),
+        bias_names={name: labelled[name] for name in biases if name in labelled} | dict(given),
         aligned=aligned,
     )
     images: Dataset[Any] = ConcatDataset([_images(place, data, image) for data in parts.values()])
-    held = HuggingFaceImages(place, images, names, _stamp(files), max_pixels)
-    splits = columns.splits(split) if split is not None else _splits(place, parts)
-    rows = names, labels.target, labels.bias, splits, labels.groups
-    examples = Examples(place, *rows, place, max_pixels=max_pixels, held=held)
+    if len(rows.names) < len(names):
+        images = Subset(images, rows.kept)
+    held = HuggingFaceImages(place, images, rows.names, _stamp(files), max_pixels)
+    examples = rows.examples(place, max_pixels=max_pixels, held=held)
     return with_companions(examples, masks=masks, fills=None)
 
 
@@ -158,10 +170,21 @@ def _parquet_files(root: Path) -> dict[str, list[Path]]:
     return by_split
 
 
-def _columns(root: Path, parts: dict[str, Any], names: Sequence[str], wanted: list[str]) -> Columns:
+def _columns(
+    root: Path,
+    parts: dict[str, Any],
+    names: Sequence[str],
+    wanted: list[str],
+    *,
+    named: Collection[str],
+) -> Columns:
+    """Some columns as text. In those of ``named``, class labels are names and not numbers."""
     cells: dict[str, Sequence[str]] = {}
-    for column in wanted:
+    for column in dict.fromkeys(wanted):
         cells[column] = [cell for data in parts.values() for cell in _cells(root, data, column)]
+        if column in named and (names_of := _class_names(root, parts, column)):
+            of_number = {"": "", "-1": ""} | {str(n): name for n, name in enumerate(names_of)}
+            cells[column] = [of_number[cell] for cell in cells[column]]
     return Columns(root, names, cells, unit="row")
 
 

@@ -5,10 +5,12 @@ from pathlib import Path
 
 from debias.csv_files import Columns, read_csv
 from debias.data.examples import Examples
-from debias.data.labels import bias_columns, read_labels
+from debias.data.labels import bias_columns
 from debias.data.masks.companions import with_companions
 from debias.data.parquet_files import read_parquet
 from debias.data.pictures.images import MAX_PIXELS
+from debias.data.rows import label_rows
+from debias.data.rules import NO_RULES, RowRules
 from debias.errors import InputError
 
 
@@ -20,7 +22,7 @@ def table(
     path: str = "path",
     target: str = "target",
     bias: str | list[str] | None = "bias",
-    split: str = "split",
+    split: str | None = "split",
     mask: str | None = None,
     masks: str | None = None,
     fills: str | None = None,
@@ -29,6 +31,7 @@ def table(
     aligned: list[list[int]] | dict[str, list[list[int]]] | None = None,
     max_pixels: int = MAX_PIXELS,
     follow_links: bool = False,
+    rules: RowRules = NO_RULES,
 ) -> Examples:
     """Images listed in a CSV or Parquet file: one row per image, in columns with names.
 
@@ -44,7 +47,8 @@ def table(
             nan or None is an unknown value, unless ``bias_names`` contains it. Set ``null`` if
             there is no such column. With a list of columns, each combination of their values is one
             bias value.
-        split: column of train, val (or valid, validation) and test, or 0, 1, 2.
+        split: column of train, val (or valid, validation) and test, or 0, 1, 2. It is not read if
+            ``shares`` draws the splits.
         mask: column of the mask paths. The cell is empty if the image has no mask.
         masks: a folder of masks, ``<image without its suffix>.png``, instead of ``mask``.
         fills: a folder of backgrounds that another program filled in, such as LaMa. They are named
@@ -57,6 +61,7 @@ def table(
             pairs of each column, as in ``{bg: [[0, 0], [1, 1]]}``.
         max_pixels: the most pixels that an image, mask or fill may have.
         follow_links: whether links may lead out of the folders of images, masks and fills.
+        rules: values, bins and drawn splits; see :class:`~debias.data.rules.RowRules`.
 
     Returns:
         All splits.
@@ -68,22 +73,25 @@ def table(
             of masks or fills does not exist or fits no image.
     """
     source = _source(file, csv)
-    columns = _columns(source, path, target, split, *bias_columns(bias), mask=mask, masks=masks)
-    labels = read_labels(
+    split = split if rules.shares is None else None
+    wanted = [path, target, split, *bias_columns(bias), *rules.columns]
+    columns = _columns(source, *wanted, mask=mask, masks=masks)
+    rows = label_rows(
         columns,
-        target,
-        bias,
+        columns.paths(path),
+        rules,
+        target=target,
+        bias=bias,
+        split=split,
         target_names=target_names,
         bias_names=bias_names,
         aligned=aligned,
     )
-    folder = columns.source.parent if root is None else Path(root)
-    rows = columns.paths(path), labels.target, labels.bias, columns.splits(split), labels.groups
-    examples = Examples(
-        folder, *rows, columns.source, max_pixels=max_pixels, follow_links=follow_links
-    )
+    folder = source.parent if root is None else Path(root)
+    examples = rows.examples(folder, max_pixels=max_pixels, follow_links=follow_links)
     if mask is not None:
-        examples = replace(examples, mask_root=folder, masks=tuple(columns.cells[mask]))
+        masks_of_rows = tuple(rows.columns.cells[mask])
+        examples = replace(examples, mask_root=folder, masks=masks_of_rows)
     return with_companions(examples, masks=masks, fills=fills)
 
 
@@ -96,7 +104,7 @@ def _source(file: str | None, csv: str | None) -> Path:
     return Path(source)
 
 
-def _columns(source: Path, *names: str, mask: str | None, masks: str | None) -> Columns:
+def _columns(source: Path, *names: str | None, mask: str | None, masks: str | None) -> Columns:
     if mask is not None and masks is not None:
         raise InputError(
             f"masks are given twice, by mask={mask} and masks={masks}: leave one option out"

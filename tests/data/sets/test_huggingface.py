@@ -15,6 +15,7 @@ from debias.data.checks import check_examples
 from debias.data.pictures.cache import open_cache
 from debias.data.pictures.image_files import ImageFiles
 from debias.data.pictures.preprocessing import resize
+from debias.data.rules import RowRules
 from debias.data.sets.huggingface import huggingface
 from debias.errors import InputError
 from tests.data.small_pictures import noise, write_png
@@ -112,6 +113,22 @@ def test_every_form_is_the_same_data(tmp_path):
     assert sorted(found.images) == sorted(expected.images)
     row = found.images.index("validation/3")
     np.testing.assert_array_equal(found.store.read(row), noise(11))
+
+
+def test_rows_left_out_and_drawn_splits(tmp_path, capsys):
+    """The pixels of a row stay with its labels."""
+    parts = {"one": part(tmp_path, range(16))}
+    datasets.DatasetDict(parts).save_to_disk(tmp_path / "saved")
+    names = {"bias": {"night": None}, "label": {"dog": "wolf"}}  # class labels go by their names
+    rules = RowRules(values=names, shares=[0.5, 0.25, 0.25])
+    found = huggingface(root=str(tmp_path / "saved"), rules=rules)
+    kept = [number for number in range(16) if number % 3 == 0 or number // 2 % 2 == 0]
+    assert found.images == tuple(f"one/{number}" for number in kept)
+    assert found.groups.target_names == ("cat", "wolf")
+    assert found.target.tolist() == [1 - number % 2 for number in kept]
+    assert "leaves out 5 of 16 rows" in capsys.readouterr().err
+    np.testing.assert_array_equal(found.store.read(len(kept) - 1), noise(kept[-1]))
+    check_examples(found)
 
 
 def test_names_and_numbers_of_classes(tmp_path):

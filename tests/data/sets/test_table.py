@@ -3,8 +3,10 @@
 from pathlib import Path
 
 import pytest
+import torch
 
 from debias.csv_files import read_csv
+from debias.data.rules import RowRules
 from debias.data.sets.table import table
 from debias.errors import InputError
 
@@ -176,3 +178,64 @@ def test_options_of_the_pictures_are_handed_on(tmp_path):
 def test_header_only_is_refused(tmp_path):
     with pytest.raises(InputError, match=r"has a header and no rows: add one row per image"):
         table(csv=write(tmp_path, "path,target,bias,split"))
+
+
+def patients(folder: Path, splits: str = "train") -> str:
+    """Sixty rows of twenty patients, who have one class and three ages each."""
+    ages = ("7", "35", "80")
+    rows = [
+        f"{row}.jpg,{'sick' if row % 4 == 0 else 'well'},{ages[row % 3]},p{row // 3},{splits}"
+        for row in range(60)
+    ]
+    return write(folder, "path,target,age,patient,split", *rows)
+
+
+def test_a_validation_split_is_held_out_of_training_if_there_is_none(tmp_path, capsys):
+    options = {"file": patients(tmp_path), "bias": "age"}
+    found = table(**options)
+    assert torch.bincount(found.split).tolist() == [52, 8]
+    assert capsys.readouterr().err.endswith(
+        "mine.csv has no validation row: 8 of 60 training rows are held out for validation "
+        "(data.holdout=0.1)\n"
+    )
+    # one of each group of five, and one or two of each group of fifteen
+    groups = zip(found.frequencies("train").tolist(), found.frequencies("val"), strict=True)
+    held_out = sorted((train + val, val) for train, val in groups if train)
+    assert [(int(n), int(val)) for n, val in held_out] == [(5, 1)] * 3 + [(15, 1), (15, 2), (15, 2)]
+    assert table(**options, rules=RowRules(holdout=0)).split.tolist() == [0] * 60
+    assert capsys.readouterr().err == ""
+
+
+def test_splits_are_drawn_by_patient_whatever_the_order_of_the_rows(tmp_path):
+    rules = RowRules(shares=[0.6, 0.2, 0.2], split_by="patient", bins={"age": [0, 30, 60]})
+    file = patients(tmp_path)
+    found = table(file=file, bias="age", split="nowhere", rules=rules)
+    assert found.groups.bias_names == ("0-29", "30-59", "60+")
+    assert torch.bincount(found.split).tolist() == [36, 12, 12]
+    assert all(len(set(found.split[3 * n : 3 * n + 3].tolist())) == 1 for n in range(20))
+    header, *rows = Path(file).read_text().splitlines()
+    again = table(file=write(tmp_path, header, *rows[::-1]), bias="age", rules=rules)
+    assert again.split.flip(0).tolist() == found.split.tolist()
+
+
+def test_rows_are_left_out_and_renamed_by_values(tmp_path, capsys):
+    rules = RowRules(values={"age": {"7": "child", "*": "adult", "80": None}})
+    found = table(file=patients(tmp_path, "val"), bias="age", rules=rules)
+    assert "data.values leaves out 20 of 60 rows" in capsys.readouterr().err
+    assert found.images[:3] == ("0.jpg", "1.jpg", "3.jpg")
+    assert found.groups.bias_names == ("adult", "child")
+    assert found.bias.tolist()[:3] == [1, 0, 1]
+
+
+def test_several_biases_have_names_and_bins_of_their_own(tmp_path):
+    """The bins and the list of names number the values of each bias column."""
+    rules = RowRules(bins={"age": [0, 30]}, values={"patient": {"p1": "one", "*": "other"}})
+    found = table(file=patients(tmp_path), bias=["age", "patient"], rules=rules)
+    attributes = [(one.name, one.values) for one in found.groups.attributes]
+    assert attributes == [("age", ("0-29", "30+")), ("patient", ("one", "other"))]
+    assert found.bias.tolist()[:6] == [1, 3, 3, 0, 2, 2]
+
+
+def test_no_splits_are_an_error_that_names_both_remedies(tmp_path):
+    with pytest.raises(InputError, match=r"has no splits: set data\.split .* data\.shares=\[0\.8"):
+        table(file=patients(tmp_path), bias="age", split=None)
