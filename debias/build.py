@@ -94,9 +94,10 @@ def _check_data(chosen: Chosen, examples: Examples, seen: Examples) -> None:
                 "groups.file to a CSV of `debias infer-groups`, or use a recipe that infers groups"
             )
     check_examples(examples, require=chosen.requires if seen is examples else ())
-    # a strategy that reads inferred groups needs one for every training image
-    inferred = components.INFERRED in components.needs(chosen.strategy.make)
-    check_requirements(seen, (*chosen.requires, *(("bias",) if inferred else ())))
+    if seen is not examples:
+        # a strategy that reads inferred groups needs one for every training image
+        inferred = components.INFERRED in components.needs(chosen.strategy.make)
+        check_requirements(seen, (*chosen.requires, *(("bias",) if inferred else ())))
 
 
 def _model(chosen: Chosen, groups: Groups, section: Section, image: Tensor) -> Classifier:
@@ -133,12 +134,14 @@ def facts_of(examples: Examples, seed: int, partition: Partition | None = None) 
         "row": row,
         "bias": examples.bias[train],
         "group": groups.encode(examples.target[train], examples.bias[train]),
+        "occurring": examples.occurring,
         "seed": seed,
     }
     if partition is None or "train" not in partition.splits:
         return facts
     values = partition.values
     return facts | {
+        "occurring": torch.ones(groups.count, dtype=torch.bool),  # an inferred value may be rare
         "partition": values[train],
         "chosen": partition.chosen[train],
         "partition_by_row": values,

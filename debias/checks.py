@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from debias.config import Config
-from debias.data.checks import fewer
+from debias.data.checks import absent_groups
 from debias.data.examples import Examples
 from debias.data.orders import Order, seeded_generator
 from debias.errors import InputError, check_at_least, check_finite, near
@@ -72,7 +72,7 @@ def check_numbers(config: Config) -> None:
 def check_selection(config: Config, examples: Examples) -> None:
     """Check that the validation split has the bias labels that the selection rule reads.
 
-    A warning names the groups without a validation image.
+    A warning names the groups that have images, but no validation image.
 
     Raises:
         ValueError: the rule reads bias labels, and no validation image has one; the message names
@@ -88,10 +88,10 @@ def check_selection(config: Config, examples: Examples) -> None:
             f"select={rule} needs bias labels in the validation split, and {examples.source} has "
             f"none there: use {others}"
         )
-    empty = fewer(examples.groups.names, counts)
-    warnings.warn(
-        f"no validation image in {', '.join(empty)}: select={rule} ignores this group", stacklevel=2
-    )
+    if empty := absent_groups(examples, "val"):
+        warnings.warn(
+            f"no validation image in {empty}: select={rule} ignores these groups", stacklevel=2
+        )
 
 
 def warn_of_prior(config: Config, module: DebiasModule, order: Order, facts: Section) -> None:

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from debias.augment.augmentation import Augmentation
 from debias.augment.pasting import Placement, foreground_box, paste
-from debias.errors import InputError, check_at_least, check_between, check_one_of
-from debias.types import Batch
+from debias.errors import InputError, check_at_least, check_between, check_one_of, shown
+from debias.types import Batch, Groups
 
 BACKGROUNDS = ("all", "same", "own")
 BIAS_FOLLOWS = ("background", "foreground")
@@ -112,6 +112,23 @@ def _check_schedule(schedule: str, probability: float) -> None:
         )
 
 
+def _moved(groups: Groups | None, bias_follows: str | list[str]) -> list[bool]:
+    """Whether each of several bias attributes belongs to the background; empty if none does."""
+    attributes = [] if groups is None else [attribute.name for attribute in groups.attributes]
+    if not attributes:
+        check_one_of(BIAS_FOLLOWS, {"bias_follows": bias_follows})
+        return []
+    named = [bias_follows] if isinstance(bias_follows, str) else bias_follows
+    follows = [] if bias_follows == "foreground" else named
+    if not set(follows) <= set(attributes):
+        raise InputError(
+            "bias_follows must be foreground, or name the bias attributes that belong to the "
+            f"background, as in bias_follows=[{attributes[0]}]; got bias_follows={bias_follows}. "
+            f"The attributes are {shown(attributes)}"
+        )
+    return [name in follows for name in attributes] if follows else []
+
+
 def _ingredients(batch: Batch) -> tuple[Tensor, Tensor]:
     """The masks and the filled backgrounds of a batch."""
     if batch.mask is None or batch.background is None:
@@ -135,10 +152,12 @@ class Recombination(Augmentation):
     Transformer Training with Bias Mitigation", 2025; reference code tobna/ForAug.
 
     Args:
+        groups: the groups of the data, for several bias attributes. ``None`` means one attribute.
         background: which sample of the batch gives the background: "all" (any), "same" (any with
             the same target) or "own" (the sample itself).
         bias_follows: bias label of the result: "background" for that of the donor, "foreground" for
-            that of the sample itself.
+            that of the sample itself. With several bias attributes, it is "foreground" or the names
+            of the attributes that belong to the background, such as ``[scene, object]``.
         schedule: change of the probability of keeping a sample unchanged, as a factor on
             ``probability``: "constant", "linear" (0 to 1), "reverse_linear" (1 to 0) or "cosine" (0
             to 1, slowly at first).
@@ -155,8 +174,9 @@ class Recombination(Augmentation):
             and gives no background.
 
     Raises:
-        ValueError: an option is unknown or out of range, ``least`` is not below ``prune``, or
-            ``schedule`` is not "constant" while ``probability`` is 0.
+        ValueError: an option is unknown or out of range, ``least`` is not below ``prune``,
+            ``bias_follows`` does not fit the bias attributes, or ``schedule`` is not "constant"
+            while ``probability`` is 0.
 
     Differs from the reference: donors come from the batch, not from the whole data set. Other
     augmentations come before, not after. The reverse-linear probability, negative in the reference,
@@ -170,9 +190,10 @@ class Recombination(Augmentation):
 
     def __init__(
         self,
+        groups: Groups | None = None,
         *,
         background: str = "all",
-        bias_follows: str = "background",
+        bias_follows: str | list[str] = "background",
         schedule: str = "constant",
         probability: float = 0.0,
         size_spread: float = 0.3,
@@ -182,9 +203,9 @@ class Recombination(Augmentation):
         least: float = 0.005,
     ) -> None:
         super().__init__()
-        self.moves_bias = bias_follows == "background" and background == "all"
+        self.moves_bias = bias_follows != "foreground" and background == "all"
         check_one_of(BACKGROUNDS, {"background": background})
-        check_one_of(BIAS_FOLLOWS, {"bias_follows": bias_follows})
+        self.groups, self.moved = groups, _moved(groups, bias_follows)
         check_one_of(SCHEDULES, {"schedule": schedule})
         check_between("[0, 1]", {"probability": probability}, of="Recombination")
         check_between("(0, 1]", {"prune": prune}, of="Recombination")
@@ -192,7 +213,8 @@ class Recombination(Augmentation):
         check_at_least(0, {"blur": blur}, of="Recombination")
         check_between(f"(0, {prune})", {"least": least}, of="Recombination", hint="below prune")
         _check_schedule(schedule, probability)
-        self.background, self.bias_follows, self.schedule = background, bias_follows, schedule
+        self.background, self.schedule = background, schedule
+        self.bias_follows = "background" if bias_follows == "background" else "foreground"
         self.probability, self.size_spread, self.bates = probability, size_spread, bates
         self.blur, self.prune, self.least = blur, prune, least
 
@@ -209,8 +231,15 @@ class Recombination(Augmentation):
             progress: completed share of the training, in [0, 1].
         """
         draws = self.draw(batch, progress)
-        follows, spread = self.bias_follows, self.size_spread
-        return recombine(batch, draws, size_spread=spread, blur=self.blur, bias_follows=follows)
+        spread = self.size_spread
+        changed = recombine(
+            batch, draws, size_spread=spread, blur=self.blur, bias_follows=self.bias_follows
+        )
+        if self.groups is None or not self.moved:
+            return changed
+        own, donor = self.groups.decode(batch.bias), self.groups.decode(batch.bias[draws.donor])
+        moved = torch.tensor(self.moved, device=own.device) & ~draws.keep[:, None]
+        return changed._replace(bias=self.groups.combine(torch.where(moved, donor, own)))
 
     def draw(self, batch: Batch, progress: float = 0.0) -> RecombinationDraws:
         """Make the random choices for :func:`recombine`. A sample without a donor or a usable mask

@@ -21,6 +21,8 @@ def image_lines(examples: Examples) -> list[str]:
     if sum(unknown) < len(examples):
         names = [*groups.names, "unknown bias"] if any(unknown) else groups.names
         lines += _table(["group", *SPLITS], names, counts)
+        if empty := int((~examples.occurring).sum()):
+            lines.append(f"{empty} of {groups.count} groups have no image in any split")
     else:
         lines += ["the bias of every image is unknown: there are no groups; results are per class"]
     if any(unknown):

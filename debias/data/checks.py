@@ -28,14 +28,14 @@ def check_examples(examples: Examples, *, require: tuple[str, ...] = ()) -> None
     Args:
         examples: the data set; its images are not opened.
         require: requirements on the training split. "bias": bias labels of all images. "some bias":
-            a bias label of at least one image. "groups": an image in every group. "mask": a mask
-            for every image. "inferred groups" is not checked here.
+            a bias label of at least one image. "groups": an image in every group that another split
+            has. "mask": a mask for every image. "inferred groups" is not checked here.
 
     Raises:
         ValueError: the data set has one of these problems.
 
     Warns:
-        UserWarning: a group has no training image, and "groups" is not required.
+        UserWarning: a group of another split has no training image, and "groups" is not required.
     """
     problems = [*_label_problems(examples), *_path_problems(examples)]
     if not problems:
@@ -43,7 +43,7 @@ def check_examples(examples: Examples, *, require: tuple[str, ...] = ()) -> None
         problems = [*_count_problems(examples), *_requirement_problems(examples, require)]
     _refuse(examples, problems)
     some_bias = bool((examples.bias[examples.rows("train")] >= 0).any())
-    if some_bias and (empty := _empty_groups(examples)):
+    if some_bias and (empty := absent_groups(examples, "train")):
         warnings.warn(
             f"{examples.source}: no training image in {empty}: a model cannot learn these groups",
             stacklevel=2,
@@ -51,12 +51,14 @@ def check_examples(examples: Examples, *, require: tuple[str, ...] = ()) -> None
 
 
 def check_requirements(examples: Examples, require: tuple[str, ...]) -> None:
-    """Check only the requirements of :func:`check_examples`. One error lists all missing ones.
+    """Check only the requirements of :func:`check_examples`, for inferred groups.
+
+    Every class must then have an image of every inferred value. One error lists all missing ones.
 
     Raises:
         ValueError: the training split does not meet a requirement.
     """
-    _refuse(examples, [*_requirement_problems(examples, require)])
+    _refuse(examples, [*_requirement_problems(examples, require, every_group=True)])
 
 
 def check_inferred(examples: Examples, inferred: Tensor) -> None:
@@ -197,7 +199,9 @@ def _count_problems(examples: Examples) -> Iterator[str]:
         )
 
 
-def _requirement_problems(examples: Examples, require: tuple[str, ...]) -> Iterator[str]:
+def _requirement_problems(
+    examples: Examples, require: tuple[str, ...], *, every_group: bool = False
+) -> Iterator[str]:
     rows = examples.rows("train")
     has_bias = examples.bias[rows] >= 0
     if "bias" in require:
@@ -213,7 +217,7 @@ def _requirement_problems(examples: Examples, require: tuple[str, ...]) -> Itera
             "no training image has a bias attribute. This strategy needs it for some images: fill "
             "in the bias column for these, or use a strategy that needs no group labels."
         )
-    if "groups" in require and (empty := _empty_groups(examples)):
+    if "groups" in require and (empty := absent_groups(examples, "train", every=every_group)):
         yield (
             f"no training image in {empty}. This strategy needs every group: add images, "
             "or use a strategy that does not weight groups."
@@ -228,10 +232,19 @@ def _requirement_problems(examples: Examples, require: tuple[str, ...]) -> Itera
             )
 
 
-def _empty_groups(examples: Examples) -> str:
+def absent_groups(examples: Examples, split: str, *, every: bool = False) -> str:
+    """The groups without an image in a split, as text. Empty if no bias is known.
+
+    Args:
+        examples: the data set.
+        split: the split.
+        every: name all of them. Otherwise only groups of which another split has an image.
+    """
     if not bool((examples.bias >= 0).any()):
         return ""
-    return shown(fewer(examples.groups.names, examples.frequencies("train")))
+    missing = (examples.frequencies(split) == 0) & (examples.occurring | every)
+    names = examples.groups.names
+    return shown([names[group] for group in missing.nonzero().flatten().tolist()])
 
 
 def _rows(examples: Examples, rows: Sequence[int]) -> str:

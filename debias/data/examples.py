@@ -62,6 +62,14 @@ class Examples:
         rows = self.rows(split)
         return self.groups.frequencies(self.target[rows], self.bias[rows])
 
+    @property
+    def occurring(self) -> Tensor:
+        """``(groups.count,)`` bool: whether a split has an image of each group.
+
+        A combination of several bias attributes may not exist, and then is in no split.
+        """
+        return self.groups.frequencies(self.target, self.bias) > 0
+
     def class_counts(self, split: str) -> Tensor:
         """``(groups.rows,)`` int64 number of rows of each class in the split.
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.utils.data import Sampler
 
 from debias.data.checks import fewer
-from debias.errors import InputError
+from debias.errors import InputError, shown
 from debias.types import Groups
 
 
@@ -77,7 +77,7 @@ def shuffled(row: Tensor, *, repeats: int = 1) -> Order:
     return Permuted(torch.arange(len(row)), repeats)
 
 
-def group_balanced(group: Tensor, groups: Groups) -> Order:
+def group_balanced(group: Tensor, groups: Groups, occurring: Tensor | None = None) -> Order:
     r"""Draw N samples with replacement; every group is equally likely.
 
     :math:`P(i) \propto 1 / n_{g_i}`.
@@ -88,14 +88,17 @@ def group_balanced(group: Tensor, groups: Groups) -> Order:
     Args:
         group: ``(N,)`` int64 group of each training sample.
         groups: the names of the groups.
+        occurring: ``(G,)`` bool: whether a split has a sample of each group. The other groups are
+            left out. ``None`` if all occur.
 
     Raises:
-        ValueError: the group of a sample is unknown, a group has no sample, or targets are
-            multi-label.
+        ValueError: the group of a sample is unknown, a group that occurs has no sample, or targets
+            are multi-label.
 
-    Differs from the reference: an empty group is an error; the reference silently leaves it out.
+    Differs from the reference: a group without training samples that another split has is an error;
+    the reference silently leaves it out.
     """
-    return Weighted(_inverse_counts(group, groups.names, "group"))
+    return Weighted(_inverse_counts(group, groups.names, "group", occurring))
 
 
 def class_balanced(row: Tensor, groups: Groups) -> Order:
@@ -117,7 +120,7 @@ def class_balanced(row: Tensor, groups: Groups) -> Order:
     return Weighted(_inverse_counts(row, groups.target_names, "class"))
 
 
-def bias_balanced(bias: Tensor, groups: Groups) -> Order:
+def bias_balanced(bias: Tensor, groups: Groups, occurring: Tensor | None = None) -> Order:
     r"""Draw N samples with replacement; every value of the bias attribute is equally likely.
 
     :math:`P(i) \propto 1 / n_{b_i}`.
@@ -128,14 +131,17 @@ def bias_balanced(bias: Tensor, groups: Groups) -> Order:
     Args:
         bias: ``(N,)`` int64 value of the bias attribute of each training sample.
         groups: the names of the bias values.
+        occurring: as for :func:`group_balanced`.
 
     Raises:
-        ValueError: the bias value of a sample is unknown, or a value has no sample.
+        ValueError: the bias value of a sample is unknown, or a value that occurs has no sample.
 
     Differs from the reference: the reference skips a batch whose draw is not balanced. Here no
     batch is skipped, and batches are balanced in expectation.
     """
-    return Weighted(_inverse_counts(bias, groups.bias_names, "bias"))
+    if occurring is not None:
+        occurring = occurring.view(groups.rows, groups.biases).any(dim=0)
+    return Weighted(_inverse_counts(bias, groups.bias_names, "bias", occurring))
 
 
 def portion(row: Tensor, seed: int, *, share: float) -> Order:
@@ -221,7 +227,9 @@ def cluster_balanced(row: Tensor, partition: Tensor, *, powers: list[int]) -> Or
     return Weighted(weights / weights.new_zeros(len(powers)).index_add(0, row, weights)[row])
 
 
-def group_subsample(group: Tensor, groups: Groups, seed: int, *, repeats: int = 1) -> Order:
+def group_subsample(
+    group: Tensor, groups: Groups, seed: int, occurring: Tensor | None = None, *, repeats: int = 1
+) -> Order:
     """Subsample every group to the size of the smallest group, once per run.
 
     Source: Idrissi et al. 2022 (SUBG), as in :func:`group_balanced`.
@@ -230,16 +238,17 @@ def group_subsample(group: Tensor, groups: Groups, seed: int, *, repeats: int = 
         group: ``(N,)`` int64 group of each training sample.
         groups: the names of the groups.
         seed: the run's seed, at least 0. The subsample depends only on the seed and the groups.
+        occurring: as for :func:`group_balanced`.
         repeats: how often an epoch visits each remaining sample, at least 1. Raise it if few
             samples remain: epochs are then short, and each ends with a validation.
 
     Raises:
-        ValueError: the group of a sample is unknown, a group has no sample, targets are
+        ValueError: the group of a sample is unknown, a group that occurs has no sample, targets are
             multi-label, or ``repeats`` is below 1.
 
-    Differs from the reference: an empty group is an error.
+    Differs from the reference: a group without training samples that another split has is an error.
     """
-    return Permuted(_cut_to_smallest(group, groups.names, "group", seed), repeats)
+    return Permuted(_cut_to_smallest(group, groups.names, "group", seed, occurring), repeats)
 
 
 def class_subsample(row: Tensor, groups: Groups, seed: int, *, repeats: int = 1) -> Order:
@@ -269,7 +278,9 @@ def seeded_generator(*numbers: int) -> torch.Generator:
     return torch.Generator().manual_seed(int(seed[0]))
 
 
-def _counts(label: Tensor, names: Sequence[str], kind: str) -> Tensor:
+def _counts(
+    label: Tensor, names: Sequence[str], kind: str, occurring: Tensor | None = None
+) -> Tensor:
     if label.ndim != 1:
         raise InputError(
             f"{kind} balancing needs one {kind} per image, and these images have several labels: "
@@ -281,24 +292,28 @@ def _counts(label: Tensor, names: Sequence[str], kind: str) -> Tensor:
             f"of {len(label)} are unknown: label them, or set sampler.name=class_balanced"
         )
     counts = torch.bincount(label, minlength=len(names))
-    if empty := fewer(names, counts):
+    if empty := fewer(names, counts if occurring is None else counts + ~occurring):
         raise InputError(
-            f"{kind} {', '.join(empty)} has no training sample to balance: add samples, or set "
+            f"{kind} {shown(empty)} has no training sample to balance: add samples, or set "
             "sampler.name=shuffled"
         )
     return counts
 
 
-def _inverse_counts(label: Tensor, names: Sequence[str], kind: str) -> Tensor:
-    return 1 / _counts(label, names, kind).double()[label]
+def _inverse_counts(
+    label: Tensor, names: Sequence[str], kind: str, occurring: Tensor | None = None
+) -> Tensor:
+    return 1 / _counts(label, names, kind, occurring).double()[label]
 
 
-def _cut_to_smallest(label: Tensor, names: Sequence[str], kind: str, seed: int) -> Tensor:
-    counts = _counts(label, names, kind)
+def _cut_to_smallest(
+    label: Tensor, names: Sequence[str], kind: str, seed: int, occurring: Tensor | None = None
+) -> Tensor:
+    counts = _counts(label, names, kind, occurring)
     permutation = torch.randperm(len(label), generator=seeded_generator(seed))
     by_label = permutation[torch.argsort(label[permutation], stable=True)]
-    starts = counts.cumsum(0) - counts
-    selected = starts[:, None] + torch.arange(int(counts.min()))
+    starts, present = counts.cumsum(0) - counts, counts > 0
+    selected = starts[present][:, None] + torch.arange(int(counts[present].min()))
     return by_label[selected.flatten()].sort().values
 
 

@@ -17,7 +17,8 @@ def balanced_pseudo_labels(
 
     where n counts labelled samples. If several groups have equally few labelled samples,
     :math:`g^*` is the one with the fewest confident pseudo-labels. No sample is marked in a group
-    whose labelled samples alone exceed the bound.
+    whose labelled samples alone exceed the bound. A group without labelled samples is no
+    :math:`g^*`, and none of its samples is marked.
 
     Source: Nam et al., "Spread Spurious Attribute: Improving Worst-group Accuracy with Spurious
     Attribute Estimation", ICLR 2022.
@@ -38,8 +39,9 @@ def balanced_pseudo_labels(
         [True, True, True, False, False]
     """
     sure = torch.bincount(group[confidence >= threshold], minlength=len(labelled))
-    smallest = int((labelled * (len(group) + 1) + sure).argmin())
-    room = labelled[smallest] + sure[smallest] - labelled
+    size = labelled * (len(group) + 1) + sure
+    smallest = int(torch.where(labelled > 0, size, size.max() + 1).argmin())
+    room = torch.where(labelled > 0, labelled[smallest] + sure[smallest] - labelled, 0)
     # a threshold at a sample's confidence also admits every sample that is at least as confident
     keys = torch.stack([group.double(), -confidence.double()], dim=1)
     _, place, counts = torch.unique(keys, dim=0, return_inverse=True, return_counts=True)

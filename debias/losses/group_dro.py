@@ -25,11 +25,11 @@ class GroupDROLoss(nn.Module):
         groups: number of groups G.
         step_size: :math:`\eta > 0`.
         adjustment: :math:`C \ge 0`, the generalisation adjustment; needs ``counts``.
-        counts: ``(G,)`` training samples of each group.
+        counts: ``(G,)`` training samples of each group. A group without samples has weight 0.
 
     Raises:
-        ValueError: ``step_size`` is not positive, ``adjustment`` is negative, or ``adjustment`` is
-            positive without a positive count for each group.
+        ValueError: ``step_size`` is not positive, ``adjustment`` is negative, ``counts`` is not one
+            count per group with a positive one, or ``adjustment`` is positive without ``counts``.
 
     Differs from the reference: a group absent from the batch keeps its weight up to normalisation
     (there it is multiplied by ``exp(eta * C / sqrt(n))``). A positive C is added for every group
@@ -55,22 +55,22 @@ class GroupDROLoss(nn.Module):
         super().__init__()
         check_positive({"step_size": step_size}, of="GroupDRO")
         check_at_least(0, {"adjustment": adjustment}, of="GroupDRO")
-        if adjustment > 0 and (
-            counts is None or len(counts) != groups or bool((counts <= 0).any())
-        ):
+        if adjustment > 0 and counts is None:
             raise InputError(
-                f"counts must hold a positive number for each of {groups} groups if adjustment="
-                f"{adjustment}; got {counts if counts is None else counts.tolist()}: pass counts "
-                "of the training split, or adjustment=0"
+                f"adjustment={adjustment} needs counts, the training samples of each of {groups} "
+                "groups; got counts=None: pass them, or adjustment=0"
+            )
+        counts = torch.ones(groups) if counts is None else counts
+        if len(counts) != groups or bool((counts < 0).any()) or not bool((counts > 0).any()):
+            raise InputError(
+                f"counts must hold the training samples of each of {groups} groups, and one of "
+                f"them must be positive; got {counts.tolist()}"
             )
         self.step_size = step_size
-        margin = (
-            torch.zeros(groups)
-            if counts is None
-            else adjustment / counts.clamp(min=1).float().sqrt()
-        )
-        self.register_buffer("margin", margin)
-        self.register_buffer("log_weights", torch.full((groups,), 1.0 / groups).log())
+        present = (counts > 0).cpu()
+        start = torch.where(present, 1.0 / int(present.sum()), 0.0)
+        self.register_buffer("margin", adjustment / counts.clamp(min=1).float().sqrt())
+        self.register_buffer("log_weights", start.log())
         self.margin: Tensor
         self.log_weights: Tensor
 

@@ -95,11 +95,12 @@ class SSA(Recipe):
         generator = seeded_generator(run.config.seed)
         labelled, held_out = halves_of_validation(examples, generator)
         train, bias = examples.rows("train"), examples.bias.clone()
-        bias[train] = 0  # hides the true bias; the test rows of a predictor need some label
-        teacher = self._predict(
-            run, "teacher", examples, bias, {"train": labelled, "val": held_out, "test": train}
-        )
-        bias[train] = teacher.argmax(dim=1)
+        # a combination of several attributes may not exist, and is then no class of a predictor
+        values = torch.unique(bias[labelled])
+        bias[train] = values[0]  # hides the true bias; test rows of a predictor need some label
+        rows = {"train": labelled, "val": held_out, "test": train}
+        teacher = self._predict(run, "teacher", examples, bias, rows)
+        bias[train] = values[teacher.argmax(dim=1)]
         counts = examples.groups.frequencies(examples.target[labelled], bias[labelled])
         fold = torch.randperm(len(train), generator=generator) % self.folds
         inferred = torch.full_like(bias, -1)
@@ -111,22 +112,21 @@ class SSA(Recipe):
                 balanced_pseudo_labels(confidence, group, counts, threshold=self.threshold)
             ]
             rows = {"train": torch.cat([labelled, confident]), "val": held_out, "test": own}
-            inferred[own] = self._predict(run, f"fold-{one + 1}", examples, bias, rows).argmax(
-                dim=1
-            )
+            logits = self._predict(run, f"fold-{one + 1}", examples, bias, rows)
+            inferred[own] = values[logits.argmax(dim=1)]
         return run.train_last(partition=run.infer(inferred, examples))
 
     def _predict(
         self, run: Run, name: str, examples: Examples, bias: Tensor, rows: dict[str, Tensor]
     ) -> Tensor:
         path = run.folder / "stages" / name / "labels.csv"
-        write_labels(path, examples, bias, rows)
-        groups = examples.groups
+        groups, values = examples.groups, torch.unique(bias[rows["train"]])
+        write_labels(path, examples, torch.searchsorted(values, bias), rows)
         data = {
             "name": "table",
             "csv": str(path),
             "root": str(examples.root),
-            "target_names": list(groups.bias_names),
+            "target_names": [groups.bias_names[value] for value in values.tolist()],
             "bias_names": list(groups.target_names),
         }
         # the cache stores images per split, and each stage has other splits: it would fill the disk

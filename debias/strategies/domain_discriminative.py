@@ -1,5 +1,6 @@
 """Domain-discriminative training: predict class and bias jointly, then sum over the bias."""
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -27,10 +28,11 @@ class DomainDiscriminative(Strategy):
         frequencies: ``(G,)`` number of training samples in each group.
         inference: "sum" or "max" over the bias values.
         divide_by_prior: whether :math:`\pi` is the share of each group in training, which makes all
-            groups equally likely. Otherwise :math:`\pi` is 1.
+            groups equally likely. Groups without training samples are left out. Otherwise
+            :math:`\pi` is 1.
 
     Raises:
-        ValueError: ``inference`` is unknown, or ``divide_by_prior`` is set and a group is empty.
+        ValueError: ``inference`` is unknown, or ``divide_by_prior`` is set and a class is empty.
 
     Differs from the reference: the prior is computed from the training split; there it is a
     constant in the code.
@@ -50,16 +52,18 @@ class DomainDiscriminative(Strategy):
     ) -> None:
         super().__init__(groups)
         check_one_of(INFERENCES, {"inference": inference}, of="DomainDiscriminative")
-        if divide_by_prior and bool((frequencies <= 0).any()):
+        if divide_by_prior and not bool((frequencies.view(groups.rows, -1) > 0).any(dim=1).all()):
             raise InputError(
-                "divide_by_prior needs a training image in every group; got "
+                "divide_by_prior needs a training image of known bias in every class; got "
                 f"{frequencies.tolist()}: set divide_by_prior=false"
             )
         self.groups, self.greatest = groups, inference == "max"
         self.divide_by_prior = divide_by_prior
         self.corrects_prior = "group" if divide_by_prior else ""
-        prior = frequencies.float() / frequencies.sum().clamp(min=1)
-        self.register_buffer("log_prior", prior.log().view(groups.rows, groups.biases))
+        prior = (frequencies.float() / frequencies.sum().clamp(min=1)).log()
+        # an infinite prior gives a group the score 0
+        prior = torch.where(frequencies > 0, prior, torch.inf)
+        self.register_buffer("log_prior", prior.view(groups.rows, groups.biases))
         self.log_prior: Tensor
 
     @staticmethod

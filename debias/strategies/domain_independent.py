@@ -4,7 +4,7 @@ from torch import Tensor, nn
 
 from debias.errors import check_one_of
 from debias.losses.domain_inference import head_average, head_probability
-from debias.strategies.objectives import mean_where_known, task_losses
+from debias.strategies.objectives import mean_where_known, occurring_biases, task_losses
 from debias.strategies.strategy import Strategy
 from debias.types import Batch, Groups, Loss, Outputs
 
@@ -27,6 +27,9 @@ class DomainIndependent(Strategy):
 
     Args:
         groups: the groups of the data; targets may be single- or multi-label.
+        frequencies: ``(G,)`` number of training samples in each group. The head of a bias value
+            without training samples is never trained, and is left out at test time. ``None`` means
+            that every bias value has samples.
         inference: "logits" averages the logits of the heads, "probabilities" their probabilities.
 
     Raises:
@@ -39,10 +42,13 @@ class DomainIndependent(Strategy):
 
     requires = ("bias",)
 
-    def __init__(self, groups: Groups, *, inference: str = "logits") -> None:
+    def __init__(
+        self, groups: Groups, frequencies: Tensor | None = None, *, inference: str = "logits"
+    ) -> None:
         super().__init__()
         check_one_of(INFERENCES, {"inference": inference}, of="DomainIndependent")
         self.groups, self.inference = groups, inference
+        self.trained = occurring_biases(groups, frequencies)
 
     @staticmethod
     def model_outputs(groups: Groups) -> int:
@@ -59,7 +65,7 @@ class DomainIndependent(Strategy):
     def classify(self, model: nn.Module, image: Tensor) -> Outputs:
         """One logit per class or label, from the heads' average logits or probabilities."""
         outputs: Outputs = model(image)
-        heads = self._heads(outputs.logits)
+        heads = self._heads(outputs.logits)[..., self.trained]
         if self.inference == "logits":
             return Outputs(head_average(heads), outputs.features)
         return Outputs(

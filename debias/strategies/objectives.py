@@ -6,7 +6,7 @@ from torch.nn import functional as F
 
 from debias.losses.classification import classification_losses
 from debias.losses.group_means import group_means
-from debias.types import Batch
+from debias.types import Batch, Groups
 
 
 def task_loss(logits: Tensor, batch: Batch) -> Tensor:
@@ -48,6 +48,21 @@ def bias_loss(logits: Tensor, bias: Tensor) -> Tensor:
     logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
     losses = F.cross_entropy(logits, bias.clamp(min=0), reduction="none")
     return mean_where_known(losses, bias)
+
+
+def occurring_biases(groups: Groups, frequencies: Tensor | None) -> slice | list[int]:
+    """The bias values that have training samples, as an index of the last axis of ``(N, B)``.
+
+    Args:
+        groups: the groups of the data.
+        frequencies: ``(G,)`` number of training samples in each group. ``None`` means that every
+            bias value has samples.
+    """
+    if frequencies is None:
+        return slice(None)
+    occurs = frequencies.view(groups.rows, groups.biases).any(dim=0)
+    # a combination of several bias attributes may not exist
+    return slice(None) if bool(occurs.all()) else occurs.nonzero().flatten().tolist()
 
 
 def mean_where_known(losses: Tensor, bias: Tensor) -> Tensor:

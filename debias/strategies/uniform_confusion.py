@@ -9,7 +9,7 @@ from debias.errors import check_at_least
 from debias.losses.confusion import confusion_losses
 from debias.models.layers import read_layer, read_until
 from debias.strategies.feature_adversary import Adversary
-from debias.strategies.objectives import bias_loss, task_loss
+from debias.strategies.objectives import bias_loss, occurring_biases, task_loss
 from debias.strategies.strategy import Strategy
 from debias.types import Batch, Groups, Loss, Turn
 
@@ -38,6 +38,8 @@ class UniformConfusion(Strategy):
             multi-label.
         model: the classifier.
         image: ``(1, 3, H, W)`` float, an example that gives the shapes inside the model.
+        frequencies: ``(G,)`` number of training samples in each group. The adversary is to be
+            confused about the bias values that have samples; ``None`` means all.
         layer: dotted name of the layer that the adversary reads; ``None`` for the features that the
             classifier's head reads.
         feed: "pooled", "flattened" or "blocks", see
@@ -65,6 +67,7 @@ class UniformConfusion(Strategy):
         groups: Groups,
         model: nn.Module,
         image: Tensor,
+        frequencies: Tensor | None = None,
         *,
         layer: str | None = None,
         feed: str = "pooled",
@@ -82,6 +85,7 @@ class UniformConfusion(Strategy):
         self.every, self.adversary_turns = every, adversary_turns
         head = {"hidden_size": hidden_size, "hidden_layers": hidden_layers}
         self.adversary = Adversary(model, image, groups.biases, layer=layer, feed=feed, **head)
+        self.occurring = occurring_biases(groups, frequencies)
 
     def players(self, model: nn.Module) -> dict[str, list[Parameter]]:
         """Two players: the model and the adversary."""
@@ -96,7 +100,7 @@ class UniformConfusion(Strategy):
     def confuse(self, model: nn.Module, batch: Batch) -> Loss:
         """Loss of the model: task loss plus weighted confusion term, which is logged."""
         outputs, activation = read_layer(model, self.layer, batch.image)
-        confusion = confusion_losses(self.adversary(activation)).mean()
+        confusion = confusion_losses(self.adversary(activation)[:, self.occurring]).mean()
         loss = task_loss(outputs.logits, batch) + self.strength * confusion
         return Loss(loss, {"confusion": confusion.detach()})
 

@@ -189,8 +189,8 @@ def test_groups_are_not_called_empty_where_the_bias_of_training_is_unknown(sound
 
 
 def test_empty_group_is_an_error_where_groups_are_needed_else_a_warning(sound):
-    """Row 2 was the only cat on snow."""
-    lacking = replace(sound, bias=changed(sound.bias, 1, 0))
+    """Row 1 was the only training cat on snow; row 4 becomes one in validation."""
+    lacking = replace(sound, bias=changed(changed(sound.bias, 1, 0), 4, 1))
     with pytest.warns(
         UserWarning, match=r"mine\.csv: no training image in cat-snow: a model cannot learn"
     ):
@@ -201,6 +201,16 @@ def test_empty_group_is_an_error_where_groups_are_needed_else_a_warning(sound):
         check_examples(lacking, require=("bias", "groups"))
     with pytest.warns(UserWarning, match="a model cannot learn these groups"):
         check_examples(lacking, require=("bias",))
+
+
+def test_a_group_of_no_split_cannot_exist_and_is_not_missed(sound, recwarn):
+    lacking = replace(sound, bias=changed(sound.bias, 1, 0))
+    assert lacking.occurring.tolist() == [True, False, True, True]
+    check_examples(lacking, require=("bias", "groups"))
+    assert not recwarn.list
+    # inferred groups need each, because an earlier model made them
+    with pytest.raises(ValueError, match=r"no training image in cat-snow\. This strategy"):
+        check_requirements(lacking, ("groups",))
 
 
 def test_unknown_bias_is_an_error_only_where_it_is_needed(sound):

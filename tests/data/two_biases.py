@@ -16,10 +16,10 @@ TRAIN = {
     ("urban", "city", "sign"): 3,
     ("urban", "field", "sign"): 1,
 }
-#: The same for the test split, which has one more group.
+#: The same for the test split.
 TEST = {
     ("country", "field", "cow"): 2,
-    ("country", "city", "lamp"): 1,
+    ("country", "city", "cow"): 1,
     ("urban", "city", "lamp"): 1,
     ("urban", "field", "sign"): 2,
 }

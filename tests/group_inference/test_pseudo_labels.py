@@ -8,16 +8,20 @@ from debias.group_inference.pseudo_labels import balanced_pseudo_labels
 
 def by_definition(confidence, group, labelled, threshold):
     """For each group the smallest threshold, of all that tell samples apart, that keeps it as small
-    as the smallest.
+    as the smallest. A group without a labelled sample gets none.
     """
     sure = [
         sum(h == g and c >= threshold for c, h in zip(confidence, group, strict=True))
         for g in range(len(labelled))
     ]
-    smallest = min(range(len(labelled)), key=lambda g: (labelled[g], sure[g]))
+    known = [g for g in range(len(labelled)) if labelled[g]]
+    smallest = min(known, key=lambda g: (labelled[g], sure[g]))
     most = labelled[smallest] + sure[smallest]
     chosen = []
     for c, g in zip(confidence, group, strict=True):
+        if g not in known:
+            chosen.append(False)
+            continue
         if g == smallest:
             chosen.append(c >= threshold)
             continue

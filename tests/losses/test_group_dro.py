@@ -148,8 +148,8 @@ def test_group_means_of_an_empty_group_is_zero():
     [
         ({"step_size": 0.0}, r"step_size must be positive for GroupDRO; got 0\.0"),
         ({"adjustment": -1.0}, r"adjustment must be at least 0 for GroupDRO; got -1\.0"),
-        ({"adjustment": 1.0}, "pass counts"),
-        ({"adjustment": 1.0, "counts": torch.tensor([1, 0])}, r"\[1, 0\]"),
+        ({"adjustment": 1.0}, "needs counts"),
+        ({"counts": torch.tensor([0, 0])}, r"\[0, 0\]"),
     ],
 )
 def test_refuses(options, message):
