@@ -52,9 +52,13 @@ def decode_image(
         name: what messages call the picture.
         max_pixels: as in :func:`read_image`.
     """
+    if data.startswith(JPEG) and b"Exif\0" not in data:
+        image = _plain_jpeg(data, name, max_pixels)
+        if image is not None:
+            return image
     pixels = _decode(data, name, cv2.IMREAD_COLOR, max_pixels)
-    image: NDArray[np.uint8] = cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
-    return image
+    upright: NDArray[np.uint8] = cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
+    return upright
 
 
 def read_mask(
@@ -113,6 +117,22 @@ def _foreground(path: Path, mask: NDArray[np.uint8], threshold: int) -> NDArray[
     return np.where(mask > 0, np.uint8(255), np.uint8(0)) if len(values) == 1 else mask
 
 
+def _plain_jpeg(data: bytes, path: Path | str, max_pixels: int) -> NDArray[np.uint8] | None:
+    """Decode a greyscale or YCbCr JPEG without EXIF data in one pass; ``None`` for any other file.
+
+    OpenCV would need two passes, because it does not report damage. The pixels are the same.
+    """
+    stated = header_size(data)
+    if stated is None or simplejpeg.decode_jpeg_header(data)[2] not in ("YCbCr", "GRAY"):
+        return None
+    _check_pixels(path, *stated, max_pixels)
+    try:
+        image: NDArray[np.uint8] = simplejpeg.decode_jpeg(data, colorspace="RGB")
+    except ValueError as error:
+        raise _damaged_jpeg(path, data, error) from None
+    return image
+
+
 def _decode(data: bytes, path: Path | str, flag: int, max_pixels: int) -> NDArray[Any]:
     stated = header_size(data)
     if stated is not None:
@@ -169,7 +189,11 @@ def _check_jpeg(path: Path | str, data: bytes) -> None:
     try:
         simplejpeg.decode_jpeg(data, colorspace=space, min_height=1, min_width=1, min_factor=8)
     except ValueError as error:
-        raise InputError(
-            f"picture {path} ({len(data)} bytes) is truncated or damaged ({error}): copy it again "
-            "or remove its row; if it looks whole, save it again"
-        ) from None
+        raise _damaged_jpeg(path, data, error) from None
+
+
+def _damaged_jpeg(path: Path | str, data: bytes, error: ValueError) -> InputError:
+    return InputError(
+        f"picture {path} ({len(data)} bytes) is truncated or damaged ({error}): copy it again "
+        "or remove its row; if it looks whole, save it again"
+    )

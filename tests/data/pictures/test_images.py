@@ -75,6 +75,24 @@ def test_rgb_jpeg_equals_pillows_decoding(tmp_path: Path) -> None:
     assert np.abs(read_image(tmp_path / "a.jpg") - expected).max() <= 2
 
 
+@pytest.mark.parametrize("progressive", [0, 1])
+@pytest.mark.parametrize("sampling", ["411", "420", "422", "440", "444", "grey"])
+def test_a_jpeg_has_the_pixels_that_opencv_decodes(
+    tmp_path: Path, sampling: str, progressive: int
+) -> None:
+    """Odd sizes too; caches that OpenCV filled stay valid."""
+    grey = sampling == "grey"
+    factor = getattr(cv2, f"IMWRITE_JPEG_SAMPLING_FACTOR_{'444' if grey else sampling}")
+    options = [cv2.IMWRITE_JPEG_PROGRESSIVE, progressive, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, factor]
+    for height, width in ((64, 96), (37, 51), (1, 9)):
+        pixels = np.asarray(smooth(height, width))
+        stored = pixels[..., 0] if grey else pixels
+        _, data = cv2.imencode(".jpg", stored, list(map(int, options)))
+        (tmp_path / "a.jpg").write_bytes(data.tobytes())
+        expected = cv2.imdecode(data, cv2.IMREAD_COLOR)[..., ::-1]
+        np.testing.assert_array_equal(read_image(tmp_path / "a.jpg"), expected)
+
+
 @pytest.mark.parametrize("kind", ["JPEG", "PNG"])
 def test_exif_rotation_is_applied(tmp_path: Path, kind: str) -> None:
     """Stored: left half 0, right half 255. A quarter turn clockwise: the left edge is on top."""
