@@ -28,6 +28,7 @@ from debias.errors import InputError, near
 from debias.merging import Section, Settings
 from debias.models.classifier import Classifier
 from debias.parts import Parts
+from debias.places import cache_folder
 from debias.run_weights import run_of, start_from
 from debias.strategies.strategy import Strategy
 from debias.training.accumulation import accumulate
@@ -148,13 +149,6 @@ def facts_of(examples: Examples, seed: int, partition: Partition | None = None) 
     }
 
 
-def cache_folder(config: Config) -> Path | None:
-    """Folder of the cache of decoded images, or ``None`` if the config switches the cache off."""
-    if not config.cache:
-        return None
-    return Path(config.cache_dir) if config.cache_dir else Path(config.out) / "cache"
-
-
 def _module(
     chosen: Chosen, model: Classifier, facts: Settings, validation: Examples, config: Config
 ) -> DebiasModule:
@@ -200,6 +194,7 @@ def _data(
         seed=config.seed,
         workers=config.workers,
         cache_dir=cache_folder(config),
+        cache_gb=config.cache_gb,
         channels_last=True,
         backgrounds=chosen.augment.make.reads_backgrounds,
     )

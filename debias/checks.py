@@ -44,7 +44,8 @@ def check_numbers(config: Config) -> None:
     sizes = {key: size for key, size in sizes.items() if size is not None}
     check_at_least(1, sizes | {"devices": config.devices})
     check_at_least(0, {"seed": config.seed})
-    check_at_least(0, {"workers": config.workers or 0}, hint="null lets debias choose")
+    hint = "null lets debias choose"
+    check_at_least(0, {"workers": config.workers or 0, "cache_gb": config.cache_gb or 0}, hint=hint)
     check_finite("players", config.players)
     if config.clip is not None and not 0 < config.clip < math.inf:
         raise InputError(

@@ -22,7 +22,7 @@ from debias.own_parts import short_name
 #: Keys that say where and how a run is executed. They do not change its results, so they are not
 #: part of its identity.
 EXECUTION = (
-    "name", "out", "cache", "cache_dir", "keep_all", "measures", "workers", "progress",
+    "name", "out", "cache", "cache_dir", "cache_gb", "keep_all", "measures", "workers", "progress",
     "eval_batch_size", "anonymous", "loggers",
 )  # fmt: skip
 #: Keys that later releases added. At its default, such a key is not part of a run's identity, so
@@ -89,7 +89,10 @@ class Config:
         name: the config from which the run was started.
         out: folder that receives the run's folder.
         cache: decode images once into a memory-mapped file.
-        cache_dir: folder of that file; null means ``<out>/cache``.
+        cache_dir: folder of that file; null means the folder that the environment variable
+            ``DEBIAS_CACHE`` names, and without it ``<out>/cache``.
+        cache_gb: most GB that this run may add to the cache; null means half of the free space of
+            the disk. Larger data are decoded by loader processes at every visit.
         keep_all: keep the weights of every epoch, not only of those that a selection rule prefers.
         measures: families of measures to report on the test split: "quick" (those that need no
             model), a list such as "quick,features,background", or "all".
@@ -126,6 +129,7 @@ class Config:
     out: str = "runs"
     cache: bool = True
     cache_dir: Optional[str] = None  # noqa: UP045
+    cache_gb: Optional[float] = None  # noqa: UP045
     keep_all: bool = False
     measures: str = "quick"
     workers: Optional[int] = None  # noqa: UP045
@@ -267,11 +271,8 @@ def method_name(config: Config) -> str:
 
 def run_name(config: Config) -> str:
     """Name of the run's folder: data set, method, seed, and the config's identity."""
-    parts = [
-        short_name(config.data["name"]),
-        method_name(config),
-        *_chosen(config, "sampler", "augment"),
-    ]
+    data, method = short_name(config.data["name"]), method_name(config)
+    parts = [data, method, *_chosen(config, "sampler", "augment")]
     return "-".join([*parts, f"seed{config.seed}", identity(config)])
 
 

@@ -1,6 +1,6 @@
-"""The accelerators of this machine."""
+"""The accelerators and the cores of this machine."""
 
-import torch
+import os
 
 from debias.errors import InputError, near
 
@@ -11,6 +11,8 @@ def resolve_accelerator(accelerator: str, devices: int = 1) -> str:
     Raises:
         ValueError: ``accelerator`` is unknown, or this machine has too few of them for ``devices``.
     """
+    import torch  # deferred, because planning a sweep only asks for the cores
+
     available = {
         "cuda": torch.cuda.device_count(),
         "mps": int(torch.backends.mps.is_available()),
@@ -28,3 +30,10 @@ def resolve_accelerator(accelerator: str, devices: int = 1) -> str:
             f"devices={devices}: set fewer devices, or another accelerator"
         )
     return accelerator
+
+
+def usable_cores() -> int:
+    """Number of processor cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

@@ -31,10 +31,6 @@ class InputError(ValueError):
     """
 
 
-class OfflineError(InputError):
-    """Files are absent, and only the user can put them there. The command line exits with 3."""
-
-
 def told(error: Exception) -> str | None:
     """The line that the command line prints for a user's mistake; ``None`` for any other error.
 
@@ -51,7 +47,8 @@ def told(error: Exception) -> str | None:
         >>> told(ValueError("Expected more than 1 value per channel"))
     """
     if isinstance(error, InputError):
-        return one_line(str(error))
+        # torch puts the traceback of a loader process before the message
+        return one_line(str(error).rpartition("debias.errors.InputError: ")[2].rstrip())
     if isinstance(error, OSError) and error.errno in _PLACE:
         place = error.filename2 or error.filename or "a file cannot be written"
         remedy = "give another place (out=, cache_dir=), or make room and set permissions there"

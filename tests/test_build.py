@@ -9,7 +9,7 @@ import torch
 
 from debias import components
 from debias import config as configs
-from debias.build import build, cache_folder, facts_of
+from debias.build import build, facts_of
 from debias.checks import check_selection
 from debias.commands.train import train
 from debias.data.orders import Permuted, Weighted
@@ -131,15 +131,6 @@ def test_a_group_method_needs_bias_labels_in_training(tmp_path):
         build(own(tmp_path, csv, "sampler.name=group_balanced"))
     with pytest.raises(ValueError, match="80 training images have no bias attribute"):
         build(own(tmp_path, csv, "strategy.name=group_dro"))
-
-
-def test_cache_folder():
-    config = configs.load("drawn_birds", ["out=there"])
-    assert cache_folder(config) == Path("there/cache")
-    config.cache_dir = "elsewhere"
-    assert cache_folder(config) == Path("elsewhere")
-    config.cache = False
-    assert cache_folder(config) is None
 
 
 def test_precision_is_low_only_where_it_is_fast():

@@ -21,6 +21,7 @@ from debias.metrics.families import OF_POSITIVE
 from debias.metrics.selection import chosen_rule
 from debias.models.checkpoints import load_weights
 from debias.parts import Parts
+from debias.places import cache_place
 from debias.reports import terminal
 from debias.reports.classes import positive_class
 from debias.reports.evaluation import Evaluation
@@ -35,9 +36,9 @@ from debias.runs.outcome import measured, save_outcome
 NO_WEIGHTS = ("model.pretrained=false", "model.weights=null")
 #: Keys that an override may change: where and how predictions are computed, and where the data is.
 CHANGEABLE = (
-    *("cache", "cache_dir", "workers", "progress", "eval_batch_size", "accelerator", "devices"),
-    *("precision", "select", "anonymous", "data.root", "data.file", "data.csv", "data.masks"),
-    *("data.fills", "data.max_pixels", "data.follow_links"),
+    *("cache", "cache_dir", "cache_gb", "workers", "progress", "eval_batch_size", "accelerator"),
+    *("devices", "precision", "select", "anonymous", "data.root", "data.file", "data.csv"),
+    *("data.masks", "data.fills", "data.max_pixels", "data.follow_links"),
 )
 
 
@@ -185,7 +186,8 @@ def _config_of(place: Path, overrides: list[str]) -> Config:
     if config.cache_dir is None:
         # training put the cache beside the run; both may have been moved together since
         cache = config.cache and place.is_dir()
-        config = replace(config, cache=cache, cache_dir=str(place.parent / "cache"))
+        beside = str(cache_place(config, place.parent))
+        config = replace(config, cache=cache, cache_dir=beside)
     return configs.from_plain(configs.plain(config), NO_WEIGHTS)
 
 

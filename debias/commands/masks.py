@@ -1,7 +1,6 @@
 """``debias masks``: make foreground masks for a data set without masks."""
 
 import inspect
-import os
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -13,6 +12,7 @@ from debias.data.checks import check_examples
 from debias.data.examples import SPLITS, Examples
 from debias.data.masks.files import MaskRecord, claimed, read_written, write_masks, write_picture
 from debias.data.pictures.contact_sheet import contact_sheet, spread
+from debias.devices import usable_cores
 from debias.errors import InputError, near, shown
 from debias.merging import Settings, read_overrides, split_overrides
 
@@ -67,7 +67,7 @@ def run(method: str, config: str, overrides: list[str]) -> None:
     rows = [row for split in dict.fromkeys(splits) for row in examples.rows(split).tolist()]
     make = components.call(maker, "masks", own, {**facts, "rows": rows})
     # a trained model works on one picture at a time, and its run is a setting of the masks
-    threads = 1 if "parts" in facts else min(8, os.cpu_count() or 1)
+    threads = 1 if "parts" in facts else min(8, usable_cores())
     trained = {"run": config} if "parts" in facts else {}
     settings = {"method": method, **components.options(maker), **own, **trained}
     with claimed(out, settings, overwrite=overwrite):

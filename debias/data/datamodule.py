@@ -1,7 +1,8 @@
 """The Lightning DataModule of images, which divides every split between the processes itself."""
 
-import os
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,17 @@ from debias import processes
 from debias.data.dataset import ImageDataset, keep, normalise
 from debias.data.examples import SPLITS, Examples
 from debias.data.orders import Draw, EpochSampler, Order, seeded_generator
-from debias.data.pictures.cache import decode_all, open_cache
+from debias.data.pictures.cache import (
+    cache_bytes,
+    cache_room,
+    decode_all,
+    missing_bytes,
+    open_cache,
+)
 from debias.data.pictures.image_files import ImageFiles, PictureSource
 from debias.data.pictures.preprocessing import Preprocessing
+from debias.devices import usable_cores
+from debias.progress import say
 from debias.types import Batch
 
 #: Batch size of :meth:`ImageData.loader` with backgrounds. Another number changes which backgrounds
@@ -48,9 +57,12 @@ class ImageData(pl.LightningDataModule):
             ``batch_size``.
         smallest_batch: least number of samples in a training batch.
         seed: seed of order and augmentation, at least 0.
-        workers: number of loader processes. ``None`` means none without a GPU, and with a GPU one
-            per core, at most 8.
+        workers: number of loader processes. ``None`` means one per core, at most 8, if there is a
+            GPU or if the pictures are too large for a cache; otherwise none.
         cache_dir: folder of the picture caches. ``None`` decodes every picture at every visit.
+        cache_gb: most GB that may be added to the caches. ``None`` means half of the free space of
+            the disk. If the pictures need more, they are decoded at every visit instead, and a line
+            says so.
         channels_last: whether the memory of the images is channels last.
         backgrounds: whether training batches contain each picture's background, which is the
             picture with its foreground filled in.
@@ -73,6 +85,7 @@ class ImageData(pl.LightningDataModule):
         seed: int = 0,
         workers: int | None = None,
         cache_dir: Path | None = None,
+        cache_gb: float | None = None,
         channels_last: bool = False,
         backgrounds: bool = False,
     ) -> None:
@@ -81,26 +94,70 @@ class ImageData(pl.LightningDataModule):
         self.mean, self.std = torch.tensor(mean), torch.tensor(std)
         self.batch_size, self.eval_batch_size = batch_size, eval_batch_size or batch_size
         self.smallest_batch, self.seed = smallest_batch, seed
-        self.workers = _automatic_workers() if workers is None else workers
+        self.given_workers, self.cache_gb = workers, cache_gb
         self.cache_dir, self.channels_last = cache_dir, channels_last
         self.backgrounds = backgrounds
         self._sources: dict[tuple[str, str, bool], PictureSource] = {}
         if backgrounds:
             ImageFiles.of(examples, examples.rows("train"), preprocessing.train, backgrounds=True)
 
-    def decode(self) -> None:
-        """Decode every picture of all splits once before training. Fill the cache if there is one.
+    @property
+    def workers(self) -> int:
+        """Number of loader processes."""
+        if self.given_workers is not None:
+            return self.given_workers
+        return _most_workers() if self.too_large or torch.cuda.is_available() else 0
+
+    @cached_property
+    def too_large(self) -> bool:
+        """Whether the pictures are too large for the cache. The first call says so in a line."""
+        if self.cache_dir is None:
+            return False
+        needed = [self._files(split, training=training) for split, training in self._forms]
+        room = cache_room(self.cache_dir) if self.cache_gb is None else self.cache_gb * 1e9
+        if sum(sum(cache_bytes(files)) for files in needed) <= room:
+            return False  # without reading the state of every file
+        missing = sum(missing_bytes(files, self.cache_dir) for files in needed)
+        if missing > room:
+            given = self.given_workers
+            say(
+                f"the picture cache in {self.cache_dir} would need {missing / 1e9:.3g} GB more, "
+                f"and may have {room / 1e9:.3g} (cache_gb): pictures are decoded at every visit, "
+                f"by {_most_workers() if given is None else given} loader processes (workers)"
+            )
+        return missing > room
+
+    @property
+    def caches(self) -> bool:
+        """Whether pictures are read from a cache."""
+        return self.cache_dir is not None and not self.too_large
+
+    @property
+    def _forms(self) -> list[tuple[str, bool]]:
+        """The splits, each with whether it has the form of training; "train" may have two forms."""
+        train, evaluation = self.preprocessing.train, self.preprocessing.evaluation
+        one = repr(train) == repr(evaluation) and not self.backgrounds
+        return [("train", True), *((split, False) for split in (SPLITS[1:] if one else SPLITS))]
+
+    def decode(self, *, once: bool = False) -> None:
+        """Decode the pictures of all splits before training. Fill the cache if there is one.
+
+        Args:
+            once: decode every picture once, which finds the damaged ones; the cache of the training
+                pictures in the form of evaluation is then filled later. Otherwise fill all caches;
+                pictures that are too large for a cache are then not decoded here.
 
         Raises:
             ValueError: a picture or mask is damaged.
         """
-        for split in SPLITS:
-            for training in {False, split == "train"}:
-                source = self.dataset(
-                    split, training=training, backgrounds=training and self.backgrounds
-                ).source
-                if isinstance(source, ImageFiles) and (source.fills or not training):
-                    decode_all(source, lambda position, picture: None)
+        for split, training in self._forms:
+            second_form = split == "train" and not training
+            if (once and second_form) or (self.too_large and not once):
+                continue
+            source = self._source(split, training=training)
+            if isinstance(source, ImageFiles) and not second_form:
+                # nothing is kept, so backgrounds are read, but not filled in
+                decode_all(replace(source, backgrounds=bool(source.fills)))
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """Augmented batches of the training rows that ``order`` draws.
@@ -181,15 +238,26 @@ class ImageData(pl.LightningDataModule):
             training: whether to use the geometry and the augmentation of training.
             backgrounds: whether samples contain their background.
         """
-        geometry = self.preprocessing.train if training else self.preprocessing.evaluation
         rows = self.examples.rows(split)
-        key = split, repr(geometry), backgrounds
-        if key not in self._sources:
-            files = ImageFiles.of(self.examples, rows, geometry, backgrounds=backgrounds)
-            folder = self.cache_dir
-            self._sources[key] = files if folder is None else open_cache(files, folder)
+        source = self._source(split, training=training, backgrounds=backgrounds)
         augmentation = self.preprocessing.augmentation if training else None
-        return ImageDataset(self.examples, rows, self._sources[key], augmentation=augmentation)
+        return ImageDataset(self.examples, rows, source, augmentation=augmentation)
+
+    def _files(self, split: str, *, training: bool, backgrounds: bool | None = None) -> ImageFiles:
+        geometry = self.preprocessing.train if training else self.preprocessing.evaluation
+        with_backgrounds = training and self.backgrounds if backgrounds is None else backgrounds
+        rows = self.examples.rows(split)
+        return ImageFiles.of(self.examples, rows, geometry, backgrounds=with_backgrounds)
+
+    def _source(
+        self, split: str, *, training: bool, backgrounds: bool | None = None
+    ) -> PictureSource:
+        files = self._files(split, training=training, backgrounds=backgrounds)
+        key = split, repr(files.geometry), files.backgrounds
+        if key not in self._sources:
+            folder = self.cache_dir if self.caches else None
+            self._sources[key] = files if folder is None else open_cache(files, folder)
+        return self._sources[key]
 
     def _loader(
         self, dataset: ImageDataset, sampler: Iterable[Draw] | Iterable[int], batch_size: int
@@ -208,10 +276,10 @@ class ImageData(pl.LightningDataModule):
         )
 
 
-def _automatic_workers() -> int:
-    return min(8, os.cpu_count() or 1) if torch.cuda.is_available() else 0
-
-
 def _one_thread(worker: int) -> None:
     cv2.setNumThreads(0)
     torch.set_num_threads(1)
+
+
+def _most_workers() -> int:
+    return min(8, usable_cores())

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor, nn
 
 from debias import config as configs
-from debias.build import cache_folder
 from debias.config import Config
 from debias.data.examples import SPLITS
 from debias.data.pictures.image_files import ImageFiles
@@ -19,6 +18,7 @@ from debias.files import written_whole
 from debias.heads.linear import Heads, Rows, fresh_heads, repeated
 from debias.metrics.selection import GROUP_RULES, chosen_rule
 from debias.parts import Parts
+from debias.places import cache_folder
 from debias.progress import say
 from debias.reports.predictions import Predictions
 from debias.runs.epochs import state_of

@@ -2,13 +2,18 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import pytorch_lightning as pl
 import torch
+from numpy.typing import NDArray
 from torch import distributed
 
+from debias.data import datamodule
 from debias.data.datamodule import ImageData
+from debias.data.examples import Examples
 from debias.data.orders import Order, group_subsample, shuffled
+from debias.data.pictures import image_store
 from debias.data.pictures.preprocessing import Preprocessing, resize, waterbirds_augmented
 from debias.types import Batch
 from tests.data.small_pictures import GROUPS, noise, small_examples
@@ -24,11 +29,13 @@ def data_of(
     val: int = 7,
     batch_size: int = 5,
     smallest_batch: int = 1,
-    workers: int = 0,
+    workers: int | None = 0,
     cache: bool = True,
+    cache_gb: float | None = None,
     order: Order | None = None,
+    examples: Examples | None = None,
 ) -> ImageData:
-    examples = small_examples(folder, train=train, val=val)
+    examples = examples or small_examples(folder, train=train, val=val)
     return ImageData(
         examples,
         preprocessing,
@@ -40,6 +47,7 @@ def data_of(
         smallest_batch=smallest_batch,
         workers=workers,
         cache_dir=folder / "cache" if cache else None,
+        cache_gb=cache_gb,
     )
 
 
@@ -86,6 +94,51 @@ def test_workers_and_cache_do_not_change_a_pixel(tmp_path: Path) -> None:
             assert theirs.mask is not None
             assert torch.equal(ours.mask, theirs.mask)
             assert ours.index.tolist() == theirs.index.tolist()
+
+
+def test_pictures_larger_than_the_cache_are_decoded_by_workers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """12 training, 7 validation and 3 test pictures of 8 x 8 (training: 9 x 9), with masks."""
+    monkeypatch.setattr(datamodule, "usable_cores", lambda: 3)
+    recipe = waterbirds_augmented(size=8)
+    needed = (12 * 9 * 9 + (12 + 7 + 3) * 8 * 8) * 4
+    small = data_of(tmp_path, recipe, workers=None, cache_gb=(needed - 1) / 1e9)
+    assert (small.workers, small.caches) == (3, False)
+    small.decode()
+    assert not (tmp_path / "cache").exists()
+    line = capsys.readouterr().err
+    assert "cache_gb" in line
+    assert "by 3 loader processes" in line
+    same = small.examples
+    large = data_of(tmp_path, recipe, workers=None, cache_gb=needed / 1e9, examples=same)
+    assert (large.workers, large.caches) == (0, True)
+    large.decode()
+    # what is there needs no room
+    assert data_of(tmp_path, recipe, workers=None, cache_gb=0.0, examples=same).caches
+
+
+def test_a_check_decodes_every_picture_once_and_training_uses_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Training reads its 12 pictures in two forms; a check fills the cache of one."""
+    read, decoded = image_store.read_image, list[Path]()
+
+    def counted(path: Path, **options: int) -> NDArray[np.uint8]:
+        decoded.append(path)
+        return read(path, **options)
+
+    def numbers(*, cache: bool = True, once: bool = True) -> list[int]:
+        decoded.clear()
+        data_of(tmp_path, recipe, cache=cache, examples=examples).decode(once=once)
+        return sorted(int(path.stem) for path in decoded)
+
+    monkeypatch.setattr(image_store, "read_image", counted)
+    recipe, examples = waterbirds_augmented(size=8), small_examples(tmp_path, train=12, val=7)
+    assert numbers(cache=False) == list(range(12 + 7 + 3))
+    assert numbers() == list(range(12 + 7 + 3))
+    assert numbers() == []
+    assert numbers(once=False) == list(range(12))
 
 
 def test_epochs_draw_other_pixels_and_a_repeated_epoch_the_same(tmp_path: Path) -> None:

@@ -29,11 +29,11 @@ ALLOWED = {
     "group_inference": {"progress"},
     "methods": set(),
     "heads": {"group_inference", "losses"},
-    "data": {"csv_files", "files", "json_files", "presets", "processes", "progress"},
+    "data": {"csv_files", "devices", "files", "json_files", "presets", "processes", "progress"},
+    "places": {"config"},
     "own_parts": set(),
     "signatures": {"merging"},
     "presets": {"merging"},
-    "downloads": {"files", "json_files", "presets", "progress"},
     "config": {"files", "merging", "own_parts"},
     "components": {"config", "merging", "methods", "own_parts", "presets", "signatures"},
     "strategies": {"losses", "models", "processes"},
@@ -43,7 +43,7 @@ ALLOWED = {
     "parts": {"data", "progress", "training"},
     "run_weights": {"merging", "models", "reports"},
     "build": {"checks", "components", "config", "data", "devices", "merging", "models", "parts"}
-    | {"run_weights"}
+    | {"places", "run_weights"}
     | {"strategies", "training"},
     "evaluation": {
         "augment",
@@ -73,8 +73,8 @@ ALLOWED = {
         "files",
         "group_inference",
     }
-    | {"heads", "merging", "metrics", "models", "parts", "progress", "reports", "runs"}
-    | {"training"},
+    | {"heads", "merging", "metrics", "models", "parts", "places", "progress"}
+    | {"reports", "runs", "training"},
     "sweeps": {
         "build",
         "methods",
@@ -84,8 +84,8 @@ ALLOWED = {
         "evaluation",
         "files",
     }
-    | {"devices", "json_files", "merging", "metrics", "models", "own_parts", "progress"}
-    | {"reports", "runs"},
+    | {"devices", "json_files", "merging", "metrics", "models", "own_parts", "places"}
+    | {"progress", "reports", "runs"},
     "commands": {
         "build",
         "methods",
@@ -93,12 +93,12 @@ ALLOWED = {
         "config",
         "data",
         "devices",
-        "downloads",
         "evaluation",
         "files",
         "group_inference",
     }
-    | {"json_files", "merging", "metrics", "models", "own_parts", "parts", "presets", "progress"}
+    | {"json_files", "merging", "metrics", "models", "own_parts", "parts", "places", "presets"}
+    | {"progress"}
     | {"reports", "runs", "signatures", "sweeps", "trained", "training"},
     "trained": {"components", "config", "data", "files", "json_files", "merging", "models"}
     | {"progress", "reports", "strategies"},
@@ -115,7 +115,6 @@ FORBIDDEN = {
     "config": {"torch", "pytorch_lightning"},
     "merging": {"torch", "pytorch_lightning"},
     "presets": {"torch", "pytorch_lightning"},
-    "downloads": {"torch", "pytorch_lightning"},
     "augment": {"pytorch_lightning", "torchmetrics", "omegaconf"},
     "group_inference": {"pytorch_lightning", "torchmetrics", "timm", "omegaconf"},
     "heads": {"pytorch_lightning", "torchmetrics", "timm", "omegaconf"},

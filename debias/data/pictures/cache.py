@@ -2,28 +2,33 @@
 
 from __future__ import annotations
 
-import math
 import os
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import numpy as np
 import torch
 from filelock import FileLock
+from numpy.typing import NDArray
 from torch import Tensor
 
 from debias.data.masks.fills import FILLING
 from debias.data.pictures.image_files import ImageFiles, Picture, Pictures
+from debias.devices import usable_cores
 from debias.errors import InputError
 from debias.files import written_whole
 from debias.progress import LongWork
 
 #: Pictures that a thread decodes per task. A task per picture costs more than a small picture.
 CHUNK = 32
+#: Most threads that decode. With more, they wait for each other in Python.
+THREADS = 16
+#: Bytes of a new cache after which the disk is asked to store them, while the threads go on.
+STORED = 2**27
 #: Bytes that a new cache must leave free on its disk.
 SPARE = 2**26
 #: Names of unfinished cache files. Other files in the folder are never removed.
@@ -75,12 +80,7 @@ def open_cache(files: ImageFiles, folder: Path) -> CachedPictures:
         ValueError: a picture is missing or damaged, the disk has too little free space, or the lock
             file is a link.
     """
-    names = [f"{files.images_key()}-images"]
-    if files.masks:
-        names.append(f"{files.masks_key()}-masks")
-    if files.backgrounds:
-        names.append(f"{files.masks_key()}-{_filling(files)}")
-    wanted = [folder / f"{name}.npy" for name in names]
+    wanted = _wanted(files, folder)
     if not _exist(wanted):
         folder.mkdir(parents=True, exist_ok=True)
         if (folder / "building.lock").is_symlink():
@@ -95,38 +95,122 @@ def open_cache(files: ImageFiles, folder: Path) -> CachedPictures:
     return CachedPictures(*wanted)
 
 
+def _wanted(files: ImageFiles, folder: Path) -> list[Path]:
+    """The cache files of these pictures: images, masks and backgrounds, if there are."""
+    names = [f"{files.images_key()}-images"]
+    if files.masks:
+        names.append(f"{files.masks_key()}-masks")
+    if files.backgrounds:
+        names.append(f"{files.masks_key()}-{_filling(files)}")
+    return [folder / f"{name}.npy" for name in names]
+
+
 def _filling(files: ImageFiles) -> str:
     return f"fills{files.fills_key()}" if files.fills else f"backgrounds{FILLING}"
+
+
+def cache_bytes(files: ImageFiles) -> list[int]:
+    """Sizes of the cache files of these pictures: images, masks and backgrounds, if there are."""
+    pixels = len(files) * files.geometry.height * files.geometry.width
+    return [3 * pixels, *([pixels] if files.masks else ()), *([3 * pixels] * files.backgrounds)]
+
+
+def cache_room(folder: Path) -> float:
+    """Bytes that may be added to the folder by default: half of the free space of its disk."""
+    place = next(place for place in (folder, *folder.parents) if place.exists())
+    return shutil.disk_usage(place).free / 2
+
+
+def missing_bytes(files: ImageFiles, folder: Path) -> int:
+    """Bytes that :func:`open_cache` would add to the folder.
+
+    Raises:
+        ValueError: a picture is missing.
+    """
+    if not folder.is_dir():
+        return sum(cache_bytes(files))
+    sizes = zip(_wanted(files, folder), cache_bytes(files), strict=True)
+    return sum(size for path, size in sizes if not path.exists())
+
+
+class _NewFile:
+    """A cache file in the making, whose pictures several threads may write.
+
+    Args:
+        path: the file. It gets the size of the whole array at once.
+        shape: the shape of the array; the first axis counts the pictures.
+    """
+
+    def __init__(self, path: Path, shape: tuple[int, ...]) -> None:
+        mapped = np.lib.format.open_memmap(path, "w+", np.uint8, shape)
+        self.start, self.bytes_each = mapped.offset, mapped.nbytes // shape[0]
+        self.handle = os.open(path, os.O_WRONLY)
+
+    def write(self, position: int, pixels: NDArray[np.uint8]) -> None:
+        # not through the memory map: its pages are slow to make, and a full disk kills the process
+        rest = np.ascontiguousarray(pixels).data.cast("B")
+        place = self.start + position * self.bytes_each
+        while rest:
+            written = os.pwrite(self.handle, rest, place)
+            rest, place = rest[written:], place + written
+
+    def store(self) -> None:
+        """Wait until the disk has what was written so far."""
+        os.fsync(self.handle)
+
+
+@contextmanager
+def _new_file(path: Path, shape: tuple[int, ...]) -> Iterator[_NewFile]:
+    """A cache file that gets its name when all pictures are stored."""
+    with written_whole(path, durable=False) as beside:
+        file = _NewFile(beside, shape)
+        try:
+            yield file
+            file.store()
+        finally:
+            os.close(file.handle)
 
 
 def _build(files: ImageFiles, folder: Path, wanted: list[Path]) -> None:
     height, width = files.geometry.height, files.geometry.width
     absent = [field for field, path in enumerate(wanted) if not path.exists()]
-    masks = Picture._fields.index("mask")
-    shapes = [(len(files), height, width, *(() if field == masks else (3,))) for field in absent]
-    _check_room(folder, sum(map(math.prod, shapes)))
+    masks, sizes = Picture._fields.index("mask"), cache_bytes(files)
+    _check_room(folder, sum(sizes[field] for field in absent))
     with ExitStack() as stack:
-        arrays = []
-        for field, shape in zip(absent, shapes, strict=True):
-            path = stack.enter_context(written_whole(wanted[field], durable=False))
-            arrays.append(np.lib.format.open_memmap(path, "w+", np.uint8, shape))
+        made = {}
+        for field in absent:
+            shape = (len(files), height, width, *(() if field == masks else (3,)))
+            made[field] = stack.enter_context(_new_file(wanted[field], shape))
+        unstored = 0
 
         def keep(position: int, picture: Picture) -> None:
-            """Write each missing field of a picture to its memory-mapped array."""
-            for array, field in zip(arrays, absent, strict=True):
-                array[position] = picture[field]
+            """Write each missing field of a picture."""
+            for field, file in made.items():
+                file.write(position, picture[field])  # type: ignore[arg-type]  # it is there
 
-        decode_all(files, keep)
-        for array in arrays:
-            array.flush()
+        def store(count: int) -> None:
+            """Store the pictures, while the threads decode others."""
+            nonlocal unstored
+            unstored += sum(count * file.bytes_each for file in made.values())
+            if unstored >= STORED:
+                unstored = 0
+                for file in made.values():
+                    file.store()
+
+        decode_all(files, keep, store)
 
 
-def decode_all(files: ImageFiles, keep: Callable[[int, Picture], None]) -> None:
+def decode_all(
+    files: ImageFiles,
+    keep: Callable[[int, Picture], None] | None = None,
+    decoded: Callable[[int], None] | None = None,
+) -> None:
     """Decode every picture once, in several threads, and show how many are decoded.
 
     Args:
         files: the pictures.
-        keep: function that is called with each position and its picture, in any order.
+        keep: called in the threads with each position and its picture, in any order.
+        decoded: called here with the number of further pictures, when they are complete.
 
     Raises:
         ValueError: a picture is missing or damaged.
@@ -135,15 +219,20 @@ def decode_all(files: ImageFiles, keep: Callable[[int, Picture], None]) -> None:
     def decode(chunk: range) -> int:
         """Decode the pictures of one chunk and pass them to ``keep``. Returns their number."""
         for position in chunk:
-            keep(position, files.read(position))
+            picture = files.read(position)
+            if keep is not None:
+                keep(position, picture)
         return len(chunk)
 
     chunks = [range(start, min(start + CHUNK, len(files))) for start in range(0, len(files), CHUNK)]
     work = LongWork("decoding pictures", len(files), "picture")
-    # threads suffice, because OpenCV releases the GIL; an error cancels tasks that have not begun
-    with work, ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+    # threads suffice, because decoding and writing release the GIL; an error cancels tasks that
+    # have not begun
+    with work, ThreadPoolExecutor(min(THREADS, usable_cores())) as pool:
         for count in pool.map(decode, chunks):
             work.add(count)
+            if decoded is not None:
+                decoded(count)
 
 
 def _check_room(folder: Path, needed: int) -> None:

@@ -1,6 +1,5 @@
 """The launcher for this machine. It forks one process per run, with the packages imported."""
 
-import os
 import signal
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -8,6 +7,7 @@ from multiprocessing import get_context
 from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
 
+from debias.devices import usable_cores
 from debias.errors import check_at_least
 from debias.sweeps.files import files_of
 from debias.sweeps.launchers.signals import PATIENCE, StopSignals
@@ -79,7 +79,7 @@ class _Pool:
         self.upcoming, self.train, self.progress = iter(runs), train, progress
         self.waiting: list[PlannedRun] = []
         self.slots = set(range(options.workers))
-        self.threads = options.threads or max(1, _cores() // options.workers)
+        self.threads = options.threads or max(1, usable_cores() // options.workers)
         self.active: dict[int, tuple[BaseProcess, PlannedRun]] = {}
         self.failures = Failures(progress, options.retries)
         self.context = get_context("forkserver")
@@ -151,13 +151,6 @@ class _Pool:
             self.waiting.append(run)
         elif self.failures.note(run, code, _death(code), printed=files_of(run).log):
             self.waiting.insert(0, run)
-
-
-def _cores() -> int:
-    """Number of cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _death(code: int) -> str:

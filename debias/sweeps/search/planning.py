@@ -10,6 +10,7 @@ from debias import config as configs
 from debias.config import Config
 from debias.errors import InputError, check_at_least, check_one_of
 from debias.merging import split_overrides
+from debias.places import cache_place
 from debias.sweeps import plan as plans
 from debias.sweeps.plan import Maker, Plan, PlannedRun, make_run
 from debias.sweeps.protocol import LABELS, Protocol
@@ -134,7 +135,8 @@ def plan_search(path: Path, overrides: Sequence[str] = ()) -> SearchPlan:
     _check(sweep, sweep.search)
     out = plans.folder(sweep, path)
     # one cache of decoded pictures for the trials and the final runs
-    fixed = {"cache_dir": str(out / "cache"), **plans.fixed_settings(sweep, others)}
+    cache = {"cache_dir": str(cache_place(Config(), out))}
+    fixed = {**cache, **plans.fixed_settings(sweep, others)}
     tuned = []
     for line in sweep.configs:
         source, space = plans.entry(line, sweep.search.space, path.parent)
