@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from debias import __version__
-from debias.errors import one_line, told
+from debias.errors import OfflineError, one_line, told
 
 EXAMPLES = """examples:
   debias train waterbirds/group_dro_strong data.root=PATH seed=1
@@ -28,6 +28,7 @@ EXAMPLES = """examples:
   debias infer-groups RUN method=eiil out=groups.csv
   debias masks boxes my_config.yaml source=boxes.csv out=masks
   debias data list
+  debias data get celeba root=PATH terms=accepted
   debias list strategies
 """
 
@@ -38,7 +39,7 @@ LISTS = (
 )
 BENCHMARKS = ("waterbirds", "celeba", "biased_mnist")
 #: Each has its module ``commands.data_<action>``.
-DATA_ACTIONS = ("list", "sample")
+DATA_ACTIONS = ("list", "get", "sample")
 MASK_METHODS = ("boxes", "keypoints", "import", "gradcam")
 MASKS = """methods and their options:
   boxes      source=FILE: CSV path,x,y,width,height, or CUB's bounding_boxes.txt; GrabCut finds the
@@ -51,6 +52,8 @@ for every method: out=FOLDER splits=[train,val,test] overwrite=true, and data.* 
 """
 DATA = """actions:
   list [NAME]                      data sets that debias knows by name; or every fact of one
+  get NAME root=PATH               downloads a data set, verifies and unpacks it; or says what to do
+                                   by hand, with exit code 3; terms=accepted if it asks for that
   sample NAME out=FOLDER images=2  writes a tiny tree in the layout of a data set, with images=
                                    pictures of noise per split, class and bias, for your own tests
 """
@@ -182,7 +185,7 @@ def _add_preparations(commands: Any) -> None:
 def _add_data(commands: Any) -> None:
     data = commands.add_parser(
         "data",
-        help="list the data sets that debias knows by name, or write a sample of one",
+        help="list and get the data sets that debias knows by name, or write a sample of one",
         epilog=DATA,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -211,8 +214,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command, and return the exit code of the process.
 
     Without a command, the help is printed. Some commands return an exit code, such as 1 if a check
-    fails. A user's mistake prints one line on standard error and returns 2. Ctrl-C prints one line
-    and returns 130. A warning prints one line on standard error.
+    fails. A user's mistake prints one line on standard error and returns 2, or 3 if the user must
+    fetch files. Ctrl-C prints one line and returns 130. A warning prints one line on standard
+    error.
     """
     options = _parse(arguments)
     if options["command"] is None:
@@ -233,7 +237,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if line is None:
             raise
         print(f"debias: {line}", file=sys.stderr)
-        return 2
+        return 3 if isinstance(error, OfflineError) else 2
     except KeyboardInterrupt:
         print("debias: stopped by Ctrl-C; run the same command again to continue", file=sys.stderr)
         return 130

@@ -31,6 +31,10 @@ class InputError(ValueError):
     """
 
 
+class OfflineError(InputError):
+    """Files are absent, and only the user can put them there. The command line exits with 3."""
+
+
 def told(error: Exception) -> str | None:
     """The line that the command line prints for a user's mistake; ``None`` for any other error.
 

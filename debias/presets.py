@@ -40,11 +40,14 @@ class Source:
             means that debias makes the files itself.
         at: the address, or the id at the host: repository, file or record.
         file: name of the file below the root. Sources with the same file are mirrors, in the order
-            in which they are tried.
+            in which they are tried. Empty for a source of the whole data set that only a user can
+            fetch.
         digest: "sha256:..." or "md5:..." of the file; empty if none is published.
         size: bytes of the file; 0 if unknown.
         unpack: folder below the root that the archive is unpacked into, "." for the root itself;
             empty for a file that is used as it is.
+        inside: folder in the archive whose content is unpacked; empty for the whole archive.
+        unpacked: bytes of the unpacked files; 0 if unknown.
         seen: state of the source and the date of it, such as "works 2026-04" or "dead 2025-04".
         note: what a reader must know, such as the steps of a "manual" source.
     """
@@ -55,6 +58,8 @@ class Source:
     digest: str = ""
     size: int = 0
     unpack: str = ""
+    inside: str = ""
+    unpacked: int = 0
     seen: str = ""
     note: str = ""
 
