@@ -54,7 +54,7 @@ DATA = """actions:
   list [NAME]                      data sets that debias knows by name; or every fact of one
   get NAME root=PATH               downloads a data set, verifies and unpacks it; or says what to do
                                    by hand, with exit code 3; terms=accepted if it asks for that
-  sample NAME out=FOLDER images=2  writes a tiny tree in the layout of a data set, with images=
+  sample NAME out=FOLDER images=3  writes a tiny tree in the layout of a data set, with images=
                                    pictures of noise per split, class and bias, for your own tests
 """
 RUN_CONFIG = "a shipped config (debias list configs), or the path of a YAML file"
@@ -104,10 +104,10 @@ def _add_single_runs(commands: Any) -> None:
         command.lists_keys = True
     meaning = "compute every metric of a run, a checkpoint or a file of predictions"
     evaluate = commands.add_parser("evaluate", help=meaning)
-    places = "a run's folder, a checkpoint, a CSV file of predictions, or timm:NETWORK"
-    evaluate.add_argument("run", help=places)
-    options = "as in data.root=PATH measures=fairness,leakage positive=CLASS fresh=true data=NAME"
-    _add_overrides(evaluate, options)
+    evaluate.add_argument("run", help="a run's folder, a checkpoint, or a CSV file of predictions")
+    _add_overrides(
+        evaluate, "as in data.root=PATH measures=fairness,leakage positive=CLASS fresh=true"
+    )
     _add_trained(commands)
     meaning = "print one table of finished runs, with one row per method"
     compare = commands.add_parser("compare", help=meaning)

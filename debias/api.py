@@ -119,25 +119,21 @@ def load(run: str | PathLike[str]) -> TrainedModel:
 def evaluate(place: str | PathLike[str], overrides: Overrides = ()) -> Evaluation:
     """Evaluate a run, a checkpoint or a CSV file of predictions, as ``debias evaluate`` does.
 
-    The report of a run is updated, unless ``data=NAME`` names another data set than the run's.
+    The report of a run is updated.
 
     Args:
-        place: a run, its folder, a checkpoint, a file of predictions, or "timm:NAME".
+        place: a run, its folder, a checkpoint, or a file of predictions.
         overrides: options such as ``measures=fairness,leakage``, ``positive=waterbird``,
-            ``fresh=true``, ``data.root=PATH`` and ``data=NAME``.
+            ``fresh=true`` and ``data.root=PATH``.
 
     Raises:
         ValueError: as in ``debias evaluate``.
     """
     from debias.commands.evaluate import evaluate_run
-    from debias.commands.evaluate_elsewhere import evaluate_elsewhere, is_elsewhere
     from debias.commands.predictions import evaluate_file
     from debias.evaluation.measures import chosen_families
 
-    texts = _texts(overrides)
-    if is_elsewhere(fspath(place), texts):
-        return evaluate_elsewhere(fspath(place), texts, tell=log.info)[0]
-    measures, others = taken(texts, "measures", "all")
+    measures, others = taken(_texts(overrides), "measures", "all")
     families, path = chosen_families(measures), Path(place)
     if path.suffix == ".csv":
         return evaluate_file(path, others, families)[0]

@@ -31,7 +31,7 @@ PREPROCESSING = (
     *("celeba_augmented_square", "resize", "resize_augmented", "shorter_side"),
 )
 DATA = (
-    *("waterbirds", "celeba", "table", "folder"),
+    *("waterbirds", "celeba", "table", "folder", "pattern", "spawrious"),
     *("huggingface", "drawn_birds", "biased_mnist"),
 )
 TABLES: dict[str, dict[str, str]] = {

@@ -7,9 +7,6 @@ from debias.files import made_whole
 from debias.merging import read_overrides
 from debias.presets import preset
 
-#: Pictures per combination of split, class and bias, unless the user gives another number.
-EACH = 2
-
 
 def run(source: str, overrides: list[str]) -> None:
     """Write the sample of a data set, and say how to read it.
@@ -27,7 +24,7 @@ def run(source: str, overrides: list[str]) -> None:
     found, options = preset(source), read_overrides(overrides)
     if unknown := [key for key in options if key not in ("out", "images")]:
         raise InputError(f"unknown option {unknown[0]}; {near(unknown[0], ['out', 'images'])}")
-    out, images = options.get("out"), options.get("images", EACH)
+    out, images = options.get("out"), options.get("images", found.sample.each)
     if not isinstance(out, str):
         raise InputError("the sample needs a folder: add out=FOLDER")
     if not isinstance(images, int):

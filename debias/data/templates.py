@@ -10,7 +10,7 @@ literal.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from debias.errors import InputError
@@ -30,13 +30,19 @@ class Template(NamedTuple):
         text: the template as it was written.
         matcher: matches a whole path; its named groups are the fields.
         fields: names of the fields, without ``{_}``.
-        depth: number of folders in a path.
+        folders: matchers of the name of each folder of a path. They do not compare fields.
     """
 
     text: str
     matcher: re.Pattern[str]
     fields: tuple[str, ...]
-    depth: int
+    folders: tuple[re.Pattern[str], ...]
+
+    def leads_to(self, folders: Sequence[str]) -> bool:
+        """Whether a path that begins with these folders may match."""
+        return len(folders) <= len(self.folders) and all(
+            matcher.fullmatch(name) for matcher, name in zip(self.folders, folders, strict=False)
+        )
 
 
 def read_template(text: str) -> Template:
@@ -51,14 +57,20 @@ def read_template(text: str) -> Template:
             f"pattern {text!r} must be the path of an image below root, as in "
             "{split}/{target}/{bias}/*"
         )
-    pieces: list[str] = []
     fields: dict[str, None] = {}
+    matcher = re.compile(_expression(text, fields))
+    folders = (re.compile(_expression(part, {})) for part in text.split("/")[:-1])
+    return Template(text, matcher, tuple(fields), tuple(folders))
+
+
+def _expression(text: str, fields: dict[str, None]) -> str:
+    """The regular expression of a template; the names of its fields are added to ``fields``."""
+    pieces: list[str] = []
     end = 0
     for part in PART.finditer(text):
         pieces += [re.escape(text[end : part.start()]), _piece(text, part, fields)]
         end = part.end()
-    pieces.append(re.escape(text[end:]))
-    return Template(text, re.compile("".join(pieces)), tuple(fields), text.count("/"))
+    return "".join([*pieces, re.escape(text[end:])])
 
 
 def _piece(text: str, part: re.Match[str], fields: dict[str, None]) -> str:

@@ -30,7 +30,7 @@ class Tree(NamedTuple):
     unmatched: list[str]
 
 
-def read_tree(root: Path, templates: Sequence[Template], *, deeper: bool = False) -> Tree:
+def read_tree(root: Path, templates: Sequence[Template], *, others: bool = False) -> Tree:
     """Match the images below a folder with templates; the first that matches an image counts.
 
     Hidden files and folders are ignored, and so are files that are not images. Links to folders are
@@ -39,8 +39,8 @@ def read_tree(root: Path, templates: Sequence[Template], *, deeper: bool = False
     Args:
         root: the folder.
         templates: what paths below the root may look like.
-        deeper: whether folders deeper than any template are ignored. Otherwise they are an error,
-            since their images would be left out.
+        others: whether there may be folders that no template leads to. They are not entered.
+            Otherwise each image is listed, and a folder that is too deep is an error.
 
     Raises:
         InputError: the root does not exist, has no image, or has a folder that cannot be read, or
@@ -49,9 +49,7 @@ def read_tree(root: Path, templates: Sequence[Template], *, deeper: bool = False
     if not root.is_dir():
         raise InputError(f"no folder {root}: correct data.root")
     expected = " or ".join(_shown(template.text) for template in templates)
-    # one level deeper, so that a misplaced image is named
-    depth = 1 + max(template.depth for template in templates)
-    images = sorted(_images(root, depth, "" if deeper else expected))
+    images = sorted(_led_to(root, templates) if others else _images(root, templates, expected))
     if not images:
         raise InputError(f"no image in {root}: expected {expected}")
     names = dict.fromkeys(name for template in templates for name in template.fields)
@@ -78,19 +76,39 @@ def _shown(template: str) -> str:
     return text.replace("{", "<").replace("}", ">")
 
 
-def _images(root: Path, depth: int, expected: str) -> Iterator[str]:
-    """Paths of the images; folders below ``depth`` are an error that names what is expected."""
-    for place, folders, files in os.walk(root, followlinks=True, onerror=_refuse_unreadable):
-        parts = Path(place).relative_to(root).parts
-        below = [name for name in folders if _counts(parts, name)]
-        real = [name for name in below if not Path(place, name).is_symlink()]
-        if expected and len(parts) == depth and real and not Path(place).is_symlink():
+def _images(root: Path, templates: Sequence[Template], expected: str) -> Iterator[str]:
+    """Paths of all images."""
+    # one level deeper than an image may be, so that a misplaced one is named
+    depth = 1 + max(len(template.folders) for template in templates)
+    for place, parts, folders, files in _walk(root):
+        real = [name for name in folders if not Path(place, name).is_symlink()]
+        if len(parts) == depth and real and not Path(place).is_symlink():
             raise InputError(f"{place} contains folders at the wrong depth: expected {expected}")
         # a link to a parent folder would never end
-        folders[:] = below if len(parts) < depth else []
-        for name in files:
-            if name.lower().endswith(IMAGE_SUFFIXES) and not name.startswith("."):
-                yield "/".join((*parts, name))
+        folders[:] = folders if len(parts) < depth else []
+        yield from files
+
+
+def _led_to(root: Path, templates: Sequence[Template]) -> Iterator[str]:
+    """Paths of the images in folders that a template leads to."""
+    for _, parts, folders, files in _walk(root):
+        folders[:] = [
+            name for name in folders if any(one.leads_to((*parts, name)) for one in templates)
+        ]
+        yield from files
+
+
+def _walk(root: Path) -> Iterator[tuple[str, tuple[str, ...], list[str], list[str]]]:
+    """Each folder, its parts below the root, the names of its folders, and paths of its images."""
+    for place, folders, files in os.walk(root, followlinks=True, onerror=_refuse_unreadable):
+        parts = Path(place).relative_to(root).parts
+        folders[:] = [name for name in folders if _counts(parts, name)]
+        images = [name for name in files if _is_image(name)]
+        yield place, parts, folders, ["/".join((*parts, name)) for name in images]
+
+
+def _is_image(name: str) -> bool:
+    return name.lower().endswith(IMAGE_SUFFIXES) and not name.startswith(".")
 
 
 def _counts(parts: Sequence[str], name: str) -> bool:

@@ -36,9 +36,13 @@ def test_a_template_matches_a_whole_path(text, path, cells):
     assert (found and found.groupdict()) == cells
 
 
-def test_depth_and_fields():
-    template = read_template("{_}/{target}/{target}({bias})/*")
-    assert (template.fields, template.depth) == (("target", "bias"), 3)
+def test_fields_and_folders():
+    template = read_template("data/{target:a|b}/{target}({bias})/*")
+    assert template.fields == ("target", "bias")
+    for folders in ([], ["data"], ["data", "b"], ["data", "b", "x(y)"]):
+        assert template.leads_to(folders)
+    for folders in (["date"], ["data", "c"], ["data", "b", "x"], ["data", "b", "x(y)", "z"]):
+        assert not template.leads_to(folders)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,146 @@
+"""A tree of images whose paths have the labels, described by templates."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from debias.csv_files import Columns
+from debias.data.domains import domain_splits, per_group_splits
+from debias.data.examples import Examples
+from debias.data.labels import bias_columns
+from debias.data.masks.companions import with_companions
+from debias.data.pictures.images import MAX_PIXELS
+from debias.data.rows import label_rows
+from debias.data.rules import RowRules
+from debias.data.templates import RESERVED, read_template
+from debias.data.trees import read_tree
+from debias.errors import InputError, check_one_of, near
+from debias.progress import say
+
+
+def pattern(
+    *,
+    root: str,
+    pattern: str | list[str],
+    target: str = "target",
+    bias: str | list[str] | None = "bias",
+    split: str = "split",
+    only: dict[str, str] | None = None,
+    test_domains: list[str] | None = None,
+    per_group: list[int] | None = None,
+    unmatched: str = "refuse",
+    target_names: list[str] | None = None,
+    bias_names: list[str] | dict[str, list[str]] | None = None,
+    aligned: list[list[int]] | dict[str, list[list[int]]] | None = None,
+    rules: RowRules = RowRules(),  # noqa: B008 - it is frozen
+    masks: str | None = None,
+    fills: str | None = None,
+    max_pixels: int = MAX_PIXELS,
+    follow_links: bool = False,
+) -> Examples:
+    """Images in a tree of folders whose paths match a template, as in ``{split}/{target}/*``.
+
+    Args:
+        root: the folder of the tree. Hidden files, and files that are not images, are ignored.
+        pattern: a template of the paths below ``root``, or several. The first that matches a path
+            counts. ``{name}`` is a field: some text in the name of one folder or file, as short as
+            possible. A field that occurs twice must have the same text at both places. ``{_}`` is
+            ignored, ``{name:number}`` has only digits, ``{name:a|b}`` is ``a`` or ``b``, and ``*``
+            is any text. A field that the template of an image does not have is unknown.
+        target: the field of the classes: integers from 0, or names.
+        bias: the field of the bias attribute, or several. Without this field, the bias is unknown.
+        split: the field of train, val (or valid, validation) and test, or 0, 1, 2.
+        only: the text that a field must have, as in ``{percent: 1pct}``. Images with another text
+            are left out.
+        test_domains: values of the bias field whose images are the test split. All others are
+            training. There must then be no field of splits.
+        per_group: numbers of validation and test images to draw from each group, as in ``[25,
+            50]``. A group with fewer images has no training image. There must then be no field of
+            splits.
+        unmatched: "refuse" makes an image that matches no template an error. "leave_out" leaves
+            such images out.
+        target_names: the classes in order. By default they are the sorted names, or the integers.
+        bias_names: the bias values in order, with the same default. For several fields, the values
+            of some fields, as in ``{bg: [land, water]}``.
+        aligned: the bias-aligned (target, bias) pairs, as integers. For several fields, the pairs
+            of each field, as in ``{bg: [[0, 0], [1, 1]]}``.
+        rules: how fields become labels and splits.
+        masks: a folder of foreground masks, ``<image without its suffix>.png``. By default there
+            are no masks.
+        fills: a folder of backgrounds that another program filled in, such as LaMa. They are named
+            like the masks, ``.png`` or ``.jpg``.
+        max_pixels: the most pixels that an image, mask or fill may have.
+        follow_links: whether links may lead out of the folders of images, masks and fills.
+
+    Returns:
+        All splits, in order of path.
+
+    Raises:
+        ValueError: the folder does not exist, no image matches, an image matches no template, a
+            template is not valid, a field does not exist, its text is not a class, bias value or
+            split, or ``test_domains`` or ``per_group`` does not fit the fields.
+    """
+    check_one_of(("refuse", "leave_out"), {"data.unmatched": unmatched})
+    texts = [pattern] if isinstance(pattern, str) else pattern
+    columns = _chosen(_columns(Path(root), texts, leave_out=unmatched == "leave_out"), only or {})
+    biases = bias_columns(None if bias == "bias" and bias not in columns.cells else bias)
+    given = split if split in columns.cells or split != "split" else None
+    _check_fields(columns, [target, *biases, *([] if given is None else [given])])
+    splits = domain_splits(columns, given, biases, test_domains)
+    splits = per_group_splits(columns, splits, [target, *biases], per_group, rules.split_seed)
+    rows = label_rows(
+        columns,
+        columns.cells["path"],
+        rules,
+        target=target,
+        bias=biases,
+        split=splits,
+        target_names=target_names,
+        bias_names=bias_names,
+        aligned=aligned,
+    )
+    place, paths = Path(root), rows.columns.paths("path")
+    labels = rows.target, rows.bias, rows.split, rows.groups
+    examples = Examples(
+        place, paths, *labels, place, max_pixels=max_pixels, follow_links=follow_links
+    )
+    return with_companions(examples, masks=masks, fills=fills)
+
+
+def _columns(root: Path, texts: Sequence[str], *, leave_out: bool) -> Columns:
+    columns, unmatched = read_tree(root, [*map(read_template, texts)], others=leave_out)
+    count = len(columns.lines) + len(unmatched)
+    if unmatched and not columns.lines:
+        raise InputError(
+            f"none of {count} images in {root} matches {' or '.join(texts)}, such as "
+            f"{unmatched[0]}: correct data.root or data.pattern"
+        )
+    if unmatched and not leave_out:
+        raise InputError(
+            f"{len(unmatched)} of {count} images in {root} match no template, such as "
+            f"{unmatched[0]}: add a template to data.pattern, or set data.unmatched=leave_out"
+        )
+    if unmatched:
+        left_out = f"{len(unmatched)} images match no template and are left out"
+        say(f"{root}: {left_out}, such as {unmatched[0]}")
+    return columns
+
+
+def _check_fields(columns: Columns, names: Sequence[str]) -> None:
+    fields = [name for name in columns.cells if name not in RESERVED]
+    for name in names:
+        if name not in fields:
+            raise InputError(f"data.pattern has no field {{{name}}}; {near(name, fields)}")
+
+
+def _chosen(columns: Columns, only: Mapping[str, str]) -> Columns:
+    """The rows whose fields have the given texts; a row without such a field stays."""
+    for field, text in only.items():
+        _check_fields(columns, [field])
+        cells = columns.cells[field]
+        rows = [row for row, cell in enumerate(cells) if cell in ("", str(text))]
+        if str(text) not in cells:
+            raise InputError(
+                f"data.only.{field}: {columns.source} has no {text!r}; {near(text, set(cells))}"
+            )
+        columns = columns.take(rows)
+    return columns

@@ -1,0 +1,164 @@
+"""A tree described by templates: fields, splits, several biases, and images left out."""
+
+import shutil
+
+import pytest
+
+from debias.data.rules import RowRules
+from debias.data.sets.folder import folder
+from debias.data.sets.pattern import pattern
+from debias.errors import InputError
+
+
+def write(root, *paths):
+    for path in paths:
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).touch()
+    return str(root)
+
+
+def labels(examples):
+    """Split, class and bias value of each image by path; ``None`` for an unknown bias."""
+    groups = examples.groups
+    names = [*groups.bias_names, None]
+    return {
+        path: (("train", "val", "test")[split], groups.target_names[target], names[bias])
+        for path, split, target, bias in zip(
+            examples.images,
+            examples.split.tolist(),
+            examples.target.tolist(),
+            examples.bias.tolist(),
+            strict=True,
+        )
+    }
+
+
+def test_the_first_template_that_matches_counts(tmp_path):
+    root = write(tmp_path, "train/cat/a/1.jpg", "val/dog_b_2.png", "test/dog_b/3.png", "notes.txt")
+    templates = [
+        "{split}/{target}/{bias}/*",
+        "{split}/{target}_{bias}_*",
+        "{split}/{target}_{bias}/*",
+    ]
+    assert labels(pattern(root=root, pattern=templates)) == {
+        "train/cat/a/1.jpg": ("train", "cat", "a"),
+        "val/dog_b_2.png": ("val", "dog", "b"),
+        "test/dog_b/3.png": ("test", "dog", "b"),
+    }
+
+
+def test_a_tree_of_folders_is_one_pattern(tmp_path):
+    """The same rows in the same order, and so the same digest."""
+    root = write(tmp_path, "train/b/x/1.jpg", "train/a/y/2.jpg", "val/b/x/1.jpg", "test/a/x/9.png")
+    both = folder(root=root), pattern(root=root, pattern="{split}/{target}/{bias}/*")
+    assert both[0].digest() == both[1].digest()
+    assert both[0].images == both[1].images == tuple(sorted(both[0].images))
+
+
+def test_without_a_field_the_bias_is_unknown(tmp_path):
+    root = write(tmp_path, "train/a/1.jpg", "val/b/2.jpg", "test/a/x/3.jpg")
+    templates = ["{split}/{target}/*", "{split}/{target}/{bias}/*"]
+    assert [bias for _, _, bias in labels(pattern(root=root, pattern=templates)).values()] == [
+        "x",
+        None,
+        None,
+    ]
+    ignored = ["{split}/{target}/*", "{split}/{target}/{_}/*"]
+    assert pattern(root=root, pattern=ignored).provides == ()
+    with pytest.raises(
+        InputError, match=r"data\.pattern has no field \{place\}; valid: bias, split, target"
+    ):
+        pattern(root=root, pattern=templates, bias="place")
+
+
+def test_several_biases_and_other_names_of_fields(tmp_path):
+    root = write(tmp_path, "0/cat_in_big.jpg", "1/dog_out_small.jpg", "2/dog_in_small.jpg")
+    found = pattern(
+        root=root,
+        pattern="{part}/{kind}_{place}_{size}.jpg",
+        target="kind",
+        split="part",
+        bias=["place", "size"],
+        aligned={"place": [[0, 0], [1, 1]]},
+    )
+    assert found.groups.bias_names == ("in & big", "in & small", "out & big", "out & small")
+    assert found.bias.tolist() == [0, 3, 1]
+    assert found.split.tolist() == [0, 1, 2]
+    assert found.groups.aligned == ((0, 0), (0, 1), (1, 2), (1, 3))
+
+
+def test_images_that_match_no_template(tmp_path, capsys):
+    root = write(tmp_path, "train/a/1.jpg", "val/a/2.jpg", "test/a/3.jpg", "train/a/m_4.png")
+    write(tmp_path, "extra/deep/down/there/5.jpg", "test/a/m_6.png")
+    with pytest.raises(InputError, match=r"extra/deep/down contains folders at the wrong depth"):
+        pattern(root=root, pattern="{split}/{target}/*.jpg")
+    found = pattern(root=root, pattern="{split}/{target}/*.jpg", unmatched="leave_out")
+    assert found.images == ("test/a/3.jpg", "train/a/1.jpg", "val/a/2.jpg")
+    # folders that no template leads to are not entered, and so not counted
+    assert (
+        "2 images match no template and are left out, such as test/a/m_6.png"
+        in capsys.readouterr().err
+    )
+    shutil.rmtree(tmp_path / "extra")
+    with pytest.raises(
+        InputError, match=r"2 of 5 images in .* match no template, such as test/a/m_6\.png: add"
+    ):
+        pattern(root=root, pattern="{split}/{target}/*.jpg")
+    with pytest.raises(InputError, match=r"none of 5 images in .* matches \{split\}/x/\*, such as"):
+        pattern(root=root, pattern="{split}/x/*")
+    with pytest.raises(InputError, match="unmatched must be one of refuse, leave_out"):
+        pattern(root=root, pattern="{split}/x/*", unmatched="ignore")
+
+
+def test_only_one_text_of_a_field(tmp_path):
+    root = write(tmp_path, "1pct/train/a.jpg", "5pct/train/b.jpg", "val/a.jpg", "test/b.jpg")
+    templates = ["{percent}/{split}/{target}.jpg", "{split}/{target}.jpg"]
+    found = pattern(root=root, pattern=templates, only={"percent": "5pct"})
+    assert found.images == ("5pct/train/b.jpg", "test/b.jpg", "val/a.jpg")
+    with pytest.raises(InputError, match=r"data\.only\.percent: .* has no '2pct'"):
+        pattern(root=root, pattern=templates, only={"percent": "2pct"})
+
+
+def test_domains_as_the_test_split(tmp_path):
+    paths = [f"{place}/{kind}/{n}.jpg" for place in "ABC" for kind in "xy" for n in range(5)]
+    root = write(tmp_path, *paths)
+    options = {"root": root, "pattern": "{domain}/{target}/*", "bias": "domain"}
+    found = pattern(**options, test_domains=["B"], rules=RowRules(holdout=0.2))
+    table = labels(found)
+    assert {path[0] for path, (split, _, _) in table.items() if split == "test"} == {"B"}
+    # one of the five images of each class and domain is held out
+    assert found.frequencies("val").tolist() == [1, 0, 1, 1, 0, 1]
+    assert found.frequencies("test").tolist() == [0, 5, 0, 0, 5, 0]
+    with pytest.raises(InputError, match=r"data\.test_domains: .* has no 'D'; .*valid: A, B, C"):
+        pattern(**options, test_domains=["D"])
+    with pytest.raises(InputError, match="needs one bias field, and no splits of the data"):
+        pattern(**options, split="target", test_domains=["B"])
+
+
+def test_the_same_number_of_images_of_each_group(tmp_path):
+    """25 and 50 in the ratio 1 : 2: groups of 9, 6 and 4 images with [2, 4]."""
+    sizes = {"x/a": 9, "x/b": 6, "y/a": 4}
+    paths = [f"{place}/{n}.jpg" for place, size in sizes.items() for n in range(size)]
+    options = {"pattern": "{target}/{bias}/*", "per_group": [2, 4]}
+    found = pattern(root=write(tmp_path / "one", *paths), **options)
+    assert found.frequencies("train").tolist() == [3, 0, 0, 0]
+    assert found.frequencies("val").tolist() == [2, 2, 1, 0]
+    assert found.frequencies("test").tolist() == [4, 4, 3, 0]
+    other = pattern(root=write(tmp_path / "two", *reversed(paths)), **options)
+    assert other.digest() == found.digest()
+    seeded = pattern(root=str(tmp_path / "one"), **options, rules=RowRules(split_seed=1))
+    assert seeded.split.tolist() != found.split.tolist()
+    with pytest.raises(InputError, match=r"data\.per_group needs two numbers"):
+        pattern(root=str(tmp_path / "one"), pattern="{target}/{bias}/*", per_group=[5])
+
+
+def test_no_splits_at_all(tmp_path):
+    root = write(tmp_path, *(f"{kind}/{n}.jpg" for kind in "ab" for n in range(10)))
+    with pytest.raises(InputError, match=r"has no splits: .*data\.shares"):
+        pattern(root=root, pattern="{target}/*")
+    found = pattern(root=root, pattern="{target}/*", rules=RowRules(shares=[0.5, 0.3, 0.2]))
+    assert [found.class_counts(split).tolist() for split in ("train", "val", "test")] == [
+        [5, 5],
+        [3, 3],
+        [2, 2],
+    ]
