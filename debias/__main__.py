@@ -104,10 +104,10 @@ def _add_single_runs(commands: Any) -> None:
         command.lists_keys = True
     meaning = "compute every metric of a run, a checkpoint or a file of predictions"
     evaluate = commands.add_parser("evaluate", help=meaning)
-    evaluate.add_argument("run", help="a run's folder, a checkpoint, or a CSV file of predictions")
-    _add_overrides(
-        evaluate, "as in data.root=PATH measures=fairness,leakage positive=CLASS fresh=true"
-    )
+    places = "a run's folder, a checkpoint, a CSV file of predictions, or timm:NETWORK"
+    evaluate.add_argument("run", help=places)
+    options = "as in data.root=PATH measures=fairness,leakage positive=CLASS fresh=true data=NAME"
+    _add_overrides(evaluate, options)
     _add_trained(commands)
     meaning = "print one table of finished runs, with one row per method"
     compare = commands.add_parser("compare", help=meaning)

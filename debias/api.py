@@ -119,21 +119,25 @@ def load(run: str | PathLike[str]) -> TrainedModel:
 def evaluate(place: str | PathLike[str], overrides: Overrides = ()) -> Evaluation:
     """Evaluate a run, a checkpoint or a CSV file of predictions, as ``debias evaluate`` does.
 
-    The report of a run is updated.
+    The report of a run is updated, unless ``data=NAME`` names another data set than the run's.
 
     Args:
-        place: a run, its folder, a checkpoint, or a file of predictions.
+        place: a run, its folder, a checkpoint, a file of predictions, or "timm:NAME".
         overrides: options such as ``measures=fairness,leakage``, ``positive=waterbird``,
-            ``fresh=true`` and ``data.root=PATH``.
+            ``fresh=true``, ``data.root=PATH`` and ``data=NAME``.
 
     Raises:
         ValueError: as in ``debias evaluate``.
     """
     from debias.commands.evaluate import evaluate_run
+    from debias.commands.evaluate_elsewhere import evaluate_elsewhere, is_elsewhere
     from debias.commands.predictions import evaluate_file
     from debias.evaluation.measures import chosen_families
 
-    measures, others = taken(_texts(overrides), "measures", "all")
+    texts = _texts(overrides)
+    if is_elsewhere(fspath(place), texts):
+        return evaluate_elsewhere(fspath(place), texts, tell=log.info)[0]
+    measures, others = taken(texts, "measures", "all")
     families, path = chosen_families(measures), Path(place)
     if path.suffix == ".csv":
         return evaluate_file(path, others, families)[0]

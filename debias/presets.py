@@ -17,6 +17,9 @@ from debias.merging import MISSING, Section, Settings, laid_over, plain_layer, r
 
 FOLDER = Path(__file__).parent / "data" / "presets"
 KINDS = ("https", "hf", "drive", "zenodo", "kaggle", "manual", "made")
+#: How a class is chosen from those of ImageNet: by the highest mean probability of its members, or
+#: by the highest output of all, whose class may be none of the data set.
+DECISIONS = ("mean", "top")
 #: What a mark of a published number means: where the number was found.
 MARKS = {
     "C": "code of the authors",
@@ -115,6 +118,10 @@ class Preset:
             ``{mark: {split: {group or class: number}}}``. The split "all" means all splits.
         rows: SHA-256 of the sorted rows, if it could be computed from the real files.
         sources: where the files are, see :class:`Source`.
+        imagenet: how a classifier of ImageNet's thousand classes is read on this data set: a name
+            of :func:`debias.data.class_maps.class_map`. Empty if it was not made for them.
+        decision: one of ``DECISIONS``: what such a classifier decides on.
+        measures: families that `debias evaluate MODEL data=NAME` measures on a set made for them.
         notes: known errors of the data, and how other code differs.
         sample: what `debias data sample` writes, see :class:`Sample`.
         name: name of the preset, which is that of its file.
@@ -132,6 +139,9 @@ class Preset:
     counts: dict[str, dict[str, Any]] = field(default_factory=dict)
     rows: str = ""
     sources: list[Source] = field(default_factory=list)
+    imagenet: str = ""
+    decision: str = "mean"
+    measures: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     sample: Sample = field(default_factory=Sample)
     name: str = ""
@@ -186,6 +196,7 @@ def read_preset(path: Path) -> Preset:
 
 
 def _check(found: Preset) -> None:
+    check_one_of(DECISIONS, {"decision": found.decision})
     for mark, splits in found.counts.items():
         check_one_of(MARKS, {"a mark of counts": mark})
         for split in splits:

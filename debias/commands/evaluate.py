@@ -8,6 +8,7 @@ import torch
 
 from debias import config as configs
 from debias.build import build
+from debias.commands import evaluate_elsewhere
 from debias.commands.predictions import evaluate_predictions
 from debias.config import Config
 from debias.data.examples import Examples
@@ -50,13 +51,17 @@ def run(run: str, overrides: list[str]) -> None:
     epoch that this rule prefers is evaluated, and nothing is written. ``measures=NAME,NAME``
     computes only these families, and prints all their numbers. ``positive=NAME`` names the positive
     one of two classes. A CSV file of predictions is evaluated without a model: see
-    :mod:`debias.commands.predictions`.
+    :mod:`debias.commands.predictions`. With ``data=NAME``, a model is evaluated on another data
+    set: see :mod:`debias.commands.evaluate_elsewhere`.
 
     Raises:
         ValueError: there is no such run or checkpoint, its weights do not fit, the data differ from
             the run's, or an override changes what was trained. Untrained weights are never
             evaluated.
     """
+    if evaluate_elsewhere.is_elsewhere(run, overrides):
+        evaluate_elsewhere.run(run, overrides)
+        return
     measures, others = taken(overrides, "measures", "all")
     families = chosen_families(measures)
     whole = [name for name in families if name in measures.split(",")]

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from debias.errors import InputError, near
 from debias.evaluation.families import Evidence
-from debias.evaluation.measures import measure_all
+from debias.evaluation.measures import Measures, measure_all
 from debias.files import write_atomically
 from debias.json_files import Json, json_text, typed
 from debias.merging import Settings, read_overrides
@@ -85,17 +85,16 @@ def evaluate_file(
     counts = margin_counts(rows.prediction(groups), rows.target, rows.bias, groups)
     metrics = group_report(counts, groups, frequencies) | {"unknown": int((rows.bias < 0).sum())}
     evidence = Evidence(rows, groups, frequencies, scored=scored, positive=positive)
-    scalars, left_out, curves = measure_all(evidence, families)
+    measures = measure_all(evidence, families)
     splits = {"test": typed(Split, metrics)}
     notes = []
     if not bias and not labelled:
         notes.append("add bias=COLUMN, the column of a bias attribute, for results per group")
     if options["out"] is not None:
         numbers = {"predictions": str(path), "metrics": metrics, "positive": positive}
-        measures = {"measures": scalars, "left_out": left_out, "curves": curves}
-        _write(Path(options["out"]), numbers | measures)
+        write_numbers(Path(options["out"]), numbers, measures)
         notes.append(options["out"])
-    return Evaluation(splits, scalars, left_out, positive), notes
+    return Evaluation(splits, measures.scalars, measures.left_out, positive), notes
 
 
 def _frequencies(train: Path, groups: Groups, bias: list[str]) -> Tensor:
@@ -130,9 +129,15 @@ def _fits(key: str, value: Any) -> bool:
     return optional or isinstance(value, OPTIONS[key][1])
 
 
-def _write(path: Path, record: Json) -> None:
+def write_numbers(path: Path, numbers: Json, measures: Measures) -> None:
+    """Write the numbers of an evaluation and its measures as JSON.
+
+    Raises:
+        ValueError: the file cannot be written.
+    """
+    entries = {"measures": measures.scalars, "left_out": measures.left_out}
     try:
-        write_atomically(path, json_text(record))
+        write_atomically(path, json_text(numbers | entries | {"curves": measures.curves}))
     except OSError as error:
         raise InputError(
             f"out={path} cannot be written ({error.strerror}): give another file"

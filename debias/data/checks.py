@@ -50,6 +50,15 @@ def check_examples(examples: Examples, *, require: tuple[str, ...] = ()) -> None
         )
 
 
+def check_rows(examples: Examples) -> None:
+    """Check labels, paths and files, but not the splits: evaluation needs one split only.
+
+    Raises:
+        ValueError: as :func:`check_examples`, for these problems.
+    """
+    _refuse(examples, [*_label_problems(examples), *_path_problems(examples)])
+
+
 def check_requirements(examples: Examples, require: tuple[str, ...]) -> None:
     """Check only the requirements of :func:`check_examples`, for inferred groups.
 

@@ -30,6 +30,11 @@ from debias.metrics.leakage.features import feature_leakage_report
 from debias.metrics.leakage.probes import probe_report
 from debias.metrics.scores.report import reliability_rows, scores_report
 from debias.metrics.shortcuts.context import biased_pairs, context_report
+from debias.metrics.shortcuts.made_sets import (
+    cue_conflict_report,
+    cues_are_classes,
+    variant_report,
+)
 from debias.metrics.shortcuts.preferences import shortcut_report
 from debias.parts import Parts
 from debias.reports.predictions import Predictions
@@ -174,6 +179,10 @@ CONDITIONS: Mapping[str, Callable[[Evidence], str]] = {
     "aligned": _unless(
         lambda case: case.groups.aligned, "the data set does not define which groups are aligned"
     ),
+    "cues": _unless(
+        lambda case: cues_are_classes(case.groups),
+        "the bias values do not have the names of classes, as those of a cue conflict do",
+    ),
     "run": _unless(lambda case: case.parts, "it needs the model, and there are only predictions"),
     "masks": _masks_are_there,
     "maps": lambda evidence: maps_missing(evidence.run),
@@ -188,6 +197,8 @@ MEASURES: Mapping[str, Callable[[Evidence], Scalars]] = {
     "information": lambda evidence: information_report(*evidence.facts),
     "errors": lambda evidence: discovery_report(*evidence.facts),
     "shortcuts": lambda evidence: shortcut_report(*evidence.facts),
+    "cues": lambda evidence: cue_conflict_report(*evidence.facts),
+    "variants": lambda evidence: variant_report(*evidence.facts),
     "context": _context,
     "leakage": _leakage,
     "features": _features,

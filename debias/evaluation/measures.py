@@ -9,11 +9,13 @@ from debias.merging import Settings
 from debias.metrics.families import FAMILIES
 from debias.progress import say
 
-#: Names that stand for several families: all of them, those that take almost no time, or none
+#: The families that are measured on every data set.
+_USUAL = {name: family for name, family in FAMILIES.items() if not family.by_request}
+#: Names that stand for several families: all usual ones, those that take almost no time, or none
 #: beside the accuracies.
 SEVERAL: Mapping[str, tuple[str, ...]] = {
-    "all": tuple(FAMILIES),
-    "quick": tuple(name for name, family in FAMILIES.items() if family.quick),
+    "all": tuple(_USUAL),
+    "quick": tuple(name for name, family in _USUAL.items() if family.quick),
     "none": (),
 }
 
@@ -26,8 +28,8 @@ class Measures(NamedTuple):
     curves: Settings
 
 
-def measure_all(evidence: Evidence, families: Collection[str] = tuple(FAMILIES)) -> Measures:
-    """Compute some families of measures, by default all.
+def measure_all(evidence: Evidence, families: Collection[str] = SEVERAL["all"]) -> Measures:
+    """Compute some families of measures, by default all usual ones.
 
     A family whose conditions do not hold, or whose computation raises an ``InputError``, is listed
     in ``left_out`` with the reason.

@@ -39,6 +39,8 @@ class Family(NamedTuple):
         quick: whether it needs no model and almost no time. Every training then reports it.
         curve: name of its entry under ``curves`` in a report; empty if it has none.
         of_positive: whether its numbers depend on which of two classes is the positive one.
+        by_request: whether it is measured only if it is named: by the user, or by a data set that
+            was made for it.
     """
 
     title: str
@@ -49,6 +51,7 @@ class Family(NamedTuple):
     quick: bool = True
     curve: str = ""
     of_positive: bool = False
+    by_request: bool = False
 
 
 def numbers(folder: str, family: str) -> dict[str, Description]:

@@ -12,7 +12,14 @@ from debias.metrics.fairness.family import FAIRNESS
 from debias.metrics.frequency.family import FREQUENCY
 from debias.metrics.leakage.family import FEATURES, LEAKAGE
 from debias.metrics.scores.family import SCORES
-from debias.metrics.shortcuts.family import BACKGROUND, CONTEXT, PLACEMENT, SHORTCUTS
+from debias.metrics.shortcuts.family import (
+    BACKGROUND,
+    CONTEXT,
+    CUES,
+    PLACEMENT,
+    SHORTCUTS,
+    VARIANTS,
+)
 
 Value = TypeVar("Value")
 
@@ -28,6 +35,8 @@ FAMILIES: Mapping[str, Family] = {
     "information": INFORMATION,
     "errors": ERRORS,
     "shortcuts": SHORTCUTS,
+    "cues": CUES,
+    "variants": VARIANTS,
     "context": CONTEXT,
     "leakage": LEAKAGE,
     "features": FEATURES,

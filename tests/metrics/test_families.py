@@ -25,6 +25,11 @@ from debias.metrics.leakage.features import feature_leakage_report
 from debias.metrics.leakage.probes import probe_report
 from debias.metrics.scores.report import scores_report
 from debias.metrics.shortcuts.context import ContextPair, context_report
+from debias.metrics.shortcuts.made_sets import (
+    cue_conflict_report,
+    cues_are_classes,
+    variant_report,
+)
 from debias.metrics.shortcuts.preferences import shortcut_report
 from debias.types import Groups
 
@@ -33,7 +38,9 @@ THREE = Groups(("a", "b", "c"), ("x/1", "y|2", "<bias>"), aligned=((0, 0), (1, 1
 FACES = Groups(
     ("not Smiling", "Smiling", "not Blond", "Blond"), ("female", "male"), multi_label=True
 )
-EVERY = {"birds": BIRDS, "three": THREE, "faces": FACES}
+#: The bias values are both cues to the classes and variants of the pictures.
+CUES = Groups(("mixed_same", "mixed_rand", "cat"), ("mixed_rand", "cat", "mixed_same"))
+EVERY = {"birds": BIRDS, "three": THREE, "faces": FACES, "cues": CUES}
 
 
 def random_set(groups: Groups, samples: int = 120) -> tuple[Tensor, Tensor, Tensor]:
@@ -70,6 +77,8 @@ def measured(groups: Groups) -> dict[str, dict[str, float]]:
         "attention": attention(target, bias, groups),
         "frequency": frequencies(),
     }
+    if cues_are_classes(groups):
+        found |= {"cues": cue_conflict_report(*facts), "variants": variant_report(*facts)}
     if groups.multi_label:
         found["context"] = context_report(probabilities, target, [ContextPair(0, 1)])
         found["amplification"] |= multi_attribute_report(
@@ -240,7 +249,8 @@ def test_a_table_is_read_by_family() -> None:
 def test_order_of_the_report() -> None:
     assert list(FAMILIES) == [
         "fairness", "amplification", "thresholds", "scores", "information", "errors", "shortcuts",
-        "context", "leakage", "features", "background", "placement", "attention", "frequency",
+        "cues", "variants", "context", "leakage", "features", "background", "placement",
+        "attention", "frequency",
     ]  # fmt: skip
 
 

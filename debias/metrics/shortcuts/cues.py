@@ -60,6 +60,35 @@ def map_classes(prediction: Tensor, mapping: Tensor) -> Tensor:
     return mapping[prediction]
 
 
+def class_scores(logits: Tensor, mapping: Tensor, *, classes: int) -> Tensor:
+    """Log of the mean probability of the fine classes in each coarse class.
+
+    The mean, and not the sum, does not favour coarse classes of many fine classes, such as the 109
+    dogs of ImageNet. If a coarse class has one fine class, the order of the scores is that of the
+    logits.
+
+    Source: Geirhos et al., "Generalisation in humans and deep neural networks", NeurIPS 2018
+    (appendix of the updated version); reference code rgeirhos/texture-vs-shape.
+
+    Args:
+        logits: ``(N, K)`` logits of the fine classes.
+        mapping: ``(K,)`` int64 coarse class of each fine class, or -1 for none.
+        classes: number of coarse classes; each has at least one fine class.
+
+    Returns:
+        ``(N, classes)`` float64.
+
+    Example:
+        >>> logits = torch.tensor([[0.5, 0.2, 0.3]]).log()
+        >>> class_scores(logits, torch.tensor([0, 1, 0]), classes=2).exp()
+        tensor([[0.4000, 0.2000]], dtype=torch.float64)
+    """
+    inside = mapping >= 0
+    of_class = torch.nn.functional.one_hot(mapping[inside], classes).double()
+    probability = logits.double().softmax(dim=1)[:, inside]
+    return (probability @ (of_class / of_class.sum(dim=0))).log()
+
+
 def count_conflicts(response: Tensor, shape: Tensor, texture: Tensor) -> CueConflicts:
     """Count how often answers on N images follow the shape and how often the texture.
 

@@ -1,4 +1,4 @@
-"""The families of shortcuts, context, background, and place and size. Pure Python."""
+"""The families of shortcuts, cues, variants, context, background, place and size. Pure Python."""
 
 from debias.metrics.descriptions import Family, numbers
 
@@ -8,6 +8,25 @@ SHORTCUTS = Family(
     numbers("shortcuts", "shortcuts"),
     headlines=("target_preference", "target_fraction", "shortcut_fraction"),
     needs=("bias", "aligned", "one label"),
+)
+
+CUES = Family(
+    "Shape or texture",
+    "Which cue the model follows on pictures that have the shape of one class and the texture of "
+    "another.",
+    numbers("shortcuts", "cues"),
+    headlines=("shape_bias", "shape_fraction", "texture_fraction"),
+    needs=("bias", "cues"),
+    by_request=True,
+)
+
+VARIANTS = Family(
+    "Variants of pictures",
+    "Accuracy on each variant of the same pictures, such as those with other backgrounds.",
+    numbers("shortcuts", "variants"),
+    headlines=("background_gap", "accuracy/original", "accuracy/mixed_same", "accuracy/mixed_rand"),
+    needs=("bias", "one label"),
+    by_request=True,
 )
 
 CONTEXT = Family(

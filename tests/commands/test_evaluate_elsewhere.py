@@ -1,0 +1,128 @@
+"""A model on another data set: what it decides, what is measured, and one line for each mistake."""
+
+import json
+
+import numpy as np
+import pytest
+from torch import nn
+
+import debias
+from debias.__main__ import main
+from debias.commands import evaluate_elsewhere
+from debias.data.class_maps import WNIDS
+from debias.data.pictures.geometry import Geometry, Resize
+from debias.errors import InputError
+from debias.reports.predictions import read
+from debias.reports.record import read_report
+from debias.trained.picture_model import PictureModel
+from debias.types import Groups, Outputs
+from tests.data.small_pictures import write_png
+
+MODEL = "timm:colours"
+
+
+class Colours(nn.Module):
+    """A classifier of ImageNet that reads its decision from a plain colour: red * 256 + green."""
+
+    mean, std = (0.0, 0.0, 0.0), (1 / 255, 1 / 255, 1 / 255)
+
+    def forward(self, image):
+        red, green, _ = image[:, :, 0, 0].round().long().unbind(dim=1)
+        logits = nn.functional.one_hot(red * 256 + green, len(WNIDS)).float()
+        return Outputs(20 * logits, logits)
+
+
+def show(place, path):
+    """Write a picture that this model takes for the class at this position of ImageNet."""
+    write_png(path, np.full((6, 7, 3), (place // 256, place % 256, 0), np.uint8))
+
+
+@pytest.fixture
+def colours(monkeypatch):
+    def model(name, weights):
+        assert (name, weights) == ("colours", None)
+        geometry = Geometry((Resize(4, 4),), 4, 4)
+        return PictureModel(Colours(), geometry, Groups(WNIDS, ("unknown",)))
+
+    monkeypatch.setattr(evaluate_elsewhere, "pretrained", model)
+
+
+def test_a_network_of_timm_on_folders_of_wnids(colours, tmp_path, capsys):
+    """Two of three pictures are right, and the numbers and decisions are in files."""
+    for number, (wnid, place) in enumerate(((3, 3), (3, 900), (900, 900))):
+        show(place, tmp_path / "data" / "test" / WNIDS[wnid] / f"{number}.png")
+    options = [f"root={tmp_path / 'data'}", f"out={tmp_path / 'a.json'}", "measures=none"]
+    options += [f"predictions={tmp_path / 'a.csv'}", "batch_size=2", "progress=false"]
+    assert main(["evaluate", MODEL, "data=folder", *options]) == 0
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[0] == f"{MODEL} on folder, test: 3 images; the classes are the 1000 of the model"
+    assert any(line.split()[:2] == ["average", "66.7"] for line in printed)
+    numbers = json.loads((tmp_path / "a.json").read_text())["metrics"]
+    assert numbers["scalars"]["average"] == pytest.approx(2 / 3)
+    saved = read(tmp_path / "a.csv")
+    assert saved.logits.argmax(dim=1).tolist() == [3, 900, 900]
+    assert saved.target.tolist() == [3, 3, 900]
+
+
+def test_a_run_on_its_own_data_has_the_accuracies_of_its_report(finished):
+    report = read_report(finished)
+    root = debias.TrainedRun(finished).report.config["data"]["root"]
+    options = {"data": "drawn_birds", "root": root, "progress": False}
+    options |= {f"data.{split}": count for split, count in (("train", 80), ("val", 40))}
+    before = (finished / "report.json").read_bytes()
+    evaluation = debias.evaluate(finished, options | {"data.test": 40})
+    assert evaluation.table()["accuracy"].tolist() == [
+        pytest.approx(cell.accuracy) for cell in report.test.cells
+    ]
+    assert "shortcuts" in evaluation.measures
+    assert evaluation.positive == "waterbird"
+    assert set(evaluation.left_out) == {"context", "thresholds"}  # which need several labels
+    assert (finished / "report.json").read_bytes() == before
+    validation = debias.evaluate(finished, options | {"data.test": 40, "split": "val"})
+    assert list(validation.splits) == ["val"]
+    assert validation.table("val")["accuracy"].tolist() == [
+        pytest.approx(cell.accuracy) for cell in report.val.cells
+    ]
+
+
+def test_a_config_names_the_data(finished, tmp_path):
+    root = debias.TrainedRun(finished).report.config["data"]["root"]
+    config = tmp_path / "birds.yaml"
+    config.write_text("extends: drawn_birds\ndata: {train: 80, val: 40, test: 40}\n")
+    options = {"data": config, "data.root": root, "measures": "none", "progress": False}
+    assert debias.evaluate(finished, options).table()["count"].sum() == 40
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ([], "timm:colours needs a data set: add data=NAME"),
+        (["data=folder", "roots=a"], "unknown option 'roots' .* did you mean 'root'"),
+        (["data=folder", "root=missing"], "no folder missing"),
+        (["data=foldr", "root=a"], "foldr"),
+        (["data=folder", "root=DATA", "split=val"], "split=val has no image; the data has test"),
+        (["data=folder", "root=DATA", "split=best"], "split must be one of train, val, test"),
+        (["data=folder", "root=DATA", "batch_size=0"], "batch_size must be at least 1"),
+        (["data=folder", "root=DATA"], "the model has no class cat; its classes are n01440764"),
+        (["data=folder", "root=DATA", "measures=cue"], "measures=cue: no measures 'cue'"),
+    ],
+)
+def test_a_mistake_is_one_line(options, message, colours, tmp_path, capsys):
+    show(0, tmp_path / "test" / "cat" / "a.png")
+    options = [text.replace("DATA", str(tmp_path)) for text in options]
+    with pytest.raises(InputError, match=message):
+        debias.evaluate(MODEL, options)
+    assert main(["evaluate", MODEL, *options]) == 2
+    assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+def test_weights_are_for_networks_of_timm(finished):
+    with pytest.raises(InputError, match=r"weights=a\.pt is for a network of timm; got the run"):
+        debias.evaluate(finished, ["data=drawn_birds", "weights=a.pt"])
+
+
+def test_a_damaged_picture_is_an_error(colours, tmp_path):
+    show(0, tmp_path / "test" / WNIDS[0] / "a.png")
+    (tmp_path / "test" / WNIDS[0] / "b.png").write_bytes(b"no picture")
+    with pytest.raises(InputError, match=r"b\.png .* cannot be decoded"):
+        debias.evaluate(MODEL, ["data=folder", f"root={tmp_path}", "progress=false"])
