@@ -101,6 +101,8 @@ def evaluate_elsewhere(
         raise InputError(f"weights={options.weights} is for a network of timm; got the run {model}")
     if not data:
         raise InputError(f"{model} needs a data set: add data=NAME; see `debias data list`")
+    if not model.startswith(TIMM) and Path(model).is_file():
+        raise InputError(f"data={data} needs a run's folder or timm:NAME; got the file {model}")
     families, named = _families(data, options.measures)
     examples = _examples(data, section, options.root)
     split = _split(examples, options.split)

@@ -121,6 +121,12 @@ def test_weights_are_for_networks_of_timm(finished):
         debias.evaluate(finished, ["data=drawn_birds", "weights=a.pt"])
 
 
+def test_a_file_is_no_model(tmp_path):
+    (tmp_path / "a.csv").write_text("target,prediction\n")
+    with pytest.raises(InputError, match=r"data=folder needs a run's folder or timm:NAME; got"):
+        debias.evaluate(tmp_path / "a.csv", ["data=folder"])
+
+
 def test_a_damaged_picture_is_an_error(colours, tmp_path):
     show(0, tmp_path / "test" / WNIDS[0] / "a.png")
     (tmp_path / "test" / WNIDS[0] / "b.png").write_bytes(b"no picture")
