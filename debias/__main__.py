@@ -11,27 +11,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from debias import __version__
+from debias.commands.help_texts import DATA, EXAMPLES, MASKS
 from debias.errors import OfflineError, one_line, told
-
-EXAMPLES = """examples:
-  debias train waterbirds/group_dro_strong data.root=PATH seed=1
-  debias train waterbirds/group_dro_strong data.root=PATH seed=1 resume=RUN
-  debias evaluate RUN
-  debias evaluate predictions.csv bias=gender
-  debias predict RUN photos out=predictions.csv
-  debias export RUN format=onnx out=FOLDER
-  debias compare runs
-  debias index runs
-  debias sweep run my_sweep.yaml data.root=PATH workers=4
-  debias reproduce waterbirds data.root=PATH --strategies jtt,dfr
-  debias check my_config.yaml
-  debias infer-groups RUN method=eiil out=groups.csv
-  debias masks boxes my_config.yaml source=boxes.csv out=masks
-  debias data list
-  debias data get celeba root=PATH terms=accepted
-  debias list strategies
-"""
-
 
 LISTS = (
     *("strategies", "samplers", "datasets", "models", "metrics"),
@@ -39,24 +20,8 @@ LISTS = (
 )
 BENCHMARKS = ("waterbirds", "celeba", "biased_mnist")
 #: Each has its module ``commands.data_<action>``.
-DATA_ACTIONS = ("list", "get", "sample")
+DATA_ACTIONS = ("list", "get", "check", "sample")
 MASK_METHODS = ("boxes", "keypoints", "import", "gradcam")
-MASKS = """methods and their options:
-  boxes      source=FILE: CSV path,x,y,width,height, or CUB's bounding_boxes.txt; GrabCut finds the
-             object
-  keypoints  source=FILE: CSV path,x,y, one row per point, or CUB's parts/part_locs.txt; GrabCut
-             finds the object
-  gradcam    threshold=NUMBER target=true|predicted layer=NAME: Grad-CAM of a finished run's model
-  import     source=FOLDER of PNG files, or CSV path,mask; threshold=NUMBER: checks existing masks
-for every method: out=FOLDER splits=[train,val,test] overwrite=true, and data.* as in the config
-"""
-DATA = """actions:
-  list [NAME]                      data sets that debias knows by name; or every fact of one
-  get NAME root=PATH               downloads a data set, verifies and unpacks it; or says what to do
-                                   by hand, with exit code 3; terms=accepted if it asks for that
-  sample NAME out=FOLDER images=3  writes a tiny tree in the layout of a data set, with images=
-                                   pictures of noise per split, class and bias, for your own tests
-"""
 RUN_CONFIG = "a shipped config (debias list configs), or the path of a YAML file"
 
 
@@ -96,7 +61,7 @@ def parser() -> argparse.ArgumentParser:
 def _add_single_runs(commands: Any) -> None:
     for name, meaning in (
         ("train", "train one run, evaluate it and write its report"),
-        ("check", "validate a config and its data without training"),
+        ("check", "build everything of a run without training it; `debias data check`: data alone"),
     ):
         command = commands.add_parser(name, help=meaning)
         command.add_argument("config", help=RUN_CONFIG)
@@ -185,7 +150,7 @@ def _add_preparations(commands: Any) -> None:
 def _add_data(commands: Any) -> None:
     data = commands.add_parser(
         "data",
-        help="list and get the data sets that debias knows by name, or write a sample of one",
+        help="list, get and check the data sets that debias knows by name, or write a sample",
         epilog=DATA,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -19,7 +19,7 @@ from debias.errors import InputError, check_finite, near
 from debias.merging import MISSING, Section, Settings, converted
 from debias.methods import METHODS
 from debias.own_parts import FACTS, check_facts, check_made, is_own, own_part
-from debias.presets import is_preset, options_of, preset
+from debias.presets import check_fetched, is_preset, options_of, preset
 from debias.presets import names as preset_names
 from debias.signatures import arguments, fact_names, option_parameters, option_schema
 
@@ -79,8 +79,11 @@ class Component(NamedTuple):
         """Build the object from these facts and the component's options.
 
         Raises:
-            ValueError: a user's own part makes an object of another kind.
+            ValueError: a user's own part makes an object of another kind, or the files of a preset
+                are absent.
         """
+        if self.kind == "data" and is_preset(self.name):
+            check_fetched(self.name, self.options.get("root"))
         named = (facts[name] for name in fact_names(self.make))
         made = self.make(*named, **arguments(self.make, self.options))
         if is_own(self.name):

@@ -117,6 +117,9 @@ class Preset:
         counts: published numbers at the default options, as ``{mark: {split: number}}`` or
             ``{mark: {split: {group or class: number}}}``. The split "all" means all splits.
         rows: SHA-256 of the sorted rows, if it could be computed from the real files.
+            `debias data check` prints it.
+        rows_without_bias: the same without bias values, which tells another draw of the bias from
+            other images.
         sources: where the files are, see :class:`Source`.
         imagenet: how a classifier of ImageNet's thousand classes is read on this data set: a name
             of :func:`debias.data.class_maps.class_map`. Empty if it was not made for them.
@@ -138,6 +141,7 @@ class Preset:
     accept: bool = False
     counts: dict[str, dict[str, Any]] = field(default_factory=dict)
     rows: str = ""
+    rows_without_bias: str = ""
     sources: list[Source] = field(default_factory=list)
     imagenet: str = ""
     decision: str = "mean"
@@ -212,8 +216,22 @@ def _check(found: Preset) -> None:
 
 def _digests(found: Preset) -> Iterator[str]:
     yield from (source.digest for source in found.sources if source.digest)
-    if found.rows:
-        yield f"sha256:{found.rows}"
+    yield from (f"sha256:{rows}" for rows in (found.rows, found.rows_without_bias) if rows)
+
+
+def check_fetched(name: str, root: object) -> None:
+    """Refuse an absent or empty root of a preset whose files debias does not make itself.
+
+    Raises:
+        InputError: there is nothing in the root; the message says how to get the data set.
+    """
+    if any(source.kind == "made" for source in preset(name).sources) or not isinstance(root, str):
+        return
+    if not Path(root).is_dir() or not any(Path(root).iterdir()):
+        raise InputError(
+            f"no data set {name} in data.root={root}: correct data.root, or get the files by "
+            f"`debias data get {name} root={root}`"
+        )
 
 
 def options_of(name: str, given: Section) -> Settings:

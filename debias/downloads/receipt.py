@@ -1,5 +1,6 @@
 """The receipt beside a data set: which file came from where, when, and with which digest."""
 
+import json
 from dataclasses import asdict, dataclass, field
 from datetime import date
 from pathlib import Path
@@ -80,6 +81,14 @@ def read_receipt(root: Path, data: str) -> Receipt:
             "data sets in one folder are not told apart"
         )
     return receipt
+
+
+def named_data(root: Path) -> str:
+    """The name of the data set in a folder, by its receipt; empty without one."""
+    try:
+        return str(json.loads((root / NAME).read_text(encoding="utf-8"))["data"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
 
 
 def write_receipt(root: Path, receipt: Receipt) -> None:

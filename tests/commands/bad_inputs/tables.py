@@ -121,7 +121,8 @@ METADATA = "img_filename,y,split,place\n"
 BENCHMARKS = rows(
     "benchmark tables",
     [
-        (f"{CHECK} {CELEBA}", "no list_attr_celeba.txt or list_attr_celeba.csv in c"),
+        (f"{CHECK} {CELEBA}", "get the files by `debias data get celeba root=c`"),
+        (f"{CHECK} {CELEBA}", "no list_attr_celeba.txt or list_attr_celeba.csv in c", {"c/x": ""}),
         (f"{CHECK} {CELEBA}", "has no column", faces("2\n")),
         (f"{CHECK} {CELEBA}", "no rows", faces("0\nBlond_Hair Male\n")),
         (
@@ -148,7 +149,8 @@ BENCHMARKS = rows(
         (f"{CHECK} {CELEBA} data.targets=[Male]", "no attribute twice", FACES),
         (f"{CHECK} {CELEBA} data.targets=[]", "at least one target", FACES),
         (f"{CHECK} {CELEBA} data.bias=Mail", "did you mean 'Male'", FACES),
-        (f"{CHECK} {BIRDS}", "no metadata.csv in w"),
+        (f"{CHECK} {BIRDS}", "no data set waterbirds in data.root=w: correct data.root, or get"),
+        (f"{CHECK} {BIRDS}", "no metadata.csv in w", {"w/x": ""}),
         (f"{CHECK} {BIRDS}", "no rows", {"w/metadata.csv": METADATA}),
         (
             f"{CHECK} {BIRDS}",

@@ -1,0 +1,42 @@
+"""Texts at the end of the help: examples, and the actions of commands that have several."""
+
+EXAMPLES = """examples:
+  debias train waterbirds/group_dro_strong data.root=PATH seed=1
+  debias train waterbirds/group_dro_strong data.root=PATH seed=1 resume=RUN
+  debias evaluate RUN
+  debias evaluate predictions.csv bias=gender
+  debias predict RUN photos out=predictions.csv
+  debias export RUN format=onnx out=FOLDER
+  debias compare runs
+  debias index runs
+  debias sweep run my_sweep.yaml data.root=PATH workers=4
+  debias reproduce waterbirds data.root=PATH --strategies jtt,dfr
+  debias check my_config.yaml
+  debias infer-groups RUN method=eiil out=groups.csv
+  debias masks boxes my_config.yaml source=boxes.csv out=masks
+  debias data list
+  debias data get celeba root=PATH terms=accepted
+  debias list strategies
+"""
+
+DATA = """actions:
+  list [NAME]                      data sets that debias knows by name; or every fact of one
+  get NAME root=PATH               downloads a data set, verifies and unpacks it; or says what to do
+                                   by hand, with exit code 3; terms=accepted if it asks for that
+  check CONFIG                     compares a data set with its published numbers and rows, and
+  check FOLDER as=NAME             looks for missing, unreadable and equal images, with exit code 1
+                                   on a difference; deep=true decodes all. The command `debias
+                                   check CONFIG` builds all other parts of a run too
+  sample NAME out=FOLDER images=3  writes a tiny tree in the layout of a data set, with images=
+                                   pictures of noise per split, class and bias, for your own tests
+"""
+
+MASKS = """methods and their options:
+  boxes      source=FILE: CSV path,x,y,width,height, or CUB's bounding_boxes.txt; GrabCut finds the
+             object
+  keypoints  source=FILE: CSV path,x,y, one row per point, or CUB's parts/part_locs.txt; GrabCut
+             finds the object
+  gradcam    threshold=NUMBER target=true|predicted layer=NAME: Grad-CAM of a finished run's model
+  import     source=FOLDER of PNG files, or CSV path,mask; threshold=NUMBER: checks existing masks
+for every method: out=FOLDER splits=[train,val,test] overwrite=true, and data.* as in the config
+"""

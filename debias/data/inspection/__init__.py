@@ -1,0 +1,1 @@
+"""What `debias data check` compares and looks for: counts, rows, files, duplicates."""
