@@ -160,10 +160,11 @@ def _missing(examples: Examples, kind: str, root: Path, paths: Sequence[str]) ->
             "put the files under the root."
         )
     if rows:
+        option = ", or set data.missing=leave_out" if kind == "images" else ""
         yield (
             f"{len(rows)} of {len(paths)} {kind} are not in {root}: "
             f"{shown([paths[row] for row in rows])}. Correct the root, put the files there, or "
-            "remove these rows."
+            f"remove these rows{option}."
         )
 
 

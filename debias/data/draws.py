@@ -55,6 +55,11 @@ def draw_splits(
     return torch.tensor(split, dtype=torch.int64)
 
 
+def random_key(seed: int, name: str) -> bytes:
+    """A key that sorts names in a random order, which depends on the seed."""
+    return blake2b(f"{seed} {name}".encode(errors="backslashreplace"), digest_size=16).digest()
+
+
 class _Dealt:
     """How many rows of each group and class every split has.
 
@@ -143,5 +148,4 @@ def _key(
 ) -> tuple[int, bytes]:
     """Large units first, then in random order."""
     unit = units[rows[0]] if units is not None else ""
-    text = f"{seed} unit {unit}" if unit else f"{seed} row {names[rows[0]]}"
-    return -len(rows), blake2b(text.encode(errors="backslashreplace"), digest_size=16).digest()
+    return -len(rows), random_key(seed, f"unit {unit}" if unit else f"row {names[rows[0]]}")

@@ -22,6 +22,11 @@ class Labels(NamedTuple):
     bias: Tensor
     groups: Groups
 
+    def take(self, rows: Sequence[int]) -> "Labels":
+        """The labels of some rows."""
+        places = torch.tensor(rows, dtype=torch.int64)
+        return Labels(self.target[places], self.bias[places], self.groups)
+
 
 def read_labels(
     columns: Columns,
@@ -129,7 +134,10 @@ def _classes(
         if cells[row] in wrong:
             raise columns.error(row, column, "but must be an integer or a name")
         raise columns.error(
-            row, column, "which means a missing class: give one, or list it in target_names"
+            row,
+            column,
+            "which means a missing class: give one, list it in target_names, or set "
+            "data.missing=leave_out",
         )
     ordered = tuple(sorted(distinct) if names is None else names)
     return columns.choices(column, {name: value for value, name in enumerate(ordered)}), ordered

@@ -9,55 +9,76 @@ from debias.csv_files import Columns
 from debias.data.draws import draw_splits
 from debias.data.examples import SPLITS
 from debias.data.labels import Labels
-from debias.data.rules import RowRules
+from debias.data.rules import SplitRules
 from debias.errors import InputError
 from debias.progress import say
 
 TRAIN, VAL = SPLITS.index("train"), SPLITS.index("val")
 
 
-def split_rows(
-    columns: Columns,
-    names: Sequence[str],
-    labels: Labels,
-    split: str | Tensor | None,
-    rules: RowRules,
-) -> Tensor:
-    """``(N,)`` int64 positions in ``SPLITS``.
-
-    With ``rules.shares`` all splits are drawn. Otherwise they are given, and if no row is in the
-    validation split, a part of training is held out. One line on standard error then says so.
+def given_splits(
+    columns: Columns, split: str | Tensor | None, kept: Sequence[int], rules: SplitRules
+) -> Tensor | None:
+    """``(N,)`` int64 positions in ``SPLITS``, or ``None`` if splits are to be drawn.
 
     Args:
-        columns: the table; it has the column ``rules.split_by``.
-        names: a different name for each row. Draws depend on it.
-        labels: classes and bias values of the rows. Draws are stratified by both.
-        split: column of the splits, or ``(N,)`` their positions, or ``None``.
+        columns: the rows that are kept.
+        split: column of the splits; or positions in ``SPLITS``, of all rows of the table.
+        kept: positions of the rows in the table.
         rules: the options of the user.
 
     Raises:
-        ValueError: a column does not exist, a cell is not a split, or there are neither splits nor
+        ValueError: there is no such column, a cell is not a split, or there are neither splits nor
             shares.
     """
     if rules.shares is not None:
-        return _draw(columns, names, labels, range(len(names)), rules.shares, rules)
+        return None
+    if isinstance(split, Tensor):
+        return split[torch.tensor(kept, dtype=torch.int64)]
     if split is None:
         raise InputError(
             f"{columns.source} has no splits: set data.split to the column of the splits, or draw "
             "splits by data.shares=[0.8,0.1,0.1]"
         )
-    splits = split if isinstance(split, Tensor) else columns.splits(split)
-    train = (splits == TRAIN).nonzero().flatten()
-    if not rules.holdout or not len(train) or bool((splits == VAL).any()):
-        return splits
+    return columns.splits(split)
+
+
+def split_rows(
+    columns: Columns,
+    names: Sequence[str],
+    labels: Labels,
+    given: Tensor | None,
+    rules: SplitRules,
+) -> Tensor:
+    """``(N,)`` int64 positions in ``SPLITS``.
+
+    With ``rules.shares`` all splits are drawn. Otherwise they are given, and if no row is in the
+    validation split, a part of training is held out. A line on standard error then says so.
+
+    Args:
+        columns: the table; it has the column ``rules.split_by``.
+        names: a different name for each row. Draws depend on it.
+        labels: classes and bias values of the rows. Draws are stratified by both.
+        given: the result of :func:`given_splits`.
+        rules: the options of the user.
+
+    Raises:
+        ValueError: there is no column ``rules.split_by``.
+    """
+    if given is None:
+        return _draw(columns, names, labels, range(len(names)), rules.shares or [1.0], rules)
+    train = (given == TRAIN).nonzero().flatten()
+    if not rules.holdout or not len(train) or bool((given == VAL).any()):
+        return given
     shares = [1 - rules.holdout, rules.holdout]
     drawn = _draw(columns, names, labels, train.tolist(), shares, rules)
     held_out = train[drawn == VAL]
-    say(
-        f"{columns.source} has no validation row: {len(held_out)} of {len(train)} training rows "
-        f"are held out for validation (data.holdout={rules.holdout})"
-    )
-    return splits.index_fill(0, held_out, VAL)
+    if len(held_out):
+        say(
+            f"{columns.source} has no validation row: {len(held_out)} of {len(train)} training "
+            f"rows are held out for validation (data.holdout={rules.holdout})"
+        )
+    return given.index_fill(0, held_out, VAL)
 
 
 def _draw(
@@ -66,7 +87,7 @@ def _draw(
     labels: Labels,
     rows: Sequence[int],
     shares: Sequence[float],
-    rules: RowRules,
+    rules: SplitRules,
 ) -> Tensor:
     units = None
     if rules.split_by is not None:

@@ -76,6 +76,7 @@ def table(
     split = split if rules.shares is None else None
     wanted = [path, target, split, *bias_columns(bias), *rules.columns]
     columns = _columns(source, *wanted, mask=mask, masks=masks)
+    folder = source.parent if root is None else Path(root)
     rows = label_rows(
         columns,
         columns.paths(path),
@@ -86,8 +87,8 @@ def table(
         target_names=target_names,
         bias_names=bias_names,
         aligned=aligned,
+        root=folder,
     )
-    folder = source.parent if root is None else Path(root)
     examples = rows.examples(folder, max_pixels=max_pixels, follow_links=follow_links)
     if mask is not None:
         masks_of_rows = tuple(rows.columns.cells[mask])

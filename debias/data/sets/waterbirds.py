@@ -4,9 +4,14 @@ from pathlib import Path
 
 from debias.csv_files import read_csv
 from debias.data.examples import Examples
+from debias.data.labels import Labels
 from debias.data.listing import first_file
 from debias.data.masks.companions import with_companions
 from debias.data.pictures.images import MAX_PIXELS
+from debias.data.rows import finish_rows
+from debias.data.rules import GIVEN_SPLITS, SplitRules
+from debias.data.splits import given_splits
+from debias.data.subsets import TableRows
 from debias.types import Groups
 
 RELEASES = ("waterbird_complete95_forest2water2", "waterbirds_v1.0")
@@ -20,6 +25,7 @@ def waterbirds(
     fills: str | None = None,
     max_pixels: int = MAX_PIXELS,
     follow_links: bool = False,
+    rules: SplitRules = GIVEN_SPLITS,
 ) -> Examples:
     """Waterbirds in the layout of its release or of WILDS, read from ``metadata.csv``.
 
@@ -35,6 +41,7 @@ def waterbirds(
             like the masks, ``.png`` or ``.jpg``.
         max_pixels: the most pixels that an image, mask or fill may have.
         follow_links: whether links may lead out of the folders of images, masks and fills.
+        rules: missing pictures and drawn splits; see :class:`~debias.data.rules.SplitRules`.
 
     Returns:
         All splits. Target 0 is landbird, 1 is waterbird. Bias 0 is land, 1 is water. An image
@@ -45,17 +52,14 @@ def waterbirds(
             of masks or fills does not exist or fits no image.
     """
     folder = _release(Path(root))
-    columns = read_csv(folder / "metadata.csv", ["img_filename", "y", "split", "place"])
-    examples = Examples(
-        root=folder,
-        images=columns.paths("img_filename"),
-        target=columns.integers("y"),
-        bias=columns.integers("place"),
-        split=columns.splits("split"),
-        groups=GROUPS,
-        source=columns.source,
-        max_pixels=max_pixels,
-        follow_links=follow_links,
+    wanted = ["img_filename", "y", "split", "place", *rules.columns]
+    columns = read_csv(folder / "metadata.csv", wanted)
+    every = range(len(columns.lines))
+    split = given_splits(columns, "split", every, rules)
+    rows = TableRows(columns, columns.paths("img_filename"), every, split)
+    labels = Labels(columns.integers("y"), columns.integers("place"), GROUPS)
+    examples = finish_rows(rows, labels, rules, folder).examples(
+        folder, max_pixels=max_pixels, follow_links=follow_links
     )
     masks_root = _near(Path(root), folder) if masks is None else masks
     return with_companions(examples, masks=masks_root, fills=fills)

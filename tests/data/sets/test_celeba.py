@@ -1,7 +1,9 @@
 """CelebA from its text tables and the same as CSV: one attribute, several, and mistakes."""
 
 import pytest
+import torch
 
+from debias.data.rules import SplitRules
 from debias.data.sets.celeba import celeba
 
 ATTRIBUTES = ["Blond_Hair", "Male", "Smiling"]
@@ -148,3 +150,64 @@ def test_missing_images(tmp_path):
     (tmp_path / "img_align_celeba").rmdir()
     with pytest.raises(ValueError, match=r"no folder .*img_align_celeba: unpack"):
         celeba(root=root)
+
+
+def many_faces(count: int) -> dict[str, tuple[tuple[int, int, int], int]]:
+    """Training faces of all combinations of blond and male, a validation and a test face."""
+    splits = [0] * (count - 2) + [1, 2]
+    return {
+        f"{row:06d}.jpg": ((2 * (row % 2) - 1, 2 * (row // 2 % 2) - 1, 1), split)
+        for row, split in enumerate(splits)
+    }
+
+
+def test_several_biases(tmp_path):
+    examples = celeba(root=write_text(tmp_path), bias=["Male", "Smiling"])
+    assert [one.name for one in examples.groups.attributes] == ["Male", "Smiling"]
+    assert examples.groups.bias_names[2] == "Male & not Smiling"
+    assert examples.bias.tolist() == [3, 0, 3]
+    # aligned is defined for Male alone: blond women, and men who are not blond
+    assert set(examples.groups.aligned) == {(0, 2), (0, 3), (1, 0), (1, 1)}
+
+
+def test_splits_drawn_by_identity(tmp_path):
+    faces = many_faces(60)
+    root = write_text(tmp_path, faces)
+    lines = [f"{face} {row % 12}\n" for row, face in enumerate(faces)]
+    (tmp_path / "identity_CelebA.txt").write_text("".join(lines[::-1]))
+    (tmp_path / "list_eval_partition.txt").unlink()  # it is not read
+    rules = SplitRules(shares=[0.5, 0.25, 0.25], split_by="identity")
+    split = celeba(root=root, rules=rules).split
+    assert all(len(set(split[person::12].tolist())) == 1 for person in range(12))
+    assert torch.bincount(split).tolist() == [20, 20, 20]
+    with pytest.raises(ValueError, match=r"data\.split_by must be one of identity for celeba"):
+        celeba(root=root, rules=SplitRules(shares=[0.5, 0.5, 0], split_by="Male"))
+
+
+def test_balanced_blond_keeps_some_women_who_are_not_blond(tmp_path, monkeypatch):
+    """Of 40 training faces, 10 in each group, it keeps 4 such women, then 27 of the 34 faces."""
+    monkeypatch.setattr("debias.data.sets.celeba.NOT_BLOND_WOMEN", 4)
+    root = write_text(tmp_path, many_faces(42))
+    first, again, other = (
+        celeba(root=root, setting="balanced_blond", rules=SplitRules(split_seed=seed))
+        for seed in (0, 0, 1)
+    )
+    counts = first.frequencies("train").tolist()
+    assert (sum(counts), counts[0] <= 4) == (27, True)
+    assert (len(first.rows("val")), len(first.rows("test"))) == (1, 1)
+    assert first.images == again.images != other.images
+    with pytest.raises(ValueError, match=r"data\.setting=balanced_blond needs data\.targets"):
+        celeba(root=root, setting="balanced_blond", bias="Smiling")
+
+
+def test_missing_pictures_are_left_out_of_a_split(tmp_path, capsys):
+    faces = many_faces(20)
+    root = write_text(tmp_path, faces)
+    for face in list(faces)[::3]:
+        (tmp_path / "img_align_celeba" / face).write_bytes(b"")
+    rules = SplitRules(missing="leave_out")
+    with pytest.raises(ValueError, match="none of 1 rows of the split test has a picture"):
+        celeba(root=root, rules=rules)
+    (tmp_path / "img_align_celeba" / "000019.jpg").write_bytes(b"")
+    assert len(celeba(root=root, rules=rules)) == 8
+    assert "left out: train 12 of 18, val 0 of 1, test 0 of 1" in capsys.readouterr().err
