@@ -93,11 +93,13 @@ class Columns:
             ValueError: a cell is not an integer.
         """
         cells = self.column(column)
-        try:
-            return torch.from_numpy(np.array(cells, dtype=np.str_).astype(np.int64))
-        except (ValueError, OverflowError):
-            row = next(row for row, cell in enumerate(cells) if not is_integer(cell))
-            raise self.error(row, column, "but must be an integer") from None
+        # an array of texts would give every cell the room of the longest one
+        distinct = set(cells)
+        if wrong := {cell for cell in distinct if not is_integer(cell)}:
+            row = next(row for row, cell in enumerate(cells) if cell in wrong)
+            raise self.error(row, column, "but must be an integer")
+        meaning = {cell: int(cell) for cell in distinct}
+        return torch.tensor([meaning[cell] for cell in cells], dtype=torch.int64)
 
     def numbers(self, column: str, *, finite: bool = True) -> NDArray[np.float64]:
         """``(N,)`` numbers of a column.
@@ -207,9 +209,9 @@ def _pick(
     while chunk := list(islice(checked, CHUNK)):
         lines.extend(line for line, _ in chunk)
         for column, place in zip(columns, places, strict=True):
-            cells = [row[place] if exact else row[place].strip() for _, row in chunk]
-            same: dict[str, str] = {}
-            column += [same.setdefault(cell, cell) for cell in cells]
+            cells = [row[place] for _, row in chunk]
+            same = {cell: cell if exact else cell.strip() for cell in set(cells)}
+            column += map(same.__getitem__, cells)
     if not (lines or exact):
         raise InputError(f"{source} has a header and no rows: add one row per image")
     return Columns(source, lines, dict(zip(wanted, columns, strict=True)))
