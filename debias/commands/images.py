@@ -4,11 +4,15 @@ from collections.abc import Iterator, Sequence
 
 from debias.data.examples import SPLITS, Examples
 
+#: A longer table has only this many rows: those with the fewest training images.
+MOST_ROWS = 40
+
 
 def image_lines(examples: Examples) -> list[str]:
     """A table of the number of images per group.
 
-    If some bias labels are unknown, a second table has the number per class.
+    If some bias labels are unknown, a second table has the number per class. Of many groups or
+    classes, the ``MOST_ROWS`` with the fewest training images are listed.
     """
     groups = examples.groups
     masks = "yes" if "mask" in examples.provides else "no"
@@ -34,7 +38,14 @@ def image_lines(examples: Examples) -> list[str]:
 def _table(
     header: Sequence[str], names: Sequence[str], counts: Sequence[Sequence[int]]
 ) -> Iterator[str]:
-    width = max(map(len, [header[0], *names]))
+    rows = list(zip(names, *counts, strict=False))
+    listed = [row for row in rows if any(row[1:])] if len(rows) > MOST_ROWS else rows
+    if len(listed) > MOST_ROWS:
+        smallest = sorted(range(len(listed)), key=lambda place: listed[place][1])[:MOST_ROWS]
+        listed = [listed[place] for place in sorted(smallest)]
+    width = max(len(row[0]) for row in [header, *listed])
     yield " ".join([f"{header[0]:{width}}", *(f"{split:>8}" for split in header[1:])])
-    for name, *row in zip(names, *counts, strict=False):
+    for name, *row in listed:
         yield " ".join([f"{name:{width}}", *(f"{count:8d}" for count in row)])
+    if len(listed) < len(rows):
+        yield f"... {len(rows) - len(listed)} more, with no image or with more training images"

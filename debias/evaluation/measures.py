@@ -6,7 +6,7 @@ from typing import NamedTuple
 from debias.errors import InputError, near
 from debias.evaluation.families import CONDITIONS, CURVES, MEASURES, Evidence
 from debias.merging import Settings
-from debias.metrics.families import FAMILIES
+from debias.metrics.families import FAMILIES, pattern_of
 from debias.progress import say
 
 #: The families that are measured on every data set.
@@ -18,6 +18,10 @@ SEVERAL: Mapping[str, tuple[str, ...]] = {
     "quick": tuple(name for name, family in _USUAL.items() if family.quick),
     "none": (),
 }
+
+
+#: With more numbers than this, a family has no numbers of single groups, classes or bias values.
+MOST_NUMBERS = 10_000
 
 
 class Measures(NamedTuple):
@@ -48,10 +52,20 @@ def measure_all(evidence: Evidence, families: Collection[str] = SEVERAL["all"]) 
         except InputError as error:  # usually too few images; other families can still work
             measures.left_out[name] = str(error)
             continue
-        measures.scalars[name] = scalars
+        measures.scalars[name] = scalars if len(scalars) <= MOST_NUMBERS else _of_all(name, scalars)
         if family.curve:
             measures.curves[family.curve] = CURVES[family.curve](evidence, scalars)
     return measures
+
+
+def _of_all(family: str, scalars: Mapping[str, float]) -> dict[str, float]:
+    """The numbers of a family that are about all images, not about one group or bias value."""
+    kept = {k: v for k, v in scalars.items() if "<" not in (pattern_of(family, k) or "<")}
+    say(
+        f"measures {family}: {len(scalars) - len(kept):,} numbers of single groups or bias values "
+        f"are left out, because there are more than {MOST_NUMBERS:,}"
+    )
+    return kept
 
 
 def chosen_families(text: str) -> list[str]:

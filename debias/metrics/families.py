@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from functools import cache
 from typing import TypeVar
 
 from debias.metrics.amplification.family import AMPLIFICATION, THRESHOLDS
@@ -98,8 +99,13 @@ def place_of(pattern: str, key: str) -> str | None:
         >>> place_of("precision/<outcome>|<bias>", "precision/waterbird|land")
         'waterbird|land'
     """
+    match = _compiled(pattern).fullmatch(key)
+    return None if match is None else match[1]
+
+
+@cache
+def _compiled(pattern: str) -> re.Pattern[str]:
     head, mark, rest = pattern.partition("<")
     names, _, tail = rest.rpartition(">")
     inner = ".+".join(map(re.escape, re.split("<[^>]*>", f"<{names}>"))) if mark else ""
-    match = re.fullmatch(f"{re.escape(head)}({inner}){re.escape(tail)}", key, re.DOTALL)
-    return None if match is None else match[1]
+    return re.compile(f"{re.escape(head)}({inner}){re.escape(tail)}", re.DOTALL)

@@ -13,7 +13,7 @@ from debias.config import Config
 from debias.data.checks import fewer
 from debias.data.examples import Examples
 from debias.data.orders import portion, seeded_generator
-from debias.errors import InputError
+from debias.errors import InputError, shown
 from debias.heads.descent import Descent, fit_heads
 from debias.heads.linear import Heads, Rows, fresh_heads
 from debias.heads.orders import shuffled_order
@@ -144,7 +144,7 @@ def _refuse_few(examples: Examples, target: Tensor, least: int, what: str) -> No
     counts = torch.bincount(target, minlength=examples.groups.rows)
     if few := fewer(examples.groups.target_names, counts, least=least):
         raise InputError(
-            f"each class needs at least {least} {what}; got fewer of {', '.join(few)} in "
+            f"each class needs at least {least} {what}; got fewer of {shown(few)} in "
             f"{examples.source}. Label or add images, or use another recipe"
         )
 

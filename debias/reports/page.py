@@ -10,7 +10,7 @@ from debias.metrics.selection import LAST, RULES
 from debias.reports import charts, galleries, measure_charts, measures, sections, wording
 from debias.reports.charts import Chart, Line
 from debias.reports.galleries import Views
-from debias.reports.record import Epoch, Report
+from debias.reports.record import ACCURACIES, Epoch, Report
 from debias.reports.split import PLURALS, PREFIXES, SCALARS
 from debias.reports.templates import render
 from debias.reports.wording import percent
@@ -34,6 +34,8 @@ def render_report(report: Report, views: Views | None = None) -> str:
         "headline": SCALARS[report.test.kind][:3],
         "verdict": wording.verdict(report),
         "listed": sections.listed_groups(report.test),
+        "others": sections.other_groups(report.test),
+        "accuracies": ACCURACIES,
         "charts": _charts(report),
         "charted": (len(_names(report)), PLURALS[report.val.kind]),
         "mistakes": galleries.mistakes(report, views),
@@ -59,6 +61,9 @@ def _charts(report: Report) -> list[Chart]:
     numbers = report.test.shown() if kind == report.test.kind else report.val.shown()
     names = _names(report)
     keys = {number: PREFIXES[kind] + names[number] for number in numbers}
+    # of very many groups, the history has no accuracy
+    if not any(key.startswith(PREFIXES[kind]) for epoch in report.history for key in epoch.val):
+        keys = {}
     return [
         _chart(report, f"chart{number}", *figure)
         for number, figure in enumerate(_figures(report.history, keys, names))

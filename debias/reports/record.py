@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 SCHEMA = 1
 PAGE = "report.html"
+#: Accuracies of the groups, if they are too many for the page.
+ACCURACIES = "accuracies.csv"
 REMEDY = "restore it, or delete the run's folder and train again"
 
 

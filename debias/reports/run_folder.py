@@ -1,5 +1,8 @@
 """Write the page and the report of a finished run into its folder."""
 
+import csv
+import io
+from collections.abc import Mapping
 from pathlib import Path
 
 from debias.errors import InputError
@@ -8,11 +11,15 @@ from debias.json_files import Json, json_text, plain
 from debias.reports.galleries import Views
 from debias.reports.page import render_report
 from debias.reports.privacy import without_places
-from debias.reports.record import PAGE, SCHEMA, report_of
+from debias.reports.record import ACCURACIES, PAGE, SCHEMA, report_of
+from debias.reports.sections import GROUPS_FOLDED
+from debias.reports.split import Split
 
 
 def write_report(folder: Path, record: Json, views: Views | None = None) -> None:
     """Write report.html, and then report.json, which marks the run as finished.
+
+    If there are too many groups for the page, accuracies.csv lists them.
 
     Args:
         folder: the run's folder.
@@ -30,5 +37,19 @@ def write_report(folder: Path, record: Json, views: Views | None = None) -> None
     if record["config"].get("anonymous"):
         record = without_places(record)
     text = json_text(record)
-    write_atomically(folder / PAGE, render_report(report_of(record, folder), views))
+    report = report_of(record, folder)
+    if len(report.test.cells) > GROUPS_FOLDED:
+        write_atomically(folder / ACCURACIES, _accuracies({"val": report.val, "test": report.test}))
+    write_atomically(folder / PAGE, render_report(report, views))
     write_atomically(folder / "report.json", text)
+
+
+def _accuracies(splits: Mapping[str, Split]) -> str:
+    """The accuracy of each group as CSV, or of each class if no group is known."""
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(["split", "group", "images", "accuracy", "low", "high"])
+    for name, split in splits.items():
+        for cell in split.cells:
+            table.writerow([name, cell.name, cell.count, cell.accuracy, cell.low, cell.high])
+    return text.getvalue()

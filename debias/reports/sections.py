@@ -8,6 +8,9 @@ from debias.reports.split import Split
 
 #: With more groups than this, the page lists those of the charts, and folds the others.
 GROUPS_LISTED = 16
+#: With more groups than this, the page lists only those of the charts, and a CSV file beside the
+#: page lists all.
+GROUPS_FOLDED = 1000
 
 
 def listed_groups(test: Split) -> list[int]:
@@ -19,6 +22,12 @@ def listed_groups(test: Split) -> list[int]:
     return test.shown() if groups > GROUPS_LISTED else list(range(groups))
 
 
+def other_groups(test: Split) -> list[int]:
+    """Numbers of the groups that the page lists folded; none if there are too many."""
+    groups, listed = len(test.cells), set(listed_groups(test))
+    return [number for number in range(groups) if number not in listed and groups <= GROUPS_FOLDED]
+
+
 def data(report: Report) -> list[tuple[str, Sequence[int], float, str]]:
     """List the images per group, for the table of the data.
 
@@ -27,7 +36,8 @@ def data(report: Report) -> list[tuple[str, Sequence[int], float, str]]:
 
     Returns:
         For each group: its name, its number of images in each split, and its share of the training
-        split. The last entry is whether the shortcut is "right" or "wrong" for it, or "–".
+        split. The last entry is whether the shortcut is "right" or "wrong" for it, or "–". Of more
+        than ``GROUPS_FOLDED`` groups, only the row of unknown bias is there.
     """
     # imports torch, which reading a report does not need
     from debias.metrics.accuracy.counts import aligned_groups
@@ -37,12 +47,15 @@ def data(report: Report) -> list[tuple[str, Sequence[int], float, str]]:
     every = [(data.class_counts or data.counts)[split] for split in splits]
     unknown = [sum(classes) - sum(groups) for classes, groups in zip(every, labelled, strict=True)]
     aligned = aligned_groups(report.groups).tolist()
-    right = [("right" if value else "wrong") if any(aligned) else "–" for value in aligned]
+    known = any(aligned)
+    right = [("right" if value else "wrong") if known else "–" for value in aligned]
     rows = list(zip(data.groups, zip(*labelled, strict=True), right, strict=True))
     if sum(map(sum, labelled)) == 0:
         classes = zip(data.targets, zip(*every, strict=True), strict=True)
         rows = [(name, counts, "–") for name, counts in classes]
-    elif any(unknown):
+    if len(rows) > GROUPS_FOLDED:
+        rows = []
+    if sum(map(sum, labelled)) and any(unknown):
         rows.append(("unknown bias", tuple(unknown), "–"))
     total = max(1, sum(every[0]))
     return [(name, counts, counts[0] / total, shortcut) for name, counts, shortcut in rows]

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 #: The main metrics of a split, with accuracies by group or by class. The first one ranks methods.
 SCALARS: Mapping[str, tuple[str, ...]] = {
@@ -56,18 +57,18 @@ class Split:
     classes: tuple[GroupScore, ...] = ()
     unknown: int = 0
 
-    @property
+    @cached_property
     def kind(self) -> str:
         """Whether accuracies are by "group", or by "class" because no image has a known bias."""
         labelled = any(group.count for group in self.groups)
         return "group" if labelled or not self.classes else "class"
 
-    @property
+    @cached_property
     def cells(self) -> tuple[GroupScore, ...]:
         """The accuracies of the groups, or of the classes, depending on ``kind``."""
         return self.groups if self.kind == "group" else self.classes
 
-    @property
+    @cached_property
     def worst(self) -> GroupScore | None:
         """The group or class with the lowest accuracy; the first if several have it."""
         defined = [cell for cell in self.cells if cell.accuracy is not None]

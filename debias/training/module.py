@@ -18,6 +18,10 @@ from debias.training.prediction import Predicted
 from debias.training.terms import EpochSums, IdleTerms, check_finite
 from debias.types import Batch, Groups, Loss, Turn
 
+#: With more groups or classes than this, the history of a run and its loggers have no number of a
+#: single one: each number would cost milliseconds per epoch, and nobody could read the curves.
+MOST_FOLLOWED = 1000
+
 
 class DebiasModule(pl.LightningModule):
     """Trains a model with a strategy, and counts its validation predictions per group.
@@ -159,14 +163,15 @@ class DebiasModule(pl.LightningModule):
     def training_means(self) -> dict[str, float]:
         """Means of the loss and of each term, over the turns of the epoch that have the term.
 
-        A term with one value per group gives one mean per group, named ``term/group``. Every
-        process must call this, and gets the means over all processes.
+        A term with one value per group gives one mean per group, named ``term/group``, if there
+        are at most ``MOST_FOLLOWED``. Every process must call this, and gets the means over all
+        processes.
         """
         means = self.epoch_sums.means()
         scalars = {name: mean.item() for name, mean in means.items() if mean.ndim == 0}
         groups = self.training_groups.names
         for name, mean in means.items():
-            if mean.ndim == 1:
+            if mean.ndim == 1 and len(mean) <= MOST_FOLLOWED:
                 named = zip(groups, mean.tolist(), strict=True)
                 scalars |= {f"{name}/{group}": value for group, value in named}
         return scalars
@@ -195,8 +200,20 @@ class DebiasModule(pl.LightningModule):
         return Predicted(batch.index, logits.float())
 
     def on_validation_epoch_end(self) -> None:
-        """Log every metric under ``val/``, and reset the counts."""
-        self.validation = {name: value.item() for name, value in self.counts.compute().items()}
+        """Log every metric under ``val/``, and reset the counts.
+
+        Of more than ``MOST_FOLLOWED`` groups or classes, only their aggregates are logged.
+        """
+        many = {
+            "accuracy/": self.groups.count > MOST_FOLLOWED,
+            "class_accuracy/": self.groups.rows > MOST_FOLLOWED,
+        }
+        left_out = tuple(prefix for prefix, left_out in many.items() if left_out)
+        self.validation = {
+            name: value.item()
+            for name, value in self.counts.compute().items()
+            if not name.startswith(left_out)
+        }
         self.log_dict(
             {f"val/{name}": torch.tensor(value).float() for name, value in self.validation.items()}
         )

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from debias.data.examples import Examples
+from debias.evaluation import measures
 from debias.evaluation.families import CONDITIONS, MEASURES, Evidence
 from debias.evaluation.predictions import measure, with_labels
 from debias.parts import Parts
@@ -96,3 +97,15 @@ def test_pairs_of_labels_are_found_on_other_images() -> None:
             "context_gap": 1 / 6,
         }
     )
+
+
+def test_a_family_of_too_many_numbers_keeps_those_about_all_images(
+    examples: Examples, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole = measures.measure_all(evidence_of(examples), ["fairness"]).scalars["fairness"]
+    monkeypatch.setattr(measures, "MOST_NUMBERS", len(whole) - 1)
+    found = measures.measure_all(evidence_of(examples), ["fairness"]).scalars["fairness"]
+    single = [name for name in whole if "/" in name]
+    assert found.keys() == whole.keys() - set(single)
+    assert found.keys() >= {"demographic_parity_difference"}
+    assert f"fairness: {len(single)} numbers of single groups" in capsys.readouterr().err

@@ -393,6 +393,34 @@ def test_of_very_many_groups_the_worst_are_shown_and_the_others_on_demand(
     assert (f"The images of each of the {groups} groups" in Page(html).text) == bool(folded)
 
 
+def test_of_thousands_of_groups_the_page_lists_the_worst_and_a_file_lists_all(
+    tmp_path: Path,
+) -> None:
+    """The last eight are the worst. No epoch has a number of a single group."""
+    names = [f"c{i}-x" for i in range(1001)]
+    report = sample_report()
+    report["data"] |= {
+        "targets": [name[:-2] for name in names], "biases": ["x"], "aligned": [], "groups": names,
+        "counts": {split: [5] * 1001 for split in ("train", "val", "test")},
+    }  # fmt: skip
+    report["metrics"]["test"]["groups"] = [
+        {"name": name, "accuracy": 1 - i / 2000, "count": 5, "low": None, "high": None}
+        for i, name in enumerate(names)
+    ]
+    for epoch in report["history"]:
+        epoch["val"] = {key: value for key, value in epoch["val"].items() if "/" not in key}
+    write_report(tmp_path, report)
+    html = (tmp_path / "report.html").read_text()
+    assert re.findall(r"<b>(c\d+-x)</b>", html) == names[-8:]
+    text = Page(html).text
+    assert "993 more groups, none of them worse, are in the file accuracies.csv" in text
+    assert "The images of each" not in text
+    assert "Of the 1001" not in text
+    rows = (tmp_path / "accuracies.csv").read_text().splitlines()
+    assert rows[0] == "split,group,images,accuracy,low,high"
+    assert [row for row in rows if row.startswith("test,")][1000] == "test,c1000-x,5,0.5,,"
+
+
 def test_a_group_has_one_colour_in_bars_legend_and_charts() -> None:
     html = html_of(sample_report())
     bars = re.findall(r'<span class="fill (group-\d)"', html)

@@ -103,6 +103,16 @@ def test_training_means_are_means_over_the_epoch(tmp_path):
     )
 
 
+def test_of_many_groups_and_classes_only_aggregates_are_followed(tmp_path, monkeypatch):
+    """Four groups and two classes; at most three numbers of one kind."""
+    monkeypatch.setattr("debias.training.module.MOST_FOLLOWED", 3)
+    module = trained(module_of(partial(GroupDRO, GROUPS, FREQUENCIES)), tmp_path, epochs=1)
+    classes = {f"class_accuracy/{name}" for name in GROUPS.target_names}
+    assert {name for name in module.validation if "/" in name} == classes
+    assert module.validation["worst_group"] <= module.validation["average"]
+    assert not [name for name in module.training_means() if "/" in name]
+
+
 def test_validation_is_what_predict_and_counting_give(tmp_path):
     module = trained(module_of(ERM), tmp_path)
     batch = batch_of(48)
