@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from debias import config as configs
 from debias.errors import InputError
-from debias.presets import MARKS, Preset, Source, preset
+from debias.presets import MARKS, Count, Preset, Source, preset
 from debias.presets import names as preset_names
 from debias.reports.tables import text_table
 
@@ -42,10 +42,16 @@ def _row(found: Preset) -> tuple[str, ...]:
 
 def _images(found: Preset) -> str:
     """The number of images with its mark; "-" if it was not published."""
-    whole = [count for count in found.published if not count.name]
-    chosen = [count for count in whole if not count.split][:1] or whole
-    if not chosen:
+    totals: dict[str, Count] = {}
+    for count in found.published:
+        known = totals.get(count.split)
+        if known is None or not count.name:
+            totals[count.split] = count
+        elif known.name and known.mark == count.mark:  # the sum of groups or classes so far
+            totals[count.split] = known._replace(images=known.images + count.images)
+    if "" not in totals and not totals.keys() >= {"train", "val", "test"}:
         return "-"
+    chosen = [totals[""]] if "" in totals else list(totals.values())
     return f"{sum(count.images for count in chosen):,} [{chosen[0].mark}]"
 
 

@@ -10,9 +10,12 @@ def test_every_preset_has_a_row_with_its_number_of_images(capsys):
     assert main(["data", "list"]) == 0
     rows = capsys.readouterr().out.partition("\n\n")[0].splitlines()[2:]
     assert [row.split()[0] for row in rows] == list(names())
-    birds = next(row for row in rows if row.startswith("waterbirds "))
-    assert "landbird or waterbird" in birds
-    assert "11,788 [R]" in birds
+    images = {row.split()[0]: row for row in rows}
+    assert "landbird or waterbird" in images["waterbirds"]
+    assert "11,788 [R]" in images["waterbirds"]
+    # sums of classes, and of the groups of each split
+    assert "2,595 [R]" in images["bar"]
+    assert "10,000 [C]" in images["urbancars"]
 
 
 def test_the_facts_of_one_end_with_its_configs(capsys):
