@@ -20,7 +20,7 @@ LISTS = (
 )
 BENCHMARKS = ("waterbirds", "celeba", "biased_mnist")
 #: Each has its module ``commands.data_<action>``.
-DATA_ACTIONS = ("list", "get", "check", "sample")
+DATA_ACTIONS = ("list", "get", "check", "make", "sample")
 MASK_METHODS = ("boxes", "keypoints", "import", "gradcam")
 RUN_CONFIG = "a shipped config (debias list configs), or the path of a YAML file"
 
@@ -150,7 +150,7 @@ def _add_preparations(commands: Any) -> None:
 def _add_data(commands: Any) -> None:
     data = commands.add_parser(
         "data",
-        help="list, get and check the data sets that debias knows by name, or write a sample",
+        help="list, get, check and make the data sets that debias knows by name",
         epilog=DATA,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -32,7 +32,9 @@ PREPROCESSING = (
 )
 DATA = (
     *("waterbirds", "celeba", "table", "folder", "pattern", "spawrious"),
-    *("huggingface", "drawn_birds", "biased_mnist"),
+    *("huggingface", "arrays", "drawn_birds", "biased_mnist", "mnist", "cifar10"),
+    *("coloured_mnist", "coloured_mnist_lff", "multi_color_mnist", "fb_biased_mnist"),
+    *("spuco_mnist", "mnist_cifar", "corrupted_cifar10"),
 )
 TABLES: dict[str, dict[str, str]] = {
     **{kind: {name: row.object for name, row in rows.items()} for kind, rows in METHODS.items()},

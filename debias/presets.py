@@ -38,7 +38,8 @@ class Source:
     Attributes:
         kind: one of ``KINDS``. A "manual" source is a page with instructions for a reader. "made"
             means that debias makes the files itself.
-        at: the address, or the id at the host: repository, file or record.
+        at: the address, or the id at the host: repository, file or record. Of a "made" source, the
+            data sets whose files it needs, or "nothing".
         file: name of the file below the root. Sources with the same file are mirrors, in the order
             in which they are tried. Empty for a source of the whole data set that only a user can
             fetch.
@@ -151,6 +152,11 @@ class Preset:
     name: str = ""
 
     @property
+    def made_from(self) -> str:
+        """The data sets of whose files debias makes this one, or "nothing"; empty otherwise."""
+        return next((source.at for source in self.sources if source.kind == "made"), "")
+
+    @property
     def published(self) -> list[Count]:
         """The published numbers, one by one, in the order of the file."""
         return [
@@ -225,7 +231,7 @@ def check_fetched(name: str, root: object) -> None:
     Raises:
         InputError: there is nothing in the root; the message says how to get the data set.
     """
-    if any(source.kind == "made" for source in preset(name).sources) or not isinstance(root, str):
+    if preset(name).made_from or not isinstance(root, str):
         return
     if not Path(root).is_dir() or not any(Path(root).iterdir()):
         raise InputError(

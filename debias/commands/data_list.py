@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from debias import config as configs
 from debias.errors import InputError
-from debias.presets import MARKS, Count, Preset, Source, preset
+from debias.presets import MARKS, Count, Preset, preset
 from debias.presets import names as preset_names
 from debias.reports.tables import text_table
 
@@ -37,7 +37,7 @@ def run(source: str, overrides: list[str]) -> None:
 
 
 def _row(found: Preset) -> tuple[str, ...]:
-    return found.name, found.target, found.bias, _images(found), _files(found.sources)
+    return found.name, found.target, found.bias, _images(found), _files(found)
 
 
 def _images(found: Preset) -> str:
@@ -55,10 +55,12 @@ def _images(found: Preset) -> str:
     return f"{sum(count.images for count in chosen):,} [{chosen[0].mark}]"
 
 
-def _files(sources: list[Source]) -> str:
-    if not sources:
+def _files(found: Preset) -> str:
+    if found.made_from:
+        return f"made from {found.made_from}"
+    if not found.sources:
         return "by hand"
-    first = sources[0]
+    first = found.sources[0]
     return f"{first.kind}, {first.seen}" if first.seen else first.kind
 
 
@@ -76,8 +78,10 @@ def _facts(found: Preset) -> Iterator[str]:
     yield f"  reader: {found.reader} (`debias list datasets {found.reader}` lists its options)"
     for key, value in found.options.items():
         yield f"    data.{key}={value}"
+    if found.made_from:
+        yield f"  made from: {found.made_from} (`debias data make {found.name} root=PATH`)"
     yield from _counts(found)
-    for one in found.sources:
+    for one in (source for source in found.sources if source.kind != "made"):
         details = ", ".join(text for text in (one.seen, one.note) if text)
         yield f"  {one.file or 'files'}: {one.kind} {one.at}{f' ({details})' if details else ''}"
     for note in found.notes:

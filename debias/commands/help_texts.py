@@ -16,6 +16,7 @@ EXAMPLES = """examples:
   debias masks boxes my_config.yaml source=boxes.csv out=masks
   debias data list
   debias data get celeba root=PATH terms=accepted
+  debias data make coloured_mnist root=PATH
   debias list strategies
 """
 
@@ -27,6 +28,8 @@ DATA = """actions:
   check FOLDER as=NAME             looks for missing, unreadable and equal images, with exit code 1
                                    on a difference; deep=true decodes all. The command `debias
                                    check CONFIG` builds all other parts of a run too
+  make NAME root=PATH              makes a generated data set from the files of another one in PATH;
+                                   its options, as in seed=1, are those of data.*
   sample NAME out=FOLDER images=3  writes a tiny tree in the layout of a data set, with images=
                                    pictures of noise per split, class and bias, for your own tests
 """

@@ -90,8 +90,8 @@ def test_the_tables_of_the_pages_are_those_of_the_table_of_methods() -> None:
 
 
 def test_every_data_set_is_explained() -> None:
-    page = _page("data.md")
-    assert [name for name in TABLES["data"] if not re.search(rf"\bname: {name}\b", page)] == []
+    pages = "".join([_page("data.md"), *map(Path.read_text, (ROOT / "docs/data").glob("*.md"))])
+    assert [name for name in TABLES["data"] if not re.search(rf"\bname: {name}\b", pages)] == []
     assert set(_named((ROOT / "README.md").read_text(encoding="utf-8"), "data set")) == set(
         TABLES["data"]
     )

@@ -1,45 +1,23 @@
 """Biased-MNIST: white digits on backgrounds whose colour predicts the digit in training."""
 
 import csv
-import gzip
-import struct
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from debias.data.examples import SPLITS, Examples
-from debias.data.listing import first_file
+from debias.data.made.allocation import dealt, held_out
+from debias.data.made.colours import COLOURS
+from debias.data.made.digits import DIGITS, Digits, read_digits
 from debias.data.sets.table import table
 from debias.errors import InputError
 from debias.files import made_whole
 from debias.progress import each
 
-#: Name and (red, green, blue) of the bias-aligned colour of each digit, from 0 to 9.
-COLOURS = (
-    ("red", (255, 0, 0)), ("green", (0, 255, 0)), ("blue", (0, 0, 255)),
-    ("yellow", (225, 225, 0)), ("magenta", (225, 0, 225)), ("cyan", (0, 255, 255)),
-    ("orange", (255, 128, 0)), ("rose", (255, 0, 128)), ("violet", (128, 0, 255)),
-    ("grey", (128, 128, 128)),
-)  # fmt: skip
-DIGITS = tuple(str(digit) for digit in range(10))
 UNBIASED = 0.1
-#: Folders below the root that may hold the files of MNIST. The last is that of torchvision.
-FOLDERS = ("", "raw", "MNIST/raw")
-
-Bytes = NDArray[np.uint8]
-Integers = NDArray[np.int64]
-
-
-class Digits(NamedTuple):
-    """MNIST images ``(N, 28, 28)`` in grey, and their labels ``(N,)``, both uint8."""
-
-    images: Bytes
-    labels: Bytes
 
 
 def biased_mnist(
@@ -102,14 +80,14 @@ def biased_mnist(
 
 
 def _colour(root: Path, folder: Path, rho: float, val: int, seed: int) -> None:
-    train, test = _read(root, "train"), _read(root, "t10k")
+    train, test = read_digits(root, "train"), read_digits(root, "t10k")
     if val >= len(train.labels):
         raise InputError(
             f"val={val} leaves none of the {len(train.labels)} training images of {root}: set a "
             "lower val"
         )
-    held_out = _held_out(train.labels, val, np.random.default_rng([seed, len(SPLITS)]))
-    parts = (_select(train, ~held_out), _select(train, held_out), test)
+    out = held_out(train.labels, val, np.random.default_rng([seed, len(SPLITS)]))
+    parts = (_select(train, ~out), _select(train, out), test)
     with (
         made_whole(folder, shared=True) as draft,
         (draft / "metadata.csv").open("w", encoding="utf-8", newline="") as file,
@@ -123,7 +101,7 @@ def _colour(root: Path, folder: Path, rho: float, val: int, seed: int) -> None:
 
 
 def _written(
-    folder: Path, split: str, part: Digits, colours: Integers
+    folder: Path, split: str, part: Digits, colours: NDArray[np.int64]
 ) -> Iterator[tuple[str, int, str, str]]:
     for digit in DIGITS:
         (folder / split / digit).mkdir(parents=True)
@@ -139,71 +117,14 @@ def _written(
         yield path, digit, name, split
 
 
-def _held_out(labels: Bytes, count: int, rng: np.random.Generator) -> NDArray[np.bool_]:
-    """``(N,)`` bool that selects ``count`` rows, the same share of each digit up to rounding."""
-    # every k-th of the rows, which are shuffled and then sorted by digit
-    order = rng.permutation(len(labels))
-    order = order[np.argsort(labels[order], kind="stable")]
-    chosen = np.zeros(len(labels), dtype=np.bool_)
-    chosen[order[np.arange(count) * len(labels) // count]] = True
-    return chosen
-
-
 def _select(digits: Digits, rows: NDArray[np.bool_]) -> Digits:
     return Digits(digits.images[rows], digits.labels[rows])
 
 
-def _colours(labels: Bytes, rho: float, rng: np.random.Generator) -> Integers:
+def _colours(labels: NDArray[np.uint8], rho: float, rng: np.random.Generator) -> NDArray[np.int64]:
     """``(N,)`` number of the colour of each image. A share ``rho`` gets the digit's own colour."""
     colours = np.empty(len(labels), dtype=np.int64)
     for digit in range(len(DIGITS)):
         rows = rng.permutation(np.flatnonzero(labels == digit))
-        own = int(len(rows) * rho)
-        others = rng.permutation(np.delete(np.arange(len(COLOURS)), digit))
-        colours[rows[:own]] = digit
-        colours[rows[own:]] = others[np.arange(len(rows) - own) % len(others)]
+        colours[rows] = dealt(len(rows), digit, rho, len(COLOURS), rng)
     return colours
-
-
-def _read(root: Path, part: str) -> Digits:
-    images, labels = _idx(root, f"{part}-images", 3), _idx(root, f"{part}-labels", 1)
-    if len(images) != len(labels) or (len(labels) and np.max(labels) >= len(DIGITS)):
-        raise InputError(
-            f"{root} has {len(images)} images and {len(labels)} labels of {part}, the highest "
-            f"{np.max(labels, initial=0)}: expected one label per image, from 0 to 9; fetch the "
-            "files again"
-        )
-    return Digits(images, labels)
-
-
-def _idx(root: Path, name: str, dimensions: int) -> Bytes:
-    """Array of one idx file. Its header has two zeros, type 8 (bytes), dimensions and shape."""
-    path = _find(root, f"{name}-idx{dimensions}-ubyte")
-    content = _content(path)
-    start = 4 + 4 * dimensions
-    shape = struct.unpack(f">{dimensions}I", content[4:start]) if len(content) >= start else (0,)
-    if content[:4] != bytes((0, 0, 8, dimensions)) or len(content) != start + np.prod(
-        shape, dtype=np.int64
-    ):
-        raise InputError(
-            f"{path} is not a complete idx file of bytes in {dimensions} dimensions: fetch it again"
-        )
-    return np.frombuffer(content, dtype=np.uint8, offset=start).reshape(shape)
-
-
-def _content(path: Path) -> bytes:
-    try:
-        return gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise InputError(f"{path} is not a complete gzip file ({error}): fetch it again") from None
-
-
-def _find(root: Path, name: str) -> Path:
-    # some copies have a dot where the original has a hyphen
-    dotted = name.replace("-idx", ".idx")
-    names = (name, f"{name}.gz", dotted, f"{dotted}.gz")
-    return first_file(
-        (root / folder / file for folder in FOLDERS for file in names),
-        absent=f"no {name} or {name}.gz in {root}, nor in raw or MNIST/raw inside it: put the "
-        "files of MNIST there",
-    )

@@ -12,7 +12,8 @@ import torch
 
 from debias.data.checks import check_examples
 from debias.data.examples import SPLITS
-from debias.data.sets.biased_mnist import COLOURS, biased_mnist
+from debias.data.made.colours import COLOURS
+from debias.data.sets.biased_mnist import biased_mnist
 
 NAMES = {"train": "train", "test": "t10k"}
 

@@ -1,0 +1,118 @@
+"""The folder of a generated data set: its arrays, its table, and the recipe they were made by."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from debias.data.made.allocation import generator, held_out
+from debias.errors import InputError, check_at_least
+from debias.files import made_whole
+from debias.json_files import json_text, plain, read_json
+from debias.progress import say
+
+IMAGES, LABELS, RECIPE = "images.npy", "labels.csv", "made.json"
+#: Raise it whenever the pictures or their order change, so that no old folder is read as a new one.
+DRAWING = 1
+
+
+class MadePart(NamedTuple):
+    """Some images ``(N, H, W)`` or ``(N, H, W, C)`` uint8, and columns of N cells by their names.
+
+    The column ``split`` has the split of each image.
+    """
+
+    images: NDArray[np.uint8]
+    columns: Mapping[str, NDArray[Any]]
+
+    def take(self, rows: NDArray[Any]) -> MadePart:
+        """The images of some rows, with their cells."""
+        return MadePart(
+            self.images[rows], {name: cells[rows] for name, cells in self.columns.items()}
+        )
+
+
+def made(
+    root: str, name: str, recipe: Mapping[str, object], parts: Callable[[], Sequence[MadePart]]
+) -> Path:
+    """The folder of a generated set below ``root``. It is written when it does not exist.
+
+    Args:
+        root: the folder with the files that the set is made of.
+        name: name of the set.
+        recipe: all options that the images or labels depend on. The folder's name contains them.
+        parts: function that makes the images and labels.
+
+    Raises:
+        ValueError: the folder was made by another recipe, or by another version of debias.
+    """
+    described = "-".join(f"{key}{_text(value)}" for key, value in recipe.items())
+    folder = Path(root) / f"{name}-{described}"
+    record = {"set": name, "drawing": DRAWING, "recipe": plain(recipe)}
+    if not folder.is_dir():
+        say(f"making {name} in {folder}")
+        images = parts()  # a mistake is found before anything is written
+        with made_whole(folder, shared=True) as draft:
+            _write(draft, images)
+            (draft / RECIPE).write_text(json_text(record), encoding="utf-8")
+    remedy = "remove the folder, and it is made again"
+    if read_json(folder / RECIPE, dict, entries={"recipe": dict}, remedy=remedy) != record:
+        raise InputError(f"{folder / RECIPE} is of another recipe or version of debias: {remedy}")
+    return folder
+
+
+def in_splits(
+    train: MadePart, test: MadePart, *, val: int, seed: int, by: NDArray[np.integer]
+) -> list[MadePart]:
+    """Give the parts their column ``split``.
+
+    Args:
+        train: the images of training.
+        test: the images of the test split.
+        val: number of training images to hold out for validation, the same share of each value of
+            ``by``. If it is 0, validation has the images of the test split, as the code of some
+            papers does.
+        seed: seed of the held-out images.
+        by: ``(N,)`` an integer per training image, such as its class.
+
+    Raises:
+        ValueError: ``val`` is negative, or leaves no training image.
+    """
+    check_at_least(0, {"val": val, "seed": seed})
+    count = len(train.images)
+    if val >= count:
+        raise InputError(f"val={val} leaves none of the {count} training images: set a lower val")
+    if val == 0:
+        return [_in(train, "train"), _in(test, "val"), _in(test, "test")]
+    out = held_out(by, val, generator(seed, 0))
+    splits = np.where(out, "val", "train")
+    return [MadePart(train.images, {**train.columns, "split": splits}), _in(test, "test")]
+
+
+def _in(part: MadePart, split: str) -> MadePart:
+    return MadePart(part.images, {**part.columns, "split": np.full(len(part.images), split)})
+
+
+def _text(value: object) -> str:
+    return "_".join(map(_text, value)) if isinstance(value, (list, tuple)) else str(value)
+
+
+def _write(folder: Path, parts: Sequence[MadePart]) -> None:
+    shape = (sum(len(part.images) for part in parts), *parts[0].images.shape[1:])
+    images = np.lib.format.open_memmap(folder / IMAGES, "w+", np.uint8, shape)
+    names = list(parts[0].columns)
+    begin = 0
+    with (folder / LABELS).open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(names)
+        for part in parts:
+            images[begin : begin + len(part.images)] = part.images
+            begin += len(part.images)
+            columns = [part.columns[name].tolist() for name in names]
+            writer.writerows(zip(*columns, strict=True))
+    images.flush()
