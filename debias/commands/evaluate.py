@@ -18,7 +18,7 @@ from debias.evaluation.predictions import measure, predict_splits
 from debias.evaluation.saved import origin, saved_predictions, trained_config
 from debias.json_files import Json, typed
 from debias.merging import taken
-from debias.metrics.families import OF_POSITIVE
+from debias.metrics.families import of_positive
 from debias.metrics.selection import chosen_rule
 from debias.models.checkpoints import load_weights
 from debias.parts import Parts
@@ -170,7 +170,7 @@ def joined(
     """
     before = report.measures
     if same and positive != report.positive_class:
-        before = {name: scalars for name, scalars in before.items() if name not in OF_POSITIVE}
+        before = {name: scalars for name, scalars in before.items() if not of_positive(name)}
     earlier: Json = {"left_out": report.left_out}
     if same:
         earlier |= {"measures": before, "curves": report.curves}

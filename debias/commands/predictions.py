@@ -27,8 +27,8 @@ OPTIONS: dict[str, tuple[str, tuple[type, ...]]] = {
     "positive": ("which of two classes is the positive one: positive=waterbird", (str, int)),
     "aligned": (
         "(target, bias) pairs that the shortcut favours: "
-        "aligned=[[landbird,land],[waterbird,water]]",
-        (list,),
+        "aligned=[[landbird,land],[waterbird,water]], or of several columns by column",
+        (list, dict),
     ),
     "train": (
         "CSV file with the target and bias of the training images, for measures that compare with "

@@ -58,6 +58,9 @@ class Evidence(NamedTuple):
         scored: true if the logits are scores of a model, false if they only encode its decisions.
         progress: show progress bars.
         positive: which of two classes is the positive one; ``None`` is the second.
+        attribute: position of the one bias attribute that the evidence is about, if the data have
+            several.
+        kept: list that keeps the features of the split for further attributes; ``None`` keeps none.
     """
 
     predictions: Predictions
@@ -69,6 +72,8 @@ class Evidence(NamedTuple):
     scored: bool = True
     progress: bool = True
     positive: str | None = None
+    attribute: int | None = None
+    kept: list[Tensor] | None = None
 
     @property
     def facts(self) -> tuple[Tensor, Tensor, Tensor, Groups]:
@@ -91,6 +96,18 @@ class Evidence(NamedTuple):
         groups = Groups(groups.target_names[::-1], groups.bias_names)
         return self._replace(predictions=swapped, groups=groups, positive=None)
 
+    def of_attribute(self, position: int) -> Evidence:
+        """The evidence about one of several bias attributes, by its position."""
+        rows, others = (
+            each and replace(each, bias=self.groups.decode(each.bias)[:, position])
+            for each in (self.predictions, self.elsewhere)
+        )
+        assert rows is not None
+        train = None if self.train is None else self.groups.marginal(self.train, position)
+        groups = self.groups.alone(position)
+        own = self._replace(predictions=rows, elsewhere=others, groups=groups, train=train)
+        return own._replace(attribute=position)
+
     @property
     def run(self) -> Parts:
         """The objects of the run; only for families that need a run, for which ``parts`` is set."""
@@ -105,8 +122,11 @@ def _amplified(evidence: Evidence, prediction: Tensor) -> Scalars:
         return scalars
     examples = evidence.parts.examples
     rows = examples.rows("train")
+    bias = examples.bias[rows]
+    if evidence.attribute is not None:
+        bias = examples.groups.decode(bias)[:, evidence.attribute]
     return scalars | multi_attribute_report(
-        *facts, train_target=examples.target[rows], train_bias=examples.bias[rows]
+        *facts, train_target=examples.target[rows], train_bias=bias
     )
 
 
@@ -137,8 +157,10 @@ def _leakage(evidence: Evidence) -> Scalars:
 
 
 def _features(evidence: Evidence) -> Scalars:
-    features = features_of(evidence.run, evidence.split, progress=evidence.progress)
-    rows = evidence.predictions
+    kept = [] if evidence.kept is None else evidence.kept
+    if not kept:
+        kept.append(features_of(evidence.run, evidence.split, progress=evidence.progress))
+    features, rows = kept[0], evidence.predictions
     return feature_leakage_report(features, rows.bias, rows.target) | probe_report(
         features, rows.bias
     )
@@ -196,7 +218,7 @@ MEASURES: Mapping[str, Callable[[Evidence], Scalars]] = {
     "scores": _scores,
     "information": lambda evidence: information_report(*evidence.facts),
     "errors": lambda evidence: discovery_report(*evidence.facts),
-    "shortcuts": lambda evidence: shortcut_report(*evidence.facts),
+    "shortcuts": lambda evidence: shortcut_report(*evidence.facts, evidence.train),
     "cues": lambda evidence: cue_conflict_report(*evidence.facts),
     "variants": lambda evidence: variant_report(*evidence.facts),
     "context": _context,

@@ -36,26 +36,42 @@ def measure_all(evidence: Evidence, families: Collection[str] = SEVERAL["all"]) 
     """Compute some families of measures, by default all usual ones.
 
     A family whose conditions do not hold, or whose computation raises an ``InputError``, is listed
-    in ``left_out`` with the reason.
+    in ``left_out`` with the reason. With several bias attributes, a family of the bias is measured
+    for their combinations, and as ``NAME/ATTRIBUTE`` for each attribute alone.
     """
     measures = Measures({}, {}, {})
+    evidence = evidence._replace(kept=[])
     for name in families:
         family = FAMILIES[name]
-        reasons = (CONDITIONS[need](evidence) for need in family.needs)
-        if missing := next(filter(None, reasons), ""):
-            measures.left_out[name] = missing
-            continue
-        if not family.quick:
-            say(f"measuring {name}")
-        try:
-            scalars = MEASURES[name](evidence)
-        except InputError as error:  # usually too few images; other families can still work
-            measures.left_out[name] = str(error)
-            continue
-        measures.scalars[name] = scalars if len(scalars) <= MOST_NUMBERS else _of_all(name, scalars)
-        if family.curve:
+        reason = _measure(measures, name, name, evidence)
+        if family.curve and not reason:
+            scalars = measures.scalars[name]
             measures.curves[family.curve] = CURVES[family.curve](evidence, scalars)
+        attributes = evidence.groups.attributes if family.by_attribute else ()
+        for position, attribute in enumerate(attributes):
+            entry = f"{name}/{attribute.name}"
+            if _measure(measures, name, entry, evidence.of_attribute(position)) == reason != "":
+                del measures.left_out[entry]
+    for entry, scalars in measures.scalars.items():
+        if len(scalars) > MOST_NUMBERS:
+            measures.scalars[entry] = _of_all(entry, scalars)
     return measures
+
+
+def _measure(measures: Measures, family: str, entry: str, evidence: Evidence) -> str:
+    """Add the numbers of a family, or the reason why it is left out, which is returned."""
+    reasons = (CONDITIONS[need](evidence) for need in FAMILIES[family].needs)
+    if missing := next(filter(None, reasons), ""):
+        measures.left_out[entry] = missing
+        return missing
+    if not FAMILIES[family].quick:
+        say(f"measuring {entry}")
+    try:
+        measures.scalars[entry] = MEASURES[family](evidence)
+    except InputError as error:  # usually too few images; other families can still work
+        measures.left_out[entry] = str(error)
+        return str(error)
+    return ""
 
 
 def _of_all(family: str, scalars: Mapping[str, float]) -> dict[str, float]:

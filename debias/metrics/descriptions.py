@@ -41,6 +41,8 @@ class Family(NamedTuple):
         of_positive: whether its numbers depend on which of two classes is the positive one.
         by_request: whether it is measured only if it is named: by the user, or by a data set that
             was made for it.
+        by_attribute: whether it is also measured for each of several bias attributes alone. A
+            report holds these numbers under ``NAME/ATTRIBUTE``.
     """
 
     title: str
@@ -52,6 +54,7 @@ class Family(NamedTuple):
     curve: str = ""
     of_positive: bool = False
     by_request: bool = False
+    by_attribute: bool = False
 
 
 def numbers(folder: str, family: str) -> dict[str, Description]:

@@ -47,15 +47,38 @@ FAMILIES: Mapping[str, Family] = {
     "frequency": FREQUENCY,
 }
 
-#: The families that depend on which of two classes is the positive one.
-OF_POSITIVE = tuple(name for name, family in FAMILIES.items() if family.of_positive)
+
+def family_of(name: str) -> Family | None:
+    """The family of an entry of ``measures``, such as "fairness" or, of one attribute,
+    "fairness/gender"; ``None`` if it is unknown.
+    """
+    return FAMILIES.get(name.partition("/")[0])
+
+
+def title_of(name: str) -> str:
+    """The title of an entry of ``measures``.
+
+    Example:
+        >>> title_of("fairness/gender")
+        'Fairness: gender alone'
+    """
+    family, (_, _, attribute) = family_of(name), name.partition("/")
+    if family is None:
+        return name
+    return f"{family.title}: {attribute} alone" if attribute else family.title
+
+
+def of_positive(name: str) -> bool:
+    """Whether the numbers of an entry of ``measures`` depend on the positive class."""
+    family = family_of(name)
+    return family is not None and family.of_positive
 
 
 def headlines(family: str, scalars: Mapping[str, Value]) -> dict[str, Value]:
     """The few numbers of a family that a short summary shows.
 
     Args:
-        family: name of the family.
+        family: name of the family, with or without an attribute as in ``fairness/gender``.
         scalars: all its numbers by key.
 
     Returns:
@@ -67,8 +90,9 @@ def headlines(family: str, scalars: Mapping[str, Value]) -> dict[str, Value]:
         >>> headlines("background", scalars)
         {'background_robustness': 0.75}
     """
-    named = FAMILIES[family].headlines if family in FAMILIES else ()
-    chosen = [key for key in named if key in scalars]
+    entry = family_of(family)
+    named = entry.headlines if entry else ()
+    chosen = [key for name in named for key in scalars if place_of(name, key) is not None]
     return {key: scalars[key] for key in chosen or list(scalars)[:MOST]}
 
 
@@ -80,12 +104,14 @@ def reading(family: str, key: str) -> Description | None:
         'Precision'
     """
     pattern = pattern_of(family, key)
-    return None if pattern is None else FAMILIES[family].numbers[pattern]
+    entry = family_of(family)
+    return None if pattern is None or entry is None else entry.numbers[pattern]
 
 
 def pattern_of(family: str, key: str) -> str | None:
     """The first pattern of a family's numbers that matches a key, or ``None``."""
-    numbers = FAMILIES[family].numbers if family in FAMILIES else ()
+    entry = family_of(family)
+    numbers = entry.numbers if entry else ()
     return next((pattern for pattern in numbers if place_of(pattern, key) is not None), None)
 
 

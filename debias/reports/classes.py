@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from debias.errors import InputError, near, shown
-from debias.metrics.families import OF_POSITIVE
+from debias.metrics.families import of_positive
 
 if TYPE_CHECKING:
     from debias.reports.record import Report
@@ -52,7 +52,7 @@ def positive_notes(measures: Sequence[str], reports: Mapping[str, Sequence[Repor
         One line, or none.
     """
     families = dict.fromkeys(name.partition(":")[0] for name in measures)
-    dependent = [name for name in families if name in OF_POSITIVE]
+    dependent = [name for name in families if of_positive(name)]
     named: dict[str, list[str]] = {}
     for label, runs in reports.items():
         for positive in dict.fromkeys(run.positive_class for run in runs):

@@ -1,6 +1,6 @@
 """Compare runs in one table: one row per method, with mean and deviation over the seeds."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from debias.errors import InputError, near, printable
 from debias.reports.classes import positive_notes
 from debias.reports.record import Report, read_report
 from debias.reports.run_labels import by_rows, differences, identity, labels, run_folders
-from debias.reports.split import PLURALS, PREFIXES, SCALARS
+from debias.reports.split import PLURALS, PREFIXES, SCALARS, Scalars
 from debias.reports.tables import Spread, listed, markdown_table, spread_of, text_table
 
 #: With more groups than this, the table has no columns for them; the reports of the runs list them.
@@ -59,10 +59,11 @@ class ComparedMethod:
     def measure(self, name: str) -> Spread:
         """Mean and deviation of a measure over the seeds.
 
-        ``name`` is "family:key", such as "features:leakage/features".
+        ``name`` is "family:key", such as "features:leakage/features", or "accuracy:key" for an
+        accuracy of the test split, such as "accuracy:worst_group/gender".
         """
         family, _, key = name.partition(":")
-        return spread_of([run.measures.get(family, {}).get(key) for run in self.runs])
+        return spread_of([_numbers(run).get(family, {}).get(key) for run in self.runs])
 
     @property
     def seconds_per_epoch(self) -> float | None:
@@ -114,7 +115,7 @@ class Comparison:
     def header(self) -> list[str]:
         """Titles of the columns. All numbers are in percent, except the seconds per epoch."""
         scores = [name.replace("_", " ") for name in self.scores]
-        measures = [name.partition(":")[2] for name in self.measures]
+        measures = [_title(name) for name in self.measures]
         return ["method", "group labels", "seeds", *scores, *measures, *self.groups, "s/epoch"]
 
     def rows(self) -> list[list[str]]:
@@ -218,7 +219,7 @@ def _check_measures(methods: Sequence[ComparedMethod], measures: Sequence[str]) 
     Raises:
         ValueError: no run has a value.
     """
-    families = [run.measures.items() for method in methods for run in method.runs]
+    families = [_numbers(run).items() for method in methods for run in method.runs]
     available = {f"{family}:{key}" for run in families for family, values in run for key in values}
     for name in measures if methods else ():
         if name not in available:
@@ -226,6 +227,23 @@ def _check_measures(methods: Sequence[ComparedMethod], measures: Sequence[str]) 
                 f"no run has the measure {name!r}. `debias evaluate RUN` computes the measures "
                 "that the data allow" + (f"; {near(name, available)}" if available else "")
             )
+
+
+def _title(measure: str) -> str:
+    """Title of the column of a measure.
+
+    Example:
+        >>> _title("fairness:accuracy_ratio"), _title("fairness/gender:accuracy_ratio")
+        ('accuracy_ratio', 'accuracy_ratio (gender)')
+    """
+    family, _, key = measure.partition(":")
+    attribute = family.partition("/")[2]
+    return f"{key} ({attribute})" if attribute else key
+
+
+def _numbers(run: Report) -> Mapping[str, Scalars]:
+    """The numbers of each family of measures, and the test accuracies as the family "accuracy"."""
+    return {"accuracy": run.test.scalars, **run.measures}
 
 
 def _rank(method: ComparedMethod) -> tuple[bool, float, str]:

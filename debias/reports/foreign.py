@@ -1,7 +1,7 @@
 """Read predictions of other models from a CSV file: targets, bias labels, scores or decisions."""
 
 import warnings
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from debias.csv_files import MOST_VALUES, UNKNOWN, Columns, read_csv
-from debias.errors import InputError, shown
+from debias.errors import InputError, near, shown
 from debias.reports.classes import aligned_pairs
 from debias.reports.predictions import Predictions
-from debias.types import Groups
+from debias.types import Attribute, Groups
 
 #: Prefixes of the columns with the scores of a class or label. The first one in the file is used.
 SCORES = ("logit_", "probability_")
@@ -22,6 +22,8 @@ SCORES = ("logit_", "probability_")
 NUMBERED = "index"
 #: Largest difference from 1 of the sum of rounded probabilities.
 SLACK = 1e-2
+#: Pairs of the names or numbers of a class and a bias value.
+Named = Sequence[Sequence[str]]
 NO_SCORES = ". Scores need one column per class, logit_<class> or probability_<class>"
 
 
@@ -43,7 +45,7 @@ def read_foreign(
     path: Path,
     *,
     bias: Sequence[str] = (),
-    aligned: Sequence[Sequence[str]] = (),
+    aligned: Named | Mapping[str, Named] = (),
     train: Path | None = None,
 ) -> Foreign:
     """Read predictions from a CSV file with a header and one row per image.
@@ -61,25 +63,28 @@ def read_foreign(
     Args:
         path: the file.
         bias: the columns of the bias attribute. With several, every combination of their values is
-            one bias value, as in "man & old". By default the column ``bias``; without it, every
-            bias is unknown.
-        aligned: (target, bias) pairs that the shortcut favours, by name or number.
+            one bias value, as in "man & old"; see :meth:`debias.types.Groups.product`. By default
+            the column ``bias``; without it, every bias is unknown.
+        aligned: (target, bias) pairs that the shortcut favours, by name or number. For several
+            columns also a mapping from columns to pairs.
         train: a file of the training images. Its bias values are added to the groups.
 
     Raises:
         ValueError: the file does not exist, or a column or value cannot be read.
     """
     columns = _read(path, bias)
+    given = columns if train is None else _read(train, bias)
     # if there is a column "target", other columns may also be called target_...
     several = [] if "target" in columns.cells else columns.starting("target_")
     labels = [name.removeprefix("target_") for name in several]
     prefix = next((prefix for prefix in SCORES if columns.starting(prefix)), "")
     outputs = labels or _classes(columns, prefix)
-    values = set(_biases(columns)) | set(() if train is None else _biases(_read(train, bias)))
-    biases = _values(values, "bias", path)
     names = [name for label in labels for name in (f"not {label}", label)] or outputs
-    pairs = aligned_pairs(path, aligned, names, biases)
-    groups = Groups(tuple(names), tuple(biases), pairs, multi_label=bool(labels))
+    attributes = [
+        Attribute(name, tuple(_values({*_cells(columns, name), *_cells(given, name)}, name, path)))
+        for name in (bias if len(bias) > 1 else ("bias",))
+    ]
+    groups = _groups(path, names, attributes, aligned, multi_label=bool(labels))
     scores = _scores(columns, prefix, outputs, multi_label=bool(labels))
     target, value = _labels(columns, groups)
     paths = tuple(columns.cells.get("path", [""] * len(value)))
@@ -105,29 +110,60 @@ def frequencies_of(path: Path, groups: Groups, *, bias: Sequence[str] = ()) -> T
 
 
 def _read(path: Path, bias: Sequence[str]) -> Columns:
-    """Read all columns of a file. The values of the columns in ``bias`` are combined into one."""
+    """Read all columns of a file. A single column in ``bias`` becomes the column "bias"."""
     columns = read_csv(path)
-    if not bias:
-        return columns
     hint = "; name a column of the file, as in bias=gender"
-    rows = zip(*(columns.column(name, hint) for name in bias), strict=True)
-    combined = ["" if set(row) & set(UNKNOWN) else " & ".join(row) for row in rows]
-    return replace(columns, cells=columns.cells | {"bias": combined})
+    chosen = [columns.column(name, hint) for name in bias]
+    if len(chosen) != 1:
+        return columns
+    return replace(columns, cells=columns.cells | {"bias": chosen[0]})
 
 
-def _biases(columns: Columns) -> Sequence[str]:
-    return columns.cells.get("bias", [""] * len(columns.lines))
+def _cells(columns: Columns, bias: str) -> Sequence[str]:
+    """The cells of a bias column; all are unknown if there is no column "bias"."""
+    return columns.cells.get(bias, [""] * len(columns.lines))
+
+
+def _groups(
+    path: Path,
+    names: Sequence[str],
+    attributes: Sequence[Attribute],
+    aligned: Named | Mapping[str, Named],
+    *,
+    multi_label: bool,
+) -> Groups:
+    """The groups of classes and bias attributes, with the aligned pairs by name or number."""
+    if isinstance(aligned, Mapping):
+        columns = [one.name for one in attributes]
+        for column in aligned:
+            if column not in columns:
+                raise InputError(
+                    f"aligned names {column!r}, which is no bias column; {near(column, columns)}"
+                )
+        attributes = [
+            one._replace(aligned=aligned_pairs(path, aligned.get(one.name, ()), names, one.values))
+            for one in attributes
+        ]
+        return Groups.product(names, attributes, multi_label=multi_label)
+    groups = Groups.product(names, attributes, multi_label=multi_label)
+    return replace(groups, aligned=aligned_pairs(path, aligned, names, groups.bias_names))
 
 
 def _labels(columns: Columns, groups: Groups) -> tuple[Tensor, Tensor]:
     """The targets and bias values of a file as numbers, in the numbering of ``groups``."""
-    values = {name: value for value, name in enumerate(groups.bias_names)}
-    complete = replace(columns, cells=columns.cells | {"bias": _biases(columns)})
-    bias = complete.choices("bias", values | {text: -1 for text in UNKNOWN if text not in values})
+    attributes = groups.attributes or (Attribute("bias", groups.bias_names),)
+    bias = groups.combine(torch.stack([_values_of(columns, one) for one in attributes], dim=1))
     if not groups.multi_label:
         names = _targets(columns, groups.target_names)
         return columns.choices("target", {name: value for value, name in enumerate(names)}), bias
     return _switches(columns, "target_", groups.target_names[1::2]), bias
+
+
+def _values_of(columns: Columns, attribute: Attribute) -> Tensor:
+    """``(N,)`` int64 value of one bias attribute, or -1."""
+    name, values = attribute.name, {text: value for value, text in enumerate(attribute.values)}
+    complete = replace(columns, cells=columns.cells | {name: _cells(columns, name)})
+    return complete.choices(name, values | {text: -1 for text in UNKNOWN if text not in values})
 
 
 def _switches(columns: Columns, prefix: str, labels: Sequence[str]) -> Tensor:

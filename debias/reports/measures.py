@@ -5,7 +5,15 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from debias.metrics.descriptions import Description
-from debias.metrics.families import FAMILIES, OF_POSITIVE, headlines, pattern_of, place_of, reading
+from debias.metrics.families import (
+    family_of,
+    headlines,
+    of_positive,
+    pattern_of,
+    place_of,
+    reading,
+    title_of,
+)
 from debias.reports.record import Report
 from debias.reports.split import Scalars
 
@@ -105,14 +113,14 @@ def _family(name: str, scalars: Scalars, positive: str | None, open: bool) -> Me
     more = [row for row in rows if row not in first]
     tables = _tables([number for number in numbers if "<" in number.pattern])
     short = [table for table in tables if len(table.rows) <= MOST_ROWS]
-    positive = positive if name in OF_POSITIVE else None
+    positive = positive if of_positive(name) else None
     long = len(tables) - len(short)
     return MeasuredFamily(name, *_title(name), open, positive, first, more, short, long)
 
 
 def _title(family: str) -> Title:
-    entry = FAMILIES.get(family)
-    return (entry.title, entry.meaning) if entry else (family, "")
+    entry = family_of(family)
+    return title_of(family), entry.meaning if entry else ""
 
 
 def _numbers(family: str, scalars: Scalars) -> list[Number]:

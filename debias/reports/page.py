@@ -34,6 +34,7 @@ def render_report(report: Report, views: Views | None = None) -> str:
         "headline": SCALARS[report.test.kind][:3],
         "verdict": wording.verdict(report),
         "listed": sections.listed_groups(report.test),
+        "listed_groups": sections.listed_groups,
         "others": sections.other_groups(report.test),
         "accuracies": ACCURACIES,
         "charts": _charts(report),

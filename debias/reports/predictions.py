@@ -47,7 +47,9 @@ def write(path: Path, predictions: Predictions, groups: Groups) -> None:
 
     The columns are ``index, path, target, bias, prediction, logit_<class>...``. For multi-label
     targets, ``target``, ``prediction`` and ``logit`` have one column per label, as in
-    ``target_<label>``. Logits have nine significant digits, which is exact for float32.
+    ``target_<label>``. With several bias attributes, ``combination`` has the name of the bias
+    value, and ``bias_<attribute>`` that of the value of each attribute; they are empty if the bias
+    is unknown. Logits have nine significant digits, which is exact for float32.
 
     Args:
         path: the file to write.
@@ -67,13 +69,14 @@ def write(path: Path, predictions: Predictions, groups: Groups) -> None:
         predictions.prediction(groups),
     ]
     index, target, bias, prediction = (_columns(values.cpu()[order]) for values in integers)
+    names = _bias_names(predictions.bias.cpu()[order], groups)
     logits = _columns(predictions.logits.detach().cpu().float()[order])
     paths = [predictions.paths[row] for row in order.tolist()]
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
     table.writerow(_header(groups))
     decimals = [["%.9g" % value for value in column] for column in logits]  # noqa: UP031 - twice as fast as format
-    table.writerows(zip(*index, paths, *target, *bias, *prediction, *decimals, strict=True))
+    table.writerows(zip(*index, paths, *target, *bias, *names, *prediction, *decimals, strict=True))
     write_atomically(path, text.getvalue())
 
 
@@ -118,12 +121,27 @@ def _predictions(columns: Columns) -> Predictions:
 def _header(groups: Groups) -> list[str]:
     names = groups.target_names[1::2] if groups.multi_label else groups.target_names
     logits = [f"logit_{name}" for name in names]
+    biases = ["bias"]
+    if groups.attributes:
+        biases += ["combination", *(f"bias_{attribute.name}" for attribute in groups.attributes)]
     if not groups.multi_label:
-        return ["index", "path", "target", "bias", "prediction", *logits]
+        return ["index", "path", "target", *biases, "prediction", *logits]
     targets, predictions = (
         [f"{what}_{name}" for name in names] for what in ("target", "prediction")
     )
-    return ["index", "path", *targets, "bias", *predictions, *logits]
+    return ["index", "path", *targets, *biases, *predictions, *logits]
+
+
+def _bias_names(bias: Tensor, groups: Groups) -> list[list[str]]:
+    """The columns with the names of the bias value and of its attributes; none without them."""
+    if not groups.attributes:
+        return []
+    names = [groups.bias_names, *(attribute.values for attribute in groups.attributes)]
+    columns = [bias, *groups.decode(bias).unbind(dim=1)]
+    return [
+        [texts[value] if value >= 0 else "" for value in column.tolist()]
+        for texts, column in zip(names, columns, strict=True)
+    ]
 
 
 def _check(predictions: Predictions, groups: Groups) -> None:

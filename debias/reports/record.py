@@ -24,11 +24,21 @@ REMEDY = "restore it, or delete the run's folder and train again"
 
 
 @dataclass(frozen=True)
+class AttributeRecord:
+    """One of several bias attributes, as :class:`debias.types.Attribute`."""
+
+    name: str
+    values: list[str]
+    aligned: list[list[int]]
+
+
+@dataclass(frozen=True)
 class Data:
     """The data set of a run: its name, the names of its groups, and their sizes in each split.
 
     ``aligned`` holds the (target, bias) pairs of the shortcut. ``digest`` is that of the rows and
     labels. ``counts`` has the images per group, and ``class_counts`` the images per class.
+    ``attributes`` are several bias attributes, of which ``biases`` are the combinations.
     """
 
     targets: list[str]
@@ -40,6 +50,7 @@ class Data:
     name: str = ""
     digest: str | None = None
     class_counts: Mapping[str, list[int]] = field(default_factory=dict)
+    attributes: tuple[AttributeRecord, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -226,11 +237,14 @@ class Report:
     @property
     def groups(self) -> Groups:
         """The groups of the run's evaluation, for computing metrics of its predictions again."""
-        from debias.types import Groups  # imports torch, which reading a report does not need
+        from debias.types import Attribute, Groups  # imports torch, which reading needs not
 
         data = self.data
-        aligned = tuple((target, bias) for target, bias in data.aligned)
-        return Groups(tuple(data.targets), tuple(data.biases), aligned, data.multi_label)
+        attributes = tuple(
+            Attribute(one.name, tuple(one.values), _pairs(one.aligned)) for one in data.attributes
+        )
+        names, biases = tuple(data.targets), tuple(data.biases)
+        return Groups(names, biases, _pairs(data.aligned), data.multi_label, attributes)
 
     @property
     def method(self) -> str:
@@ -265,6 +279,10 @@ class Report:
             raise InputError(
                 f"{path} has no {name} metrics: write them with `debias evaluate {self.folder}`"
             ) from None
+
+
+def _pairs(pairs: list[list[int]]) -> tuple[tuple[int, int], ...]:
+    return tuple((target, bias) for target, bias in pairs)
 
 
 def report_of(entries: Json, folder: Path) -> Report:

@@ -36,11 +36,13 @@ def data(report: Report) -> list[tuple[str, Sequence[int], float, str]]:
 
     Returns:
         For each group: its name, its number of images in each split, and its share of the training
-        split. The last entry is whether the shortcut is "right" or "wrong" for it, or "–". Of more
-        than ``GROUPS_FOLDED`` groups, only the row of unknown bias is there.
+        split. The last entry is whether the shortcut is "right" or "wrong" for it, or "–". If some
+        of several shortcuts are wrong, it names these. Of more than ``GROUPS_FOLDED`` groups, only
+        the row of unknown bias is there.
     """
     # imports torch, which reading a report does not need
     from debias.metrics.accuracy.counts import aligned_groups
+    from debias.metrics.shortcuts.preferences import misleading
 
     data, splits = report.data, ("train", "val", "test")
     labelled = [data.counts[split] for split in splits]
@@ -49,6 +51,9 @@ def data(report: Report) -> list[tuple[str, Sequence[int], float, str]]:
     aligned = aligned_groups(report.groups).tolist()
     known = any(aligned)
     right = [("right" if value else "wrong") if known else "–" for value in aligned]
+    shortcuts = [one.name for one in report.data.attributes if one.aligned]
+    if len(shortcuts) > 1:
+        right = [_wrong(shortcuts, row) for row in misleading(report.groups).tolist()]
     rows = list(zip(data.groups, zip(*labelled, strict=True), right, strict=True))
     if sum(map(sum, labelled)) == 0:
         classes = zip(data.targets, zip(*every, strict=True), strict=True)
@@ -59,6 +64,12 @@ def data(report: Report) -> list[tuple[str, Sequence[int], float, str]]:
         rows.append(("unknown bias", tuple(unknown), "–"))
     total = max(1, sum(every[0]))
     return [(name, counts, counts[0] / total, shortcut) for name, counts, shortcut in rows]
+
+
+def _wrong(shortcuts: Sequence[str], misleads: Sequence[int]) -> str:
+    """Which of several shortcuts are wrong for a group."""
+    wrong = [name for name, misled in zip(shortcuts, misleads, strict=True) if misled]
+    return f"wrong: {', '.join(wrong)}" if wrong else "right"
 
 
 def settings(config: Section, prefix: str = "") -> Settings:

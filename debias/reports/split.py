@@ -1,5 +1,7 @@
 """The metrics of one split in a report: accuracies of groups or classes, and scalar metrics."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -49,6 +51,7 @@ class Split:
         intervals: lower and upper end of the intervals of the worst group and the worst class.
         classes: accuracies of the classes; empty in reports of earlier versions.
         unknown: number of images of unknown bias.
+        attributes: the same metrics for each of several bias attributes alone.
     """
 
     scalars: Scalars
@@ -56,6 +59,7 @@ class Split:
     intervals: Mapping[str, Sequence[float | None]] = field(default_factory=dict)
     classes: tuple[GroupScore, ...] = ()
     unknown: int = 0
+    attributes: tuple[AttributeSplit, ...] = ()
 
     @cached_property
     def kind(self) -> str:
@@ -91,3 +95,14 @@ class Split:
         accuracies = [2.0 if cell.accuracy is None else cell.accuracy for cell in self.cells]
         order = sorted(range(len(accuracies)), key=accuracies.__getitem__)
         return sorted(order[:MOST_SHOWN])
+
+
+@dataclass(frozen=True)
+class AttributeSplit(Split):
+    """The metrics of one split for one of several bias attributes.
+
+    Attributes:
+        name: name of the attribute.
+    """
+
+    name: str = ""

@@ -2,8 +2,8 @@
 
 from collections.abc import Collection, Mapping, Sequence
 
-from debias.metrics.families import OF_POSITIVE, headlines
-from debias.reports.split import PLURALS, SCALARS, GroupScore, Scalars, Split
+from debias.metrics.families import headlines, of_positive
+from debias.reports.split import PLURALS, SCALARS, AttributeSplit, GroupScore, Scalars, Split
 from debias.reports.wording import percent
 
 #: With more groups than this, only half this number is listed: those with the lowest accuracy.
@@ -35,7 +35,19 @@ def accuracy_lines(name: str, split: Split) -> list[str]:
     elif split.unknown:
         lines.append(f"  {split.unknown} images of unknown bias are in no group")
         lines += _class_lines(split.classes, width)
-    return lines + [f"  {key:{width}} {_percent(split.scalars[key])}" for key in split.headlines]
+    lines += [f"  {key:{width}} {_percent(split.scalars[key])}" for key in split.headlines]
+    for attribute in split.attributes:
+        lines += _attribute_lines(attribute, width)
+    return lines
+
+
+def _attribute_lines(attribute: AttributeSplit, width: int) -> list[str]:
+    """The groups of one of several bias attributes, its worst group and its gap."""
+    lines = [f"  by {attribute.name} alone:"]
+    if len(attribute.groups) <= MOST_GROUPS:
+        lines += [f"  {cell.name:{width}} {_group(cell)}" for cell in attribute.groups]
+    keys = ("worst_group", "gap")
+    return lines + [f"  {key:{width}} {_percent(attribute.scalars.get(key))}" for key in keys]
 
 
 def _class_lines(classes: Sequence[GroupScore], width: int) -> list[str]:
@@ -80,7 +92,7 @@ def measure_lines(
             shown = headlines(family, scalars).items()
             numbers = [f"{key} {_number(value)}" for key, value in shown]
             lines.append(f"{family:{width}}  {'  '.join(numbers)}")
-    dependent = [name for name in OF_POSITIVE if name in measures]
+    dependent = [name for name in measures if of_positive(name)]
     if positive is not None and dependent:
         lines.append(
             f"positive class: {positive} ({', '.join(dependent)}); positive=NAME sets another"

@@ -91,8 +91,12 @@ def _digest(state: Mapping[str, Tensor]) -> str:
 
 
 def describe_examples(examples: Examples) -> Json:
-    """Names and sizes of the groups, and the digest of the rows."""
+    """Names and sizes of the groups, several bias attributes, and the digest of the rows."""
     groups = examples.groups
+    attributes = [
+        {"name": one.name, "values": list(one.values), "aligned": list(map(list, one.aligned))}
+        for one in groups.attributes
+    ]
     return {
         "digest": examples.digest(),
         "targets": list(groups.target_names),
@@ -102,6 +106,7 @@ def describe_examples(examples: Examples) -> Json:
         "groups": list(groups.names),
         "counts": {split: examples.frequencies(split).tolist() for split in SPLITS},
         "class_counts": {split: examples.class_counts(split).tolist() for split in SPLITS},
+        **({"attributes": attributes} if attributes else {}),
     }
 
 

@@ -18,7 +18,16 @@ from debias.metrics.descriptions import DESCRIPTIONS, Description
 from debias.metrics.discovery.errors import discovery_report
 from debias.metrics.discovery.information import information_report
 from debias.metrics.fairness.rates import fairness_report
-from debias.metrics.families import FAMILIES, MOST, headlines, pattern_of, place_of, reading
+from debias.metrics.families import (
+    FAMILIES,
+    MOST,
+    headlines,
+    of_positive,
+    pattern_of,
+    place_of,
+    reading,
+    title_of,
+)
 from debias.metrics.frequency.bands import CUTOFFS, band_pass_scalars
 from debias.metrics.leakage.amplification import leakage_report
 from debias.metrics.leakage.features import feature_leakage_report
@@ -31,16 +40,20 @@ from debias.metrics.shortcuts.made_sets import (
     variant_report,
 )
 from debias.metrics.shortcuts.preferences import shortcut_report
-from debias.types import Groups
+from debias.types import Attribute, Groups
 
 BIRDS = Groups(("landbird", "waterbird"), ("land", "water"), aligned=((0, 0), (1, 1)))
 THREE = Groups(("a", "b", "c"), ("x/1", "y|2", "<bias>"), aligned=((0, 0), (1, 1), (2, 2)))
 FACES = Groups(
     ("not Smiling", "Smiling", "not Blond", "Blond"), ("female", "male"), multi_label=True
 )
+CARS = Groups.product(
+    ("country", "urban"),
+    [Attribute(name, ("fields", "city"), ((0, 0), (1, 1))) for name in ("bg", "obj")],
+)
 #: The bias values are both cues to the classes and variants of the pictures.
 CUES = Groups(("mixed_same", "mixed_rand", "cat"), ("mixed_rand", "cat", "mixed_same"))
-EVERY = {"birds": BIRDS, "three": THREE, "faces": FACES, "cues": CUES}
+EVERY = {"birds": BIRDS, "three": THREE, "faces": FACES, "cues": CUES, "cars": CARS}
 
 
 def random_set(groups: Groups, samples: int = 120) -> tuple[Tensor, Tensor, Tensor]:
@@ -69,7 +82,7 @@ def measured(groups: Groups) -> dict[str, dict[str, float]]:
         "scores": scores_report(probabilities, target, bias, groups),
         "information": information_report(*facts),
         "errors": discovery_report(*facts),
-        "shortcuts": shortcut_report(*facts),
+        "shortcuts": shortcut_report(*facts, train),
         "leakage": leakage_report(logits, target, bias, groups, rounds=1),
         "features": (
             feature_leakage_report(logits, bias, target, rounds=1) | probe_report(logits, bias)
@@ -120,7 +133,7 @@ def test_every_number_of_a_report_can_be_read(name: str) -> None:
     groups = EVERY[name]
     places = {*groups.names, *groups.target_names, *groups.bias_names, *map("{:g}".format, CUTOFFS)}
     places |= {f"{outcome}|{bias}" for outcome in groups.target_names for bias in groups.bias_names}
-    places |= {"correct", "wrong", "bias_aligned", "bias_conflicting"}
+    places |= {"correct", "wrong", "bias_aligned", "bias_conflicting", "bg", "obj", "bg+obj"}
     for family, scalars in measured(groups).items():
         for key in scalars:
             pattern = pattern_of(family, key)
@@ -268,6 +281,16 @@ def test_of_an_unknown_family_the_first_numbers_stand_for_it() -> None:
     scalars = {f"number{place}": place for place in range(9)}
     assert list(headlines("unheard", scalars)) == ["number0", "number1", "number2", "number3"]
     assert headlines("fairness", {"accuracy/land": 0.5}) == {"accuracy/land": 0.5}
+
+
+def test_an_entry_of_one_attribute_reads_like_its_family() -> None:
+    assert title_of("fairness/gender") == "Fairness: gender alone"
+    assert title_of("fairness") == "Fairness"
+    assert title_of("unheard/gender") == "unheard/gender"
+    assert reading("fairness/a/b", "accuracy/land") == reading("fairness", "accuracy/land")
+    assert [of_positive(name) for name in ("scores/gender", "errors/gender")] == [True, False]
+    gaps = {"target_fraction": 1.0, "gap/bg": 0.0, "gap/bg+obj": 0.5}
+    assert list(headlines("shortcuts", gaps)) == ["gap/bg", "gap/bg+obj"]
 
 
 def test_the_guide_has_a_section_with_a_table_for_each_family() -> None:

@@ -109,8 +109,27 @@ def test_a_column_of_the_class_makes_others_no_labels(tmp_path):
 def test_several_attributes_are_combined(tmp_path):
     text = "target,gender,age,prediction\n0,man,old,0\n1,woman,young,1\n1,man,,1\n"
     rows, groups, _ = read_foreign(written(tmp_path, text), bias=["gender", "age"])
-    assert groups.bias_names == ("man & old", "woman & young")
-    assert rows.bias.tolist() == [0, 1, -1]
+    names = ("man & old", "man & young", "woman & old", "woman & young")
+    assert groups.bias_names == names
+    assert [attribute.name for attribute in groups.attributes] == ["gender", "age"]
+    assert rows.bias.tolist() == [0, 3, -1]
+
+
+def test_pairs_of_several_attributes_are_given_by_column(tmp_path):
+    text = "target,gender,age,prediction\n0,man,old,0\n1,woman,young,1\n"
+    train = written(tmp_path, "target,gender,age\n0,man,young\n1,man,old\n", "train.csv")
+    path = written(tmp_path, text)
+    options = {"bias": ["gender", "age"], "train": train}
+    aligned = {"gender": [["0", "man"], ["1", "woman"]]}
+    groups = read_foreign(path, aligned=aligned, **options).groups
+    assert groups.aligned == ((0, 0), (0, 1), (1, 2), (1, 3))
+    assert groups.alone(0).aligned == ((0, 0), (1, 1))
+    counts = frequencies_of(train, groups, bias=["gender", "age"])
+    assert counts.tolist() == [0, 1, 0, 0, 1, 0, 0, 0]
+    named = read_foreign(path, aligned=[["0", "man & young"]], **options).groups
+    assert named.aligned == ((0, 1),)
+    with pytest.raises(ValueError, match=r"aligned names 'agee', which is no bias column; .*'age'"):
+        read_foreign(path, aligned={"agee": []}, **options)
 
 
 def test_training_labels_share_the_groups(tmp_path):

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from debias.metrics.accuracy.attributes import each_alone
 from debias.metrics.accuracy.counts import (
     Margins,
     Tally,
@@ -19,6 +20,9 @@ from debias.metrics.accuracy.counts import (
 )
 from debias.metrics.accuracy.uncertainty import wilson_interval, worst_group_interval
 from debias.types import Groups
+
+#: The numbers that are also given for each of several bias attributes alone.
+OF_ATTRIBUTE = ("worst_group", "adjusted_average", "gap", "bias_aligned", "bias_conflicting")
 
 
 def accuracy(correct: Tensor, total: Tensor) -> Tensor:
@@ -166,8 +170,9 @@ def group_scalars(
 
     Returns:
         float64 scalars by key. ``adjusted_average`` is present if frequencies are given. The
-        ``bias_*`` keys are present if ``groups.aligned`` is not empty. A value is NaN only if no
-        sample defines it.
+        ``bias_*`` keys are present if ``groups.aligned`` is not empty. If there are several bias
+        attributes, ``OF_ATTRIBUTE`` are also given for each alone, as in ``worst_group/place``. A
+        value is NaN only if no sample defines it.
     """
     tally = group_tally(counts)
     by_group, by_class = accuracy(*tally), accuracy(*class_tally(counts))
@@ -191,9 +196,13 @@ def group_scalars(
     scalars |= {
         f"accuracy/{name}": value for name, value in zip(groups.names, by_group, strict=True)
     }
-    return scalars | {
+    scalars |= {
         f"class_accuracy/{name}": v for name, v in zip(groups.target_names, by_class, strict=True)
     }
+    for name, facts in each_alone(counts, groups, train_frequencies):
+        own = group_scalars(*facts)
+        scalars |= {f"{key}/{name}": own[key] for key in OF_ATTRIBUTE if key in own}
+    return scalars
 
 
 def group_report(
@@ -209,10 +218,18 @@ def group_report(
         high]}, "groups": [{"name", "accuracy", "count", "low", "high"}, ...], "classes": [...]}``
         with plain floats and ints, and ``None`` for NaN. All intervals have 95 % coverage. A single
         group or class has a Wilson interval; the worst one has the interval of
-        ``worst_group_interval``. Classes count all images, groups only those of known bias.
+        ``worst_group_interval``. Classes count all images, groups only those of known bias. With
+        several bias attributes, ``attributes`` has the entry of each attribute alone, with its
+        ``name`` and without classes.
     """
     tallies = {"group": group_tally(counts), "class": class_tally(counts)}
     scalars = group_scalars(counts, groups, train_frequencies)
+    attributes = [
+        {"name": name, **group_report(*facts)}
+        for name, facts in each_alone(counts, groups, train_frequencies)
+    ]
+    for entry in attributes:
+        del entry["classes"]
     return {
         "scalars": {key: _plain(value.item()) for key, value in scalars.items()},
         "intervals": {
@@ -221,6 +238,7 @@ def group_report(
         },
         "groups": _rows(groups.names, tallies["group"]),
         "classes": _rows(groups.target_names, tallies["class"]),
+        **({"attributes": attributes} if attributes else {}),
     }
 
 

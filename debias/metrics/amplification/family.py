@@ -15,6 +15,7 @@ AMPLIFICATION = Family(
     headlines=_HEADLINES,
     needs=("bias",),
     curve="amplification",
+    by_attribute=True,
 )
 
 THRESHOLDS = Family(
@@ -24,4 +25,5 @@ THRESHOLDS = Family(
     numbers("amplification", "thresholds") | numbers("amplification", "amplification"),
     headlines=_HEADLINES,
     needs=("labels", "bias", "scores", "elsewhere"),
+    by_attribute=True,
 )

@@ -12,6 +12,7 @@ INFORMATION = Family(
         "information/target_cramers_v",
     ),
     needs=("bias",),
+    by_attribute=True,
 )
 
 ERRORS = Family(
@@ -21,4 +22,5 @@ ERRORS = Family(
     numbers("discovery", "errors"),
     headlines=("discovery/error_precision", "discovery/error_recall", "discovery/error_lift"),
     needs=("bias", "aligned", "one label"),
+    by_attribute=True,
 )

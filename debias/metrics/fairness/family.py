@@ -19,4 +19,5 @@ FAIRNESS = Family(
     headlines=("demographic_parity_difference", "equalized_odds_difference", "accuracy_difference"),
     needs=("bias",),
     of_positive=True,
+    by_attribute=True,
 )

@@ -22,6 +22,7 @@ LEAKAGE = Family(
     headlines=("leakage/model", "leakage/dataset_at_f1", "leakage/amplification"),
     needs=("bias", "scores"),
     quick=False,
+    by_attribute=True,
 )
 
 FEATURES = Family(
@@ -31,4 +32,5 @@ FEATURES = Family(
     headlines=("leakage/features", "leakage/features_given_target", "probe/balanced_accuracy"),
     needs=("run", "bias"),
     quick=False,
+    by_attribute=True,
 )

@@ -46,4 +46,5 @@ SCORES = Family(
     needs=("scores",),
     curve="reliability",
     of_positive=True,
+    by_attribute=True,
 )

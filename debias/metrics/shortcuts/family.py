@@ -4,10 +4,12 @@ from debias.metrics.descriptions import Family, numbers
 
 SHORTCUTS = Family(
     "Target or shortcut",
-    "Whether the model follows the target or the shortcut if they lead to different classes.",
+    "Whether the model follows the target or the shortcut if they lead to different classes. With "
+    "several shortcuts, also the accuracy that each of them, and all together, costs.",
     numbers("shortcuts", "shortcuts"),
-    headlines=("target_preference", "target_fraction", "shortcut_fraction"),
+    headlines=("target_preference", "shortcut_fraction", "in_distribution", "gap/<shortcuts>"),
     needs=("bias", "aligned", "one label"),
+    by_attribute=True,
 )
 
 CUES = Family(

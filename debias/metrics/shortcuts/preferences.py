@@ -6,7 +6,13 @@ import torch
 from torch import Tensor
 
 from debias.errors import InputError
-from debias.metrics.accuracy.counts import Tally
+from debias.metrics.accuracy.counts import (
+    Margins,
+    Tally,
+    aligned_groups,
+    group_tally,
+    margin_counts,
+)
 from debias.metrics.accuracy.scalars import accuracy, mean_accuracy
 from debias.metrics.shortcuts.cues import count_cells, count_conflicts, shape_bias
 from debias.metrics.shortcuts.recombination import background_gap
@@ -14,6 +20,8 @@ from debias.types import Groups
 
 #: The two variants of ImageNet-9 that ``background_gap`` compares.
 SAME_CLASS, ANY_CLASS = "mixed_same", "mixed_rand"
+#: Largest number of shortcuts with a gap for each combination of them.
+MOST_SHORTCUTS = 4
 
 
 def variant_scalars(tally: Tally, names: Sequence[str]) -> dict[str, Tensor]:
@@ -140,8 +148,60 @@ def bias_classes(groups: Groups) -> Tensor:
     return torch.tensor([row[0] if len(row) == 1 else -1 for row in rows])
 
 
+def misleading(groups: Groups) -> Tensor:
+    """Which of several bias attributes mislead in each group.
+
+    Returns:
+        ``(groups.count, K)`` int64 for the K attributes with aligned pairs, in their order: 0 if
+        the pair of target and value is aligned, otherwise 1.
+    """
+    shortcuts = [place for place, one in enumerate(groups.attributes) if one.aligned]
+    values = groups.decode(torch.arange(groups.biases)).repeat(groups.rows, 1)
+    row = torch.arange(groups.rows).repeat_interleave(groups.biases)
+    columns = []
+    for place in shortcuts:
+        alone = groups.alone(place)
+        aligned = aligned_groups(alone)
+        columns.append((~aligned[alone.encode(row, values[:, place])]).long())
+    return torch.stack(columns, dim=1) if columns else values.new_zeros(groups.count, 0)
+
+
+def shortcut_gaps(
+    counts: Tensor | Margins, groups: Groups, train_frequencies: Tensor
+) -> dict[str, Tensor]:
+    """The numbers of :func:`shortcut_scalars` for data with several bias attributes.
+
+    Each attribute with aligned pairs is a shortcut. It misleads in a group whose pair of target and
+    value is not aligned.
+
+    Args:
+        counts: result of ``margin_counts`` or ``joint_counts``, single-label.
+        groups: the groups, with ``attributes``.
+        train_frequencies: ``(groups.count,)`` training samples of each group.
+
+    Returns:
+        float64 scalars. Empty unless 2 to ``MOST_SHORTCUTS`` attributes have aligned pairs.
+    """
+    names = [attribute.name for attribute in groups.attributes if attribute.aligned]
+    if not 2 <= len(names) <= MOST_SHORTCUTS:
+        return {}
+    cells, shape = shortcut_cells(misleading(groups)), (2,) * len(names)
+
+    def summed(numbers: Tensor) -> Tensor:
+        """Sum numbers of groups to the combinations of misleading shortcuts."""
+        sums = numbers.new_zeros(2 ** len(names))
+        return sums.index_add(0, cells.to(numbers.device), numbers).view(shape)
+
+    correct, total = map(summed, group_tally(counts))
+    return shortcut_scalars(Tally(correct, total), summed(train_frequencies), names)
+
+
 def shortcut_report(
-    prediction: Tensor, target: Tensor, bias: Tensor, groups: Groups
+    prediction: Tensor,
+    target: Tensor,
+    bias: Tensor,
+    groups: Groups,
+    train_frequencies: Tensor | None = None,
 ) -> dict[str, float]:
     """Whether a model follows the target or the shortcut if they lead to different classes.
 
@@ -152,21 +212,29 @@ def shortcut_report(
         prediction: ``(N,)`` integer class.
         target: ``(N,)`` integer class.
         bias: ``(N,)`` integer, -1 where unknown: such an image is left out.
-        groups: names and numbering of the groups.
+        groups: names and numbering of the groups. With several bias attributes, a combination is a
+            shortcut to the class to which all of them lead.
+        train_frequencies: ``(groups.count,)`` training samples of each group, or ``None``.
 
     Returns:
         Plain floats: ``target_preference`` in [0, 1], ideally 1, and ``target_fraction`` and
-        ``shortcut_fraction`` of the conflicting images. NaN without conflicting images. An empty
-        dict when multi-label or without aligned groups.
+        ``shortcut_fraction`` of the conflicting images. NaN without conflicting images. With
+        training frequencies, also the numbers of :func:`shortcut_gaps`. An empty dict when
+        multi-label or without aligned groups.
     """
     if groups.multi_label or not groups.aligned:
         return {}
     cue = torch.where(bias < 0, -1, bias_classes(groups).to(bias.device)[bias.long().clamp(min=0)])
     counts = count_conflicts(prediction, target, cue)
+    gaps: dict[str, Tensor] = {}
+    if train_frequencies is not None and groups.attributes:
+        table = margin_counts(prediction, target, bias, groups)
+        gaps = shortcut_gaps(table, groups, train_frequencies)
     return {
         "target_preference": shape_bias(counts.shape, counts.texture).item(),
         "target_fraction": accuracy(counts.shape, counts.conflicts).item(),
         "shortcut_fraction": accuracy(counts.texture, counts.conflicts).item(),
+        **{name: value.item() for name, value in gaps.items()},
     }
 
 

@@ -1,4 +1,4 @@
-"""Groups that are in no split: every method leaves them out, and no number is lost."""
+"""Two bias attributes from table to report; groups that are in no split are left out."""
 
 import json
 import math
@@ -10,13 +10,19 @@ import torch
 
 from debias import config as configs
 from debias.augment.recombination import Recombination
+from debias.commands import evaluate
 from debias.commands.images import image_lines
 from debias.commands.train import train
+from debias.csv_files import read_csv
 from debias.data.checks import check_examples
 from debias.data.orders import bias_balanced, group_balanced, group_subsample
 from debias.data.sets.table import table
 from debias.errors import InputError
 from debias.losses.group_dro import GroupDROLoss
+from debias.reports.comparison import compare
+from debias.reports.foreign import read_foreign
+from debias.reports.record import read_report
+from debias.reports.terminal import accuracy_lines
 from debias.strategies.domain_discriminative import DomainDiscriminative
 from debias.strategies.domain_independent import DomainIndependent
 from debias.strategies.objectives import occurring_biases
@@ -37,14 +43,20 @@ def cars(tmp_path_factory):
     return folder
 
 
-def test_group_dro_trains_on_balanced_groups_of_two_attributes(cars, monkeypatch):
-    """Six groups of twelve have images. No warning, no NaN in the report, and none is worst."""
-    monkeypatch.chdir(cars)
+@pytest.fixture(scope="module")
+def finished(cars):
+    """A run of Group DRO on balanced groups of two attributes, trained without a warning."""
     options = ["strategy.name=group_dro", "strategy.adjustment=1", "sampler.name=group_balanced"]
-    with warnings.catch_warnings():
+    with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
+        patch.chdir(cars)
         warnings.simplefilter("error")
-        run = train(configs.load("own.yaml", [*options, "measures=quick", "out=runs"]))
-    report = json.loads((run / "report.json").read_text())
+        chosen = configs.load("own.yaml", [*options, "measures=quick", "out=runs"])
+        return cars / train(chosen)
+
+
+def test_group_dro_on_balanced_groups_of_two_attributes(finished):
+    """Six groups of twelve have images. None of the others is worst or has a weight."""
+    report = json.loads((finished / "report.json").read_text())
     test = report["metrics"]["test"]
     accuracies = {row["name"]: row["accuracy"] for row in test["groups"] if row["count"]}
     assert set(accuracies) == {
@@ -53,10 +65,54 @@ def test_group_dro_trains_on_balanced_groups_of_two_attributes(cars, monkeypatch
     assert test["scalars"]["worst_group"] == min(accuracies.values())
     assert report["selection"]["rule"] == "worst_group"
     weights = [value for key, value in report["history"][0]["train"].items() if "weight" in key]
-    assert len(weights) == 12
     assert [weight > 0 for weight in weights] == [
         bool(count) for count in report["data"]["counts"]["train"]
     ]
+
+
+def test_the_report_has_each_attribute_alone(finished):
+    """Of six test images two are a country car on a field beside a cow, and so on."""
+    report = read_report(finished)
+    assert [one.name for one in report.test.attributes] == ["bg", "obj"]
+    assert [cell.count for cell in report.test.attributes[0].groups] == [1, 2, 1, 2]
+    assert [cell.count for cell in report.test.attributes[1].groups] == [3, 0, 0, 0, 1, 2]
+    assert report.groups.alone(1).aligned == ((0, 0), (1, 1), (1, 2))
+    assert {"fairness", "fairness/bg", "fairness/obj", "shortcuts/obj"} <= set(report.measures)
+    assert {"gap/bg", "gap/obj", "gap/bg+obj"} <= set(report.measures["shortcuts"])
+    assert "worst_group/obj" in report.history[0].val
+    text = "\n".join(accuracy_lines("test", report.test))
+    assert "  by bg alone:\n  country-city " in text
+    page = (finished / "report.html").read_text()
+    assert "Fairness: bg alone" in page
+    assert '<h3 id="attribute-2">obj</h3>' in page
+    assert "wrong: bg, obj" in page
+
+
+def test_a_comparison_has_columns_of_one_attribute(finished):
+    names = ("accuracy:worst_group/bg", "fairness/obj:accuracy_difference")
+    comparison = compare([finished], measures=names)
+    assert {"worst_group/bg", "accuracy_difference (obj)"} <= set(comparison.header())
+    expected = read_report(finished).test.attributes[0].worst
+    assert comparison.methods[0].measure(names[0]).mean == expected.accuracy
+
+
+def test_predictions_name_the_combination_and_each_value(finished):
+    rows = read_csv(finished / "predictions" / "test.csv", exact=True)
+    places = rows.cells["bias"].index("3"), rows.cells["bias"].index("5")
+    for place, names in zip(places, (("field", "cow"), ("field", "sign")), strict=True):
+        assert rows.cells["combination"][place] == " & ".join(names)
+        assert (rows.cells["bias_bg"][place], rows.cells["bias_obj"][place]) == names
+    found = read_foreign(finished / "predictions" / "test.csv", bias=["bias_bg", "bias_obj"])
+    assert found.groups.biases == 6
+    assert [attribute.name for attribute in found.groups.attributes] == ["bias_bg", "bias_obj"]
+
+
+def test_the_saved_run_is_evaluated_again(finished, monkeypatch, capsys):
+    monkeypatch.chdir(finished.parents[1])
+    evaluate.run(str(finished), ["measures=information", "progress=false"])
+    printed = capsys.readouterr().out
+    assert "predicted again" not in printed
+    assert "information/bg" in printed
 
 
 def test_a_group_of_another_split_is_still_needed(cars):
