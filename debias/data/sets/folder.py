@@ -8,8 +8,13 @@ from torch import Tensor
 
 from debias.csv_files import SPLIT_POSITIONS, Columns
 from debias.data.examples import Examples
+from debias.data.labels import Labels
 from debias.data.masks.companions import with_companions
 from debias.data.pictures.images import MAX_PIXELS
+from debias.data.rows import finish_rows
+from debias.data.rules import GIVEN_SPLITS, SplitRules
+from debias.data.splits import given_splits
+from debias.data.subsets import TableRows
 from debias.data.templates import read_template
 from debias.data.trees import IGNORED, read_tree
 from debias.errors import InputError
@@ -27,6 +32,7 @@ def folder(
     fills: str | None = None,
     max_pixels: int = MAX_PIXELS,
     follow_links: bool = False,
+    rules: SplitRules = GIVEN_SPLITS,
 ) -> Examples:
     """Images in a tree of folders: ``<split>/<target>/<bias>/<image>``.
 
@@ -43,6 +49,8 @@ def folder(
             like the masks, ``.png`` or ``.jpg``.
         max_pixels: the most pixels that an image, mask or fill may have.
         follow_links: whether links may lead out of the folders of images, masks and fills.
+        rules: drawn splits, and validation images held out of training; see
+            :class:`~debias.data.rules.SplitRules`.
 
     Returns:
         All splits, in order of path.
@@ -59,16 +67,12 @@ def folder(
     _refuse_others(Path(root))
     targets, target_names = _numbered(columns.cells["target"])
     biases, bias_names = _numbered(columns.cells["bias"])
-    examples = Examples(
-        root=Path(root),
-        images=columns.paths("path"),
-        target=targets,
-        bias=biases,
-        split=columns.splits("split"),
-        groups=Groups(target_names, bias_names or ("unknown",)),
-        source=Path(root),
-        max_pixels=max_pixels,
-        follow_links=follow_links,
+    labels = Labels(targets, biases, Groups(target_names, bias_names or ("unknown",)))
+    every = range(len(columns.lines))
+    split = given_splits(columns, "split", every, rules)
+    rows = TableRows(columns, columns.paths("path"), every, split)
+    examples = finish_rows(rows, labels, rules).examples(
+        Path(root), max_pixels=max_pixels, follow_links=follow_links
     )
     return with_companions(examples, masks=masks, fills=fills)
 

@@ -87,7 +87,10 @@ OVERRIDE = rows(
         ("check own.yaml data.csv=[a]", "data.csv"),
         ("check own.yaml data.aligned=[[0,9]]", "got [0, 9]"),
         ("check own.yaml data.aligned=[0]", "aligned"),
-        ("check own.yaml data.aligned=[[0,x]]", "data.aligned[0][1] must be an integer; got 'x'"),
+        (
+            "check own.yaml data.aligned=[[0,x]]",
+            "data.aligned must be a list of lists of integers or a section or null; got [[0, 'x']]",
+        ),
         ("check own.yaml data.rooot=images", "did you mean 'root'"),
         ("evaluate run epochs=3", "epochs would change what was trained"),
         ("evaluate run data.target=bias", "data.target would change what was trained"),

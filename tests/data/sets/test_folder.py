@@ -4,6 +4,7 @@ import os
 
 import pytest
 
+from debias.data.rules import SplitRules
 from debias.data.sets.folder import folder
 
 
@@ -112,3 +113,16 @@ def test_nothing_there(tmp_path):
         folder(root=str(tmp_path))
     with pytest.raises(ValueError, match=r"no folder .*nowhere"):
         folder(root=str(tmp_path / "nowhere"))
+
+
+def test_validation_is_held_out_of_a_tree_without_it(tmp_path, capsys):
+    """Of each group of ten images, one; the test images stay."""
+    groups = [f"train/{target}/{bias}" for target in ("cat", "dog") for bias in ("day", "night")]
+    paths = [f"{group}/{image}.jpg" for group in groups for image in range(10)]
+    found = folder(root=write(tmp_path, *paths, "test/cat/day/0.jpg"))
+    assert found.frequencies("train").tolist() == [9] * 4
+    assert found.frequencies("val").tolist() == [1] * 4
+    assert found.images[0] == "test/cat/day/0.jpg"
+    assert found.split[0] == 2
+    assert "no validation row: 4 of 40 training rows are held out" in capsys.readouterr().err
+    assert len(folder(root=str(tmp_path), rules=SplitRules(holdout=0)).rows("val")) == 0
