@@ -86,6 +86,8 @@ def _facts(found: Preset) -> Iterator[str]:
         yield f"  {one.file or 'files'}: {one.kind} {one.at}{f' ({details})' if details else ''}"
     for note in found.notes:
         yield f"  note: {note}"
+    if found.imagenet:
+        yield f"  `debias evaluate timm:NETWORK data={found.name} root=PATH` evaluates on it"
     if shipped := [name for name in configs.shipped() if name.split("/")[0] == found.name]:
         yield f"  configs (`debias list configs '{found.name}*'`): {', '.join(shipped)}"
     else:

@@ -26,6 +26,12 @@ def test_the_facts_of_one_end_with_its_configs(capsys):
     assert lines[-1].startswith("  configs (`debias list configs 'biased_mnist*'`): biased_mnist, ")
 
 
+def test_a_set_for_classifiers_of_imagenet_names_its_command(capsys):
+    assert main(["data", "list", "imagenet_a"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert "  `debias evaluate timm:NETWORK data=imagenet_a root=PATH` evaluates on it" in lines
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -3,9 +3,11 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import torch
+
 from debias.csv_files import Columns
-from debias.data.domains import domain_splits, per_group_splits
-from debias.data.examples import Examples
+from debias.data.domains import Splits, domain_splits, per_group_splits
+from debias.data.examples import SPLITS, Examples
 from debias.data.labels import bias_columns
 from debias.data.masks.companions import with_companions
 from debias.data.pictures.images import MAX_PIXELS
@@ -48,7 +50,8 @@ def pattern(
             is any text. A field that the template of an image does not have is unknown.
         target: the field of the classes: integers from 0, or names.
         bias: the field of the bias attribute, or several. Without this field, the bias is unknown.
-        split: the field of train, val (or valid, validation) and test, or 0, 1, 2.
+        split: the field of train, val (or valid, validation) and test, or 0, 1, 2. If it is
+            "train", "val" or "test" and no field, all images are in this split.
         only: the text that a field must have, as in ``{percent: 1pct}``. Images with another text
             are left out.
         test_domains: values of the bias field whose images are the test split. All others are
@@ -83,9 +86,8 @@ def pattern(
     texts = [pattern] if isinstance(pattern, str) else pattern
     columns = _chosen(_columns(Path(root), texts, leave_out=unmatched == "leave_out"), only or {})
     biases = bias_columns(None if bias == "bias" and bias not in columns.cells else bias)
-    given = split if split in columns.cells or split != "split" else None
-    _check_fields(columns, [target, *biases, *([] if given is None else [given])])
-    splits = domain_splits(columns, given, biases, test_domains)
+    _check_fields(columns, [target, *biases])
+    splits = domain_splits(columns, _given_splits(columns, split), biases, test_domains)
     splits = per_group_splits(columns, splits, [target, *biases], per_group, rules.split_seed)
     rows = label_rows(
         columns,
@@ -123,6 +125,16 @@ def _columns(root: Path, texts: Sequence[str], *, leave_out: bool) -> Columns:
         left_out = f"{len(unmatched)} images match no template and are left out"
         say(f"{root}: {left_out}, such as {unmatched[0]}")
     return columns
+
+
+def _given_splits(columns: Columns, split: str) -> Splits:
+    """The field of the splits, the one split of all images, or ``None`` without splits."""
+    if split in SPLITS and split not in columns.cells:
+        return torch.full((len(columns.lines),), SPLITS.index(split), dtype=torch.int64)
+    if split == "split" and split not in columns.cells:
+        return None
+    _check_fields(columns, [split])
+    return split
 
 
 def _check_fields(columns: Columns, names: Sequence[str]) -> None:

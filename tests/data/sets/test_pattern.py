@@ -162,3 +162,13 @@ def test_no_splits_at_all(tmp_path):
         [3, 3],
         [2, 2],
     ]
+
+
+def test_all_images_in_one_split(tmp_path):
+    root = write(tmp_path, "a/1.jpg", "b/2.jpg")
+    found = pattern(root=root, pattern="{target}/*", split="test")
+    assert labels(found) == {"a/1.jpg": ("test", "a", None), "b/2.jpg": ("test", "b", None)}
+    field = pattern(root=root, pattern="{target}/{test:number}.*", split="test")
+    assert field.split.tolist() == [1, 2]
+    with pytest.raises(InputError, match=r"data\.pattern has no field \{exam\}"):
+        pattern(root=root, pattern="{target}/*", split="exam")
