@@ -33,12 +33,17 @@ PREPROCESSING = (
 DATA = (
     *("waterbirds", "celeba", "table", "folder", "pattern", "spawrious"),
     *("huggingface", "arrays", "drawn_birds", "biased_mnist", "mnist", "cifar10"),
-    *("coloured_mnist", "coloured_mnist_lff", "multi_color_mnist", "fb_biased_mnist"),
-    *("spuco_mnist", "mnist_cifar", "corrupted_cifar10"),
+)
+MADE = (
+    *("coloured_mnist", "coloured_mnist_lff", "coloured_mnist_cnc", "multi_color_mnist"),
+    *("fb_biased_mnist", "spuco_mnist", "mnist_squares", "mnist_cifar", "corrupted_cifar10"),
 )
 TABLES: dict[str, dict[str, str]] = {
     **{kind: {name: row.object for name, row in rows.items()} for kind, rows in METHODS.items()},
-    "data": {name: f"debias.data.sets.{name}:{name}" for name in DATA},
+    "data": {
+        **{name: f"debias.data.sets.{name}:{name}" for name in DATA},
+        **{name: f"debias.data.made.{name}:{name}" for name in MADE},
+    },
     "preprocessing": {
         **{name: f"debias.data.pictures.preprocessing:{name}" for name in PREPROCESSING},
         "albumentations": "debias.data.pictures.pipelines:configured",

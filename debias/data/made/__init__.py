@@ -1,1 +1,1 @@
-"""Generated data sets: what they are made of, who gets which bias value, and their folders."""
+"""Generated data sets: their loaders, their rules of who gets which bias value, and the files."""

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from debias.data.made.corrupted_cifar10 import TYPES
 from debias.data.made.corruptions import CORRUPTIONS, corrupted
 from debias.data.made.weather import motion_kernel, plasma
-from debias.data.sets.corrupted_cifar10 import TYPES
 
 #: A smooth photo-like image: waves of three colours.
 ACROSS, DOWN = np.meshgrid(np.arange(32), np.arange(32))

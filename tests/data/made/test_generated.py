@@ -10,16 +10,18 @@ from debias import components
 from debias import config as configs
 from debias.commands.train import train
 from debias.data.examples import SPLITS
+from debias.data.made.coloured_mnist import coloured_mnist
+from debias.data.made.coloured_mnist_cnc import coloured_mnist_cnc
+from debias.data.made.coloured_mnist_lff import coloured_mnist_lff
 from debias.data.made.colours import COLOURS, TINTS
+from debias.data.made.corrupted_cifar10 import corrupted_cifar10
+from debias.data.made.fb_biased_mnist import OWN_INKS, fb_biased_mnist
+from debias.data.made.mnist_cifar import mnist_cifar
+from debias.data.made.mnist_squares import mnist_squares
+from debias.data.made.multi_color_mnist import multi_color_mnist
+from debias.data.made.spuco_mnist import spuco_mnist
 from debias.data.sets.cifar10 import cifar10
-from debias.data.sets.coloured_mnist import coloured_mnist
-from debias.data.sets.coloured_mnist_lff import coloured_mnist_lff
-from debias.data.sets.corrupted_cifar10 import corrupted_cifar10
-from debias.data.sets.fb_biased_mnist import OWN_INKS, fb_biased_mnist
 from debias.data.sets.mnist import mnist
-from debias.data.sets.mnist_cifar import mnist_cifar
-from debias.data.sets.multi_color_mnist import multi_color_mnist
-from debias.data.sets.spuco_mnist import spuco_mnist
 from tests.data.made.small_files import photos, write_cifar, write_digits
 
 #: Every generated set at options for 60 digits or 100 photos.
@@ -31,6 +33,8 @@ SETS = {
     "multi_color_mnist": {"val": 20, "skews": [0.5, 0.5], "bias": "left"},
     "fb_biased_mnist": {"val": 20, "rho": [0.5, 0.5], "bias": "foreground"},
     "spuco_mnist": {"val": 20, "strength": 0.5},
+    "coloured_mnist_cnc": {"val": 20, "share": 0.5},
+    "mnist_squares": {"val": 20, "conflict": 0.2},
     "mnist_cifar": {"val": 0.4, "share": 0.5},
     "corrupted_cifar10": {"val": 20, "skew": 0.5},
 }
@@ -230,6 +234,41 @@ def test_spuco_pixels_are_drawn_per_image(roots):
     assert not read[:, 10:, 14:].any()
 
 
+def test_cnc_by_hand(roots):
+    """At a share of 1 training has only own colours. Held-out images have others, too.
+
+    Pixels below 120 stay grey: all of a digit but its white one.
+    """
+    examples = coloured_mnist_cnc(root=roots["mnist"], val=20, share=1.0)
+    train, val, test = (frequencies(examples, split) for split in SPLITS)
+    assert train.diagonal().tolist() == train.sum(dim=1).tolist() == [8] * 5
+    assert val.diagonal().sum() < 10
+    assert test.diagonal().sum() < 20
+    none = coloured_mnist_cnc(root=roots["mnist"], val=20, share=0.0)
+    assert frequencies(none, "train").diagonal().tolist() == [0] * 5
+    read = pixels(examples)[:60]
+    wheel = np.array([(255, 0, 0), (208, 255, 0), (0, 255, 92), (0, 116, 255), (184, 0, 255)])
+    rows = np.arange(60)
+    assert (read[rows, rows % 10, 0] == wheel[examples.bias[:60]]).all()
+    assert (read[rows, rows % 10, 1] == 1 + rows[:, None]).all()
+
+
+@pytest.mark.parametrize(("test", "marked"), [("original", 0), ("biased", 20)])
+def test_squares_by_hand(roots, test, marked):
+    """Of 30 low digits the first int(30 * .8) = 24 have the square: all but the 4s. Of the high
+    digits it is the first int(30 * .2) = 6: all 5s.
+    """
+    examples = mnist_squares(root=roots["mnist"], val=0, conflict=0.2, test=test)
+    digit = np.arange(60) % 10
+    assert (examples.bias[:60].numpy() == ((digit < 4) | (digit == 5))).all()
+    assert (examples.target[:60].numpy() == (digit >= 5)).all()
+    assert int(examples.bias[examples.rows("test")].sum()) == marked
+    read = pixels(examples)
+    red = (read[:, :4, :4] == (255, 0, 0)).all(axis=(1, 2, 3))
+    assert red.tolist() == examples.bias.bool().tolist()
+    assert not (read[:, 4:, 4:, 0] != read[:, 4:, 4:, 1]).any()
+
+
 def test_mnist_cifar_by_hand(roots):
     """6 zeros and 6 ones above 50 photos of each half: 6 pairs per class, all aligned.
 
@@ -298,6 +337,8 @@ def test_a_folder_of_another_recipe_is_refused(roots):
         ("spuco_mnist", {"difficulty": "easy"}, "difficulty must be one of magnitude_large"),
         ("mnist_cifar", {"top_classes": [[0]]}, "top_classes must be as many lists"),
         ("mnist_cifar", {"test": "shuffled"}, "test must be one of pairs, shuffled_top"),
+        ("coloured_mnist_cnc", {"share": 2.0}, r"share must lie in \[0, 1\]"),
+        ("mnist_squares", {"test": "both"}, "test must be one of original, biased"),
         ("corrupted_cifar10", {"severity": 5}, "severity must be one of 1, 2, 3, 4"),
     ],
 )
