@@ -21,6 +21,7 @@ from debias.methods import METHODS
 from debias.own_parts import FACTS, check_facts, check_made, is_own, own_part
 from debias.presets import check_fetched, is_preset, options_of, preset
 from debias.presets import names as preset_names
+from debias.readers import READERS
 from debias.signatures import arguments, fact_names, option_parameters, option_schema
 
 if TYPE_CHECKING:
@@ -30,20 +31,9 @@ PREPROCESSING = (
     *("waterbirds", "waterbirds_augmented", "celeba", "celeba_augmented"),
     *("celeba_augmented_square", "resize", "resize_augmented", "shorter_side"),
 )
-DATA = (
-    *("waterbirds", "celeba", "table", "folder", "pattern", "spawrious"),
-    *("huggingface", "arrays", "drawn_birds", "biased_mnist", "mnist", "cifar10"),
-)
-MADE = (
-    *("coloured_mnist", "coloured_mnist_lff", "coloured_mnist_cnc", "multi_color_mnist"),
-    *("fb_biased_mnist", "spuco_mnist", "mnist_squares", "mnist_cifar", "corrupted_cifar10"),
-)
 TABLES: dict[str, dict[str, str]] = {
     **{kind: {name: row.object for name, row in rows.items()} for kind, rows in METHODS.items()},
-    "data": {
-        **{name: f"debias.data.sets.{name}:{name}" for name in DATA},
-        **{name: f"debias.data.made.{name}:{name}" for name in MADE},
-    },
+    "data": READERS,
     "preprocessing": {
         **{name: f"debias.data.pictures.preprocessing:{name}" for name in PREPROCESSING},
         "albumentations": "debias.data.pictures.pipelines:configured",

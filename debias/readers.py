@@ -1,0 +1,20 @@
+"""Where the loader of each data set is, by its name: a text "module:object".
+
+A loader that reads many data sets, such as ``table``, is called a reader. No loader is imported
+here.
+"""
+
+#: In ``debias.data.sets``: data sets and layouts of files.
+SETS = (
+    *("waterbirds", "celeba", "table", "folder", "pattern", "spawrious"),
+    *("huggingface", "arrays", "drawn_birds", "biased_mnist", "mnist", "cifar10"),
+)
+#: In ``debias.data.made``: data sets that are made from the files of others.
+MADE = (
+    *("coloured_mnist", "coloured_mnist_lff", "coloured_mnist_cnc", "multi_color_mnist"),
+    *("fb_biased_mnist", "spuco_mnist", "mnist_squares", "mnist_cifar", "corrupted_cifar10"),
+)
+READERS = {
+    **{name: f"debias.data.sets.{name}:{name}" for name in SETS},
+    **{name: f"debias.data.made.{name}:{name}" for name in MADE},
+}
