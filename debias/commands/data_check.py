@@ -11,7 +11,8 @@ from debias.data.inspection.counts import Compared, compare_counts
 from debias.data.inspection.files import COPIES, HEADERS, copies, shapes, superfluous, unreadable
 from debias.data.inspection.row_digest import row_digest
 from debias.data.listing import missing_files
-from debias.downloads.receipt import NAME, named_data
+from debias.downloads.digests import has_digest
+from debias.downloads.receipt import received_data
 from debias.errors import InputError, shown
 from debias.merging import Settings, read_overrides, taken
 from debias.presets import MARKS, Preset, is_preset, preset
@@ -53,7 +54,12 @@ def run(source: str, overrides: list[str]) -> int:
     described = preset(section["name"]) if is_preset(section["name"]) else None
     examples: Examples = components.construct("data", section, {})
     print(f"{examples.source}: {len(examples)} images")
-    findings = [*_published(examples, described, section), *_files(examples, deep == "true")]
+    findings = [
+        *_published(examples, described, section),
+        *_units(examples),
+        *(_publisher(described, section) if described is not None else ()),
+        *_files(examples, deep == "true"),
+    ]
     wrong = [one for one in findings if one.wrong]
     for one in findings:
         print(f"{'WRONG' if one.wrong else 'note'}: {one.text}")
@@ -70,12 +76,13 @@ def _section(source: str, overrides: list[str]) -> Settings:
         raise InputError("`debias data check` needs a config, or a folder with as=NAME")
     if not name and (source in configs.shipped() or not Path(source).is_dir()):
         return configs.load(source, overrides).data
-    name = name or named_data(Path(source))
-    if not name:
+    receipts = received_data(Path(source))
+    if not name and len(receipts) != 1:
         raise InputError(
-            f"{source} is a folder without {NAME}, which `debias data get` writes: add as=NAME "
-            "(`debias data list` lists the names), or name a config instead"
+            f"{source} is a folder with {len(receipts)} receipts of `debias data get`, not one: "
+            "add as=NAME (`debias data list` lists the names), or name a config instead"
         )
+    name = name or receipts[0]
     given = read_overrides(overrides)
     if others := sorted(given.keys() - {"data"}):
         raise InputError(f"{others[0]} does not belong to a data set: leave it out")
@@ -132,6 +139,30 @@ def _table(counts: Sequence[Compared]) -> list[str]:
     left_out = len(counts) - len(rows)
     more = [f"{left_out} more groups have no difference"] if left_out else []
     return [*text_table(COLUMNS, cells), *more]
+
+
+def _units(examples: Examples) -> Iterator[Finding]:
+    """What ``data.split_by`` names, such as a patient, and lies in several splits."""
+    splits: dict[str, set[int]] = {}
+    for unit, split in zip(examples.units, examples.split.tolist(), strict=False):
+        splits.setdefault(unit, set()).add(split)
+    splits.pop("", None)  # nobody is known
+    several = [unit for unit, found in splits.items() if len(found) > 1]
+    if splits:
+        text = f"{len(several)} of {len(splits)} values of data.split_by are in several splits"
+        yield Finding(f"{text}{': ' if several else ''}{shown(several)}")
+
+
+def _publisher(described: Preset, section: Settings) -> Iterator[Finding]:
+    """Files whose digest is not that of the publisher. A repacked file may still be right."""
+    root = Path(str(section.get("root", "")))
+    wanted: dict[str, list[str]] = {}
+    for source in described.sources:
+        if source.digest and (root / source.file).is_file():
+            wanted.setdefault(source.file, []).append(source.digest)
+    for file, digests in wanted.items():
+        if not any(has_digest(root / file, digest) for digest in digests):
+            yield Finding(f"{file} is not the publisher's file: its digest is not {digests[0]}")
 
 
 def _files(examples: Examples, deep: bool) -> Iterator[Finding]:

@@ -6,10 +6,10 @@ from pathlib import Path
 
 from debias.downloads.getting import by_hand, get
 from debias.downloads.hosts import address
-from debias.downloads.receipt import NAME, read_receipt, write_receipt
+from debias.downloads.receipt import read_receipt, receipt_path, write_receipt
 from debias.errors import InputError
 from debias.merging import taken
-from debias.presets import Preset, preset
+from debias.presets import Preset, is_preset, preset
 
 
 def run(source: str, overrides: list[str]) -> int:
@@ -41,7 +41,8 @@ def run(source: str, overrides: list[str]) -> int:
     if len(steps) > 1:
         print("\n".join(f"{number}. {step}" for number, step in enumerate(steps, start=1)))
         return 3
-    print(f"{source} is in {root}; {NAME} there says where it comes from\nnext: {steps[0]}")
+    receipt = receipt_path(Path(root), source).name
+    print(f"{source} is in {root}; {receipt} there says where it comes from\nnext: {steps[0]}")
     return 0
 
 
@@ -63,8 +64,10 @@ def _accept(found: Preset, root: Path, terms: str) -> None:
 
 def _steps(found: Preset, root: str) -> Iterator[str]:
     """What the user must still do. The last step checks the data set."""
-    if any(source.kind == "made" for source in found.sources):
-        yield f"debias makes it: `debias data make {found.name} root={root}`"
+    if found.made_from:
+        for name in filter(is_preset, found.made_from.replace(",", " ").split()):
+            yield f"debias data get {name} root={root}"
+        yield f"debias data make {found.name} root={root}"
     hand = by_hand(found)
     for source in hand:
         file = source.file or "the files"

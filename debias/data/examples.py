@@ -33,6 +33,7 @@ class Examples:
         max_pixels: the most pixels that an image, mask or fill may have.
         follow_links: whether links may lead out of ``root``, ``mask_root`` and ``fill_root``.
         held: the images by row, if they are not files in ``root``.
+        units: N names of what the rows belong to, such as patients, if ``data.split_by`` says so.
     """
 
     root: Path
@@ -49,6 +50,7 @@ class Examples:
     max_pixels: int = MAX_PIXELS
     follow_links: bool = False
     held: ImageStore | None = None
+    units: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.images)

@@ -32,6 +32,7 @@ class LabelledRows(NamedTuple):
         bias: ``(N,)`` int64 bias values, or -1.
         split: ``(N,)`` int64 positions in ``SPLITS``.
         groups: names and numbering of the groups.
+        units: N cells of the column ``split_by``, or empty without one.
     """
 
     columns: Columns
@@ -41,6 +42,7 @@ class LabelledRows(NamedTuple):
     bias: Tensor
     split: Tensor
     groups: Groups
+    units: tuple[str, ...] = ()
 
     def examples(
         self,
@@ -62,6 +64,7 @@ class LabelledRows(NamedTuple):
             max_pixels=max_pixels,
             follow_links=follow_links,
             held=held,
+            units=self.units,
         )
 
 
@@ -144,7 +147,8 @@ def finish_rows(
         rows, labels = rows.take(kept), _taken(labels, kept, rows.columns.source)
     split = split_rows(rows.columns, rows.names, labels, rows.split, rules)
     target, bias, groups = labels
-    return LabelledRows(rows.columns, rows.names, rows.kept, target, bias, split, groups)
+    units = () if rules.split_by is None else tuple(rows.columns.column(rules.split_by))
+    return LabelledRows(rows.columns, rows.names, rows.kept, target, bias, split, groups, units)
 
 
 def _taken(labels: Labels, rows: Sequence[int], source: Path) -> Labels:

@@ -1,6 +1,5 @@
 """The receipt beside a data set: which file came from where, when, and with which digest."""
 
-import json
 from dataclasses import asdict, dataclass, field
 from datetime import date
 from pathlib import Path
@@ -11,8 +10,7 @@ from debias.errors import InputError
 from debias.files import write_atomically
 from debias.json_files import MisfitError, json_text, read_json, typed
 
-#: Name of the receipt's file, below the root of the data set.
-NAME = "debias_receipt.json"
+_SUFFIX = ".receipt.json"
 
 
 @dataclass(frozen=True)
@@ -61,36 +59,32 @@ def received(path: Path, name: str, source: str) -> Received:
     return Received(name, source, digest, size, date.today().isoformat())
 
 
+def receipt_path(root: Path, data: str) -> Path:
+    """The file of the receipt of a data set."""
+    return root / f"{data}{_SUFFIX}"
+
+
 def read_receipt(root: Path, data: str) -> Receipt:
-    """The receipt in a folder; an empty one if there is none.
+    """The receipt of a data set in a folder; an empty one if there is none.
 
     Raises:
-        InputError: the receipt is damaged or that of another data set.
+        InputError: the receipt is damaged.
     """
-    path = root / NAME
+    path = receipt_path(root, data)
     if not path.exists():
         return Receipt(data)
     remedy = "remove it to get the data set again"
     try:
-        receipt = typed(Receipt, read_json(path, dict, entries={"data": str}, remedy=remedy))
+        return typed(Receipt, read_json(path, dict, entries={"data": str}, remedy=remedy))
     except MisfitError as error:
         raise InputError(f"{path} has a wrong entry {error}: {remedy}") from None
-    if receipt.data != data:
-        raise InputError(
-            f"{root} holds the data set {receipt.data}, not {data}: give another root, because two "
-            "data sets in one folder are not told apart"
-        )
-    return receipt
 
 
-def named_data(root: Path) -> str:
-    """The name of the data set in a folder, by its receipt; empty without one."""
-    try:
-        return str(json.loads((root / NAME).read_text(encoding="utf-8"))["data"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return ""
+def received_data(root: Path) -> list[str]:
+    """Names of the data sets in a folder, by their receipts."""
+    return sorted(path.name.removesuffix(_SUFFIX) for path in root.glob(f"*{_SUFFIX}"))
 
 
 def write_receipt(root: Path, receipt: Receipt) -> None:
     """Write the receipt of a folder."""
-    write_atomically(root / NAME, json_text(asdict(receipt)))
+    write_atomically(receipt_path(root, receipt.data), json_text(asdict(receipt)))

@@ -1,7 +1,6 @@
 """``debias data check`` on small trees of Waterbirds: right ones, and each way to be wrong."""
 
 import hashlib
-import json
 from dataclasses import replace
 
 import cv2
@@ -10,7 +9,7 @@ import pytest
 
 from debias.__main__ import main
 from debias.commands import data_check
-from debias.presets import preset
+from debias.presets import Source, preset
 
 ROWS = [
     *(("001.A/a.jpg", 1, 0, 0), ("001.A/b.jpg", 1, 0, 1), ("002.B/c.jpg", 0, 0, 1)),
@@ -198,8 +197,8 @@ def test_options_that_change_rows_are_not_compared(tmp_path, capsys):
 def test_a_folder_is_known_by_its_receipt_and_a_config_by_its_name(birds, capsys):
     root, _ = birds
     assert main(["data", "check", str(root)]) == 2
-    assert "is a folder without debias_receipt.json" in capsys.readouterr().err
-    (root / "debias_receipt.json").write_text(json.dumps({"data": "waterbirds"}))
+    assert "is a folder with 0 receipts of `debias data get`" in capsys.readouterr().err
+    (root / "waterbirds.receipt.json").touch()
     assert main(["data", "check", str(root)]) == 0
     assert main(["data", "check", "waterbirds", f"data.root={root}"]) == 0
 
@@ -235,3 +234,26 @@ def test_many_groups_are_not_all_printed(birds, capsys, monkeypatch):
 def test_mistakes(arguments, message, capsys):
     assert main(["data", "check", *arguments]) == 2
     assert message in capsys.readouterr().err
+
+
+def test_a_patient_in_two_splits(tmp_path, capsys):
+    rows = ["path,target,bias,split,who", "a,x,m,train,1", "b,y,m,train,2", "c,x,m,test,1"]
+    rows += ["d,y,m,val,", "e,y,m,test,"]  # nobody is known here
+    (tmp_path / "table.csv").write_text("\n".join(rows))
+    options = ["data.name=table", f"data.file={tmp_path / 'table.csv'}", "data.split_by=who"]
+    assert main(["data", "check", "waterbirds", *options]) == 1  # there are no pictures
+    assert "note: 1 of 2 values of data.split_by are in several splits: 1\n" in printed(capsys)
+
+
+def test_a_file_that_is_not_the_publishers(birds, capsys):
+    root, describe = birds
+    (root / "right.txt").write_bytes(b"right")
+    (root / "wrong.txt").write_bytes(b"wrong")
+    digest = f"md5:{hashlib.md5(b'right').hexdigest()}"
+    names = ("right.txt", "wrong.txt", "absent.txt")
+    describe(sources=[Source("https", "https://a.b", name, digest) for name in names])
+    code, out = check(capsys, root)
+    assert code == 0
+    assert f"note: wrong.txt is not the publisher's file: its digest is not {digest}\n" in out
+    assert "right.txt is" not in out
+    assert "absent.txt" not in out

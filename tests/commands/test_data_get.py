@@ -36,7 +36,7 @@ def test_terms_are_asked_for_once(pets, tmp_path, capsys):
     assert "then add terms=accepted" in error
     assert not (tmp_path / "pets").exists()
     assert get(tmp_path / "pets", "terms=accepted") == 3
-    assert json.loads((tmp_path / "pets" / "debias_receipt.json").read_text())["terms"] is True
+    assert json.loads((tmp_path / "pets" / "pets.receipt.json").read_text())["terms"] is True
     assert get(tmp_path / "pets") == 3
     assert "no network (name not resolved): put pets.zip from" in capsys.readouterr().err
 
@@ -68,9 +68,14 @@ def test_what_has_no_source_or_is_made(pets, tmp_path, capsys):
     pets()
     assert get(tmp_path) == 3
     assert "1. no source is known: get it from its authors (Doe 2026)" in capsys.readouterr().out
-    pets(Source("made", "x"))
+    pets(Source("made", "cifar10, mnist"))
     assert get(tmp_path) == 3
-    assert f"`debias data make pets root={tmp_path}`" in capsys.readouterr().out
+    assert capsys.readouterr().out.splitlines() == [
+        f"1. debias data get cifar10 root={tmp_path}",
+        f"2. debias data get mnist root={tmp_path}",
+        f"3. debias data make pets root={tmp_path}",
+        f"4. debias data check {tmp_path} as=pets",
+    ]
 
 
 @pytest.mark.parametrize("arguments", [["pets"], ["root=x"], ["pets", "root=x", "seed=1"]])

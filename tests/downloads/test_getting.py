@@ -13,7 +13,7 @@ import pytest
 
 from debias.downloads import getting
 from debias.downloads.getting import WORK, get
-from debias.downloads.receipt import NAME
+from debias.downloads.receipt import received_data
 from debias.errors import InputError, OfflineError
 from debias.presets import Preset, Source
 from tests.downloads.server import Served
@@ -30,6 +30,7 @@ def packed(files, *, top=""):
     return content.getvalue()
 
 
+NAME = "pets.receipt.json"
 ARCHIVE = packed(TREE, top="pets-main/")
 
 
@@ -252,8 +253,9 @@ def test_two_at_a_time(server, root):
     assert Path(root / WORK / "lock").exists()
 
 
-def test_another_data_set_in_the_same_folder(server, root):
+def test_two_data_sets_in_one_folder_have_two_receipts(server, root):
     get(pets(archive(server.serve("pets.zip", Served(ARCHIVE)))), root)
-    other = Preset(**FACTS, reader="folder", name="other")
-    with pytest.raises(InputError, match="holds the data set pets, not other: give another root"):
-        get(other, root)
+    label = Source("https", server.serve("l", Served(b"l")), "l.csv")
+    get(Preset(**FACTS, reader="folder", name="other", sources=[label]), root)
+    assert received_data(root) == ["other", "pets"]
+    assert files(root).keys() == {*TREE, "l.csv", "other.receipt.json"}
