@@ -17,7 +17,7 @@ from debias.sweeps.launchers import launcher
 from debias.sweeps.plan import Plan, plan
 from debias.sweeps.progress import Progress
 from debias.sweeps.protocol import Protocol, write_protocol
-from debias.sweeps.status import status_lines
+from debias.sweeps.status import status_lines, watch_status
 
 
 def run(action: str, source: str, overrides: list[str]) -> None:
@@ -131,12 +131,22 @@ def show_report(folder: str, overrides: list[str]) -> None:
 def show_status(folder: str, overrides: list[str]) -> None:
     """Print what each run of a sweep's folder does now.
 
+    Args:
+        folder: folder of the sweep.
+        overrides: empty, or ``watch=true``, which refreshes the table until every run has ended.
+
     Raises:
-        ValueError: the folder has no runs, or an override is given.
+        ValueError: the folder has no runs, or another override is given.
     """
-    if overrides:
-        raise InputError(f"sweep status takes only a folder; got {' '.join(overrides)}")
-    print("\n".join(status_lines(Path(folder))))
+    if overrides not in ([], ["watch=true"], ["watch=false"]):
+        raise InputError(
+            f"sweep status takes watch=true beside the folder; got {' '.join(overrides)}"
+        )
+    if overrides == ["watch=true"]:
+        with ended_by_ctrl_c():
+            watch_status(Path(folder))
+    else:
+        print("\n".join(status_lines(Path(folder))))
 
 
 def describe(planned: Plan) -> str:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from debias.evaluation.attacks import counted_attacks
 from debias.evaluation.looking import attention_scalars, band_pass_scalars, maps_missing
 from debias.evaluation.predictions import features_of
 from debias.evaluation.recombined import background_scalars, placement_scalars
@@ -153,7 +154,8 @@ def _scores(evidence: Evidence) -> Scalars:
 
 
 def _leakage(evidence: Evidence) -> Scalars:
-    return leakage_report(evidence.predictions.logits, *evidence.facts[1:])
+    with counted_attacks("measuring leakage") as attacker:
+        return leakage_report(evidence.predictions.logits, *evidence.facts[1:], attacker=attacker)
 
 
 def _features(evidence: Evidence) -> Scalars:
@@ -161,9 +163,9 @@ def _features(evidence: Evidence) -> Scalars:
     if not kept:
         kept.append(features_of(evidence.run, evidence.split, progress=evidence.progress))
     features, rows = kept[0], evidence.predictions
-    return feature_leakage_report(features, rows.bias, rows.target) | probe_report(
-        features, rows.bias
-    )
+    with counted_attacks("measuring features") as attacker:
+        leaked = feature_leakage_report(features, rows.bias, rows.target, attacker=attacker)
+    return leaked | probe_report(features, rows.bias)
 
 
 def _of_run(measure: Callable[..., Scalars]) -> Callable[[Evidence], Scalars]:

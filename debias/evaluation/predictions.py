@@ -10,13 +10,13 @@ from torch import Tensor, nn
 from debias.data.examples import SPLITS, Examples
 from debias.data.pictures.images import read_mask
 from debias.merging import Settings
-from debias.metrics.accuracy.counts import margin_counts
-from debias.metrics.accuracy.scalars import group_report
+from debias.metrics.accuracy.counts import Margins, margin_counts
+from debias.metrics.accuracy.scalars import group_report, group_scalars
 from debias.parts import Parts
 from debias.reports.predictions import Predictions, write
 from debias.training.pictures import prepared_pictures
 from debias.training.prediction import Predicted, extract, predict
-from debias.types import Batch
+from debias.types import Batch, Groups
 
 
 def predict_splits(parts: Parts, *, progress: bool = True) -> dict[str, Predictions]:
@@ -56,13 +56,24 @@ def measure(predictions: Predictions, examples: Examples) -> Settings:
 
     The entry ``unknown`` is the number of images in the split without a bias label.
     """
-    groups = examples.groups
-    counts = margin_counts(
-        predictions.prediction(groups), predictions.target, predictions.bias, groups
-    )
     frequencies = examples.frequencies("train")
-    report = group_report(counts, groups, frequencies if bool(frequencies.any()) else None)
+    report = group_report(
+        _counts(predictions, examples.groups),
+        examples.groups,
+        frequencies if bool(frequencies.any()) else None,
+    )
     return report | {"unknown": int((predictions.bias < 0).sum())}
+
+
+def scalars(predictions: Predictions, groups: Groups) -> dict[str, float]:
+    """The accuracies of one split as loggers take them: those of the curves of training."""
+    counted = group_scalars(_counts(predictions, groups), groups)
+    return {name: value.item() for name, value in counted.items()}
+
+
+def _counts(predictions: Predictions, groups: Groups) -> Margins:
+    decided = predictions.prediction(groups)
+    return margin_counts(decided, predictions.target, predictions.bias, groups)
 
 
 def picture(examples: Examples, row: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | None]:

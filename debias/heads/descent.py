@@ -12,6 +12,7 @@ from torch import Tensor
 
 from debias.errors import InputError, check_at_least, check_between, check_positive
 from debias.heads.linear import FittedHeads, Heads, Rows, worst_group_accuracies
+from debias.progress import each
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class Descent:
     clip: float | Tensor = math.inf
 
     def __post_init__(self) -> None:
-        settings = {each.name: torch.as_tensor(getattr(self, each.name)) for each in fields(self)}
+        settings = {one.name: torch.as_tensor(getattr(self, one.name)) for one in fields(self)}
         least = {name: float(value.min()) for name, value in settings.items()}
         check_positive({name: least.pop(name) for name in ("learning_rate", "clip")})
         check_at_least(0, least)
@@ -104,7 +105,7 @@ def fit_heads(
     with torch.no_grad(), torch.autocast(features.device.type, enabled=False):
         heads = DescendingHeads(features, target, start, descent, sample_weights)
         best = None if held_out is None else _BestPosition(heads, held_out)
-        for step, rows in enumerate(batches, start=1):
+        for step, rows in enumerate(each(batches, "fitting last layers", "step", bar=False), 1):
             heads.step(rows)
             if best is not None and (step % every == 0 or step == len(batches)):
                 best.update(step)

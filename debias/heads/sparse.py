@@ -12,6 +12,7 @@ from torch import Tensor
 from debias.errors import InputError, check_at_least, check_positive
 from debias.heads.linear import Heads, Rows, worst_group_accuracies
 from debias.heads.orders import balanced_subsample, halves
+from debias.progress import each
 
 #: The values of C, the inverse strength of the penalty, that the authors choose from.
 STRENGTHS = (1.0, 0.7, 0.3, 0.1, 0.07, 0.03, 0.01)
@@ -97,7 +98,8 @@ def sparse_head(
     drawn = torch.stack([balanced_subsample(labelled.group, generator) for _ in range(subsamples)])
     scaler = _scaler(labelled.features)
     fits = [
-        _regression(scaler, labelled.take(rows), classes, strength, generator) for rows in drawn
+        _regression(scaler, labelled.take(rows), classes, strength, generator)
+        for rows in each(drawn, "fitting the last layer", "subsample", bar=False)
     ]
     head = _folded(scaler, torch.stack(fits).mean(dim=0))
     return SparseHead(head, strength, scores, labelled_rows[drawn], second.group)
@@ -114,7 +116,10 @@ def _scores(
     scaler = _scaler(fitting.features)
     balanced = fitting.take(balanced_subsample(fitting.group, generator))
     fits = torch.stack(
-        [_regression(scaler, balanced, classes, strength, generator) for strength in strengths]
+        [
+            _regression(scaler, balanced, classes, strength, generator)
+            for strength in each(strengths, "choosing C of the last layer", "value", bar=False)
+        ]
     )
     predictions = _folded(scaler, fits).logits(held_out.features.float()).argmax(dim=2)
     return worst_group_accuracies(predictions, held_out.target, held_out.group)
@@ -140,11 +145,11 @@ def _regression(
 ) -> Tensor:
     """``(C, D + 1)`` float64 coefficients and intercepts of one fit on scaled features."""
     scaled = scaler.transform(rows.features.cpu().double().numpy())
-    positives = [rows.target.cpu().numpy() == each for each in range(classes)]
+    positives = [rows.target.cpu().numpy() == one for one in range(classes)]
     if classes == 2:
         contrast = _against_the_rest(scaled, positives[1], strength, generator)
         return torch.stack([-contrast / 2, contrast / 2])
-    return torch.stack([_against_the_rest(scaled, each, strength, generator) for each in positives])
+    return torch.stack([_against_the_rest(scaled, one, strength, generator) for one in positives])
 
 
 def _against_the_rest(

@@ -15,6 +15,7 @@ from debias.evaluation.predictions import (
     picture,
     predict_splits,
     prepared_picture,
+    scalars,
 )
 from debias.evaluation.saved import origin
 from debias.json_files import Json
@@ -28,11 +29,12 @@ from debias.reports.predictions import Predictions, write
 from debias.reports.run_folder import write_report
 from debias.runs.epochs import forget_state
 from debias.runs.run import Run, Trained
+from debias.runs.single import log_test
 from debias.training.recorder import Recorder
 
 
 def finish(trained: Trained, run: Run, description: Json) -> None:
-    """Load the selected epoch, predict every split, and write predictions and report.
+    """Load the selected epoch, predict every split, write predictions and report, and log them.
 
     Args:
         trained: the result of the run's recipe.
@@ -66,6 +68,7 @@ def finish(trained: Trained, run: Run, description: Json) -> None:
     recorder.forget_previous()
     forget_state(run.folder)
     save_outcome(run.folder, report, predictions, parts)
+    log_test(run.config, run.folder, scalars(predictions["test"], parts.examples.groups))
 
 
 def measured(

@@ -1,5 +1,6 @@
 """Trains one stage, and records each of its epochs."""
 
+from collections.abc import Mapping
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from debias.training.averaging import WeightAverage
 from debias.training.checkpoints import newest_checkpoint
 from debias.training.compilation import compiled
 from debias.training.fit import NOTHING, Additions, fit, trainer
-from debias.training.loggers import begin_logging, end_logging, make_loggers
+from debias.training.loggers import begin_logging, end_logging, log_result, make_loggers
 from debias.training.pictures import PreparedPictures
 from debias.training.prediction import Predicted
 from debias.training.recorder import Recorder, Watch
@@ -68,6 +69,20 @@ def single(
         fit(parts.module, parts.data, lightning, resume=newest_checkpoint(recorder.folder))
     end_logging(loggers)
     return recorder
+
+
+def log_test(config: Config, folder: Path, scalars: Mapping[str, float]) -> None:
+    """Add the metrics of the test split to the logged run, as ``test/worst_group`` and so on.
+
+    Args:
+        config: config of the run.
+        folder: folder of the run.
+        scalars: the metrics by name.
+    """
+    loggers = make_loggers(config.loggers, folder, _title(folder))
+    begin_logging(loggers, folder, _settings(config))
+    log_result(loggers, {f"test/{name}": value for name, value in scalars.items()})
+    end_logging(loggers)
 
 
 def _title(folder: Path) -> str:

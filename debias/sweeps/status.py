@@ -1,7 +1,12 @@
 """What each run of a folder does now: its status, epoch, worst accuracy so far and time left."""
 
+import time
 from collections import Counter
 from pathlib import Path
+
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
 
 from debias.progress import duration
 from debias.reports.record import read_report
@@ -11,6 +16,10 @@ from debias.runs.epochs import EpochState, read_state
 from debias.sweeps.files import PLAN, Files, read_plan
 
 HEADER = ("status", "epochs", "worst", "best so far", "left", "run")
+#: Status of a run that no command trains any more.
+ENDED = ("done", "pruned", "failed")
+#: Time between two looks at the files, in seconds.
+PAUSE = 5.0
 
 
 def status_lines(out: Path) -> list[str]:
@@ -24,10 +33,43 @@ def status_lines(out: Path) -> list[str]:
     Raises:
         ValueError: the folder has neither a plan nor runs, or a file in it is damaged.
     """
+    return _lines(out, _statuses(out))
+
+
+def watch_status(out: Path, *, console: Console | None = None, pause: float = PAUSE) -> None:
+    """Show the lines of :func:`status_lines` until every run has ended, running ones first.
+
+    Only a terminal shows them more than once.
+
+    Args:
+        out: folder of a sweep, or another folder of runs.
+        console: console for the output; the standard output by default.
+        pause: seconds between two looks at the files.
+
+    Raises:
+        ValueError: as :func:`status_lines`.
+    """
+    with Live(console=console, auto_refresh=False) as live:
+        while True:
+            runs = _statuses(out)
+            first = sorted(runs, key=lambda run: run[2] != "running")
+            text = Text("\n".join(_lines(out, first)), no_wrap=True, overflow="ellipsis")
+            live.update(text, refresh=True)
+            if all(status in ENDED for _, _, status in runs):
+                return
+            time.sleep(pause)
+
+
+def _statuses(out: Path) -> list[tuple[Files, str, str]]:
+    """Files, settings and status of each run."""
     runs = [(Files(out, name), settings) for name, settings in _runs(out)]
-    statuses = [files.status() for files, _ in runs]
-    counts = [f"{count} {status}" for status, count in Counter(statuses).most_common()]
-    rows = [_row(*run, status) for run, status in zip(runs, statuses, strict=True)]
+    return [(files, settings, files.status()) for files, settings in runs]
+
+
+def _lines(out: Path, runs: list[tuple[Files, str, str]]) -> list[str]:
+    counted = Counter(status for _, _, status in runs).most_common()
+    counts = [f"{count} {status}" for status, count in counted]
+    rows = [_row(*run) for run in runs]
     title = f"{out}: {len(runs)} runs, {', '.join(counts)}"
     return [title, *text_table(HEADER, rows, words=len(HEADER))]
 

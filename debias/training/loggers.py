@@ -85,6 +85,15 @@ def begin_logging(loggers: Sequence[Logger], folder: Path, settings: Mapping[str
 
 
 @rank_zero_only
+def log_result(loggers: Sequence[Logger], numbers: Mapping[str, float]) -> None:
+    """Log the numbers of a finished run. The CSV file does not take them: its rows are epochs."""
+    for logger in loggers:
+        if not isinstance(logger, MetricsFile):
+            logger.log_metrics(dict(numbers))
+            logger.finalize("success")
+
+
+@rank_zero_only
 def end_logging(loggers: Sequence[Logger]) -> None:
     """End the logged run of W&B, so that a later run in this process starts another one."""
     for logger in loggers:

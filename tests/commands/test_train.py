@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 from pytorch_lightning.callbacks import Callback, ModelCheckpoint
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from debias import config as configs
 from debias.__main__ import main
@@ -69,7 +70,10 @@ def test_run_folder(finished):
         *(f"val-epoch={epoch:03d}.csv" for epoch in range(3)),
     }
     assert (finished / "report.html").stat().st_size > 10_000
-    assert list((finished / "tensorboard").glob("events*"))
+    events = EventAccumulator(str(finished / "tensorboard")).Reload()
+    for name in ("average", "worst_group"):  # one point each, beside the curves of the epochs
+        (point,) = events.Scalars(f"test/{name}")
+        assert point.value == pytest.approx(report["metrics"]["test"]["scalars"][name])
 
 
 def test_prints_the_test_accuracies_and_the_path_last(finished, tmp_path, capsys):

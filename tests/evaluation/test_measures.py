@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from debias import progress
 from debias.data.examples import Examples
 from debias.evaluation import measures
 from debias.evaluation.families import CONDITIONS, MEASURES, Evidence
@@ -63,6 +64,20 @@ def test_masks_are_wanted_of_the_images_that_are_measured(examples: Examples) ->
     reason = "not every test image has a foreground mask: see `debias masks`"
     assert missing(mask, mask, mask, mask, mask, "") == reason
     assert missing() == reason
+
+
+def test_long_attacks_report_in_a_log(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Here each counts as long: five attackers on the model, the labels and the flipped labels."""
+    monkeypatch.setattr(progress, "PAUSE", 0.0)
+    target, bias = torch.arange(40) % 2, torch.arange(40) // 2 % 2
+    logits = torch.stack([-target.double(), target - 0.5 * bias], dim=1)
+    rows = Predictions(torch.arange(40), ("",) * 40, target, bias, logits)
+    MEASURES["leakage"](Evidence(rows, GROUPS))
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[:2] == [f"measuring leakage: {count} attackers" for count in (1, 2)]
+    assert lines[14:] == ["measuring leakage: 15 attackers", "measuring leakage: done in 0 s"]
 
 
 def test_pairs_of_labels_are_found_on_other_images() -> None:

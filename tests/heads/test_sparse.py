@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from debias import progress
 from debias.heads.linear import Rows
 from debias.heads.sparse import sparse_head
 from tests.heads.spurious_rows import SIZE, erm_head, spurious_rows, worst_group
@@ -23,6 +24,19 @@ def skewed(rows):
 
 
 ROWS = skewed(spurious_rows(400, aligned=0.8, seed=0))
+
+
+def test_long_fits_report_in_a_log(monkeypatch, capsys):
+    """Here each fit counts as long. The last of each loop ends the work, and has no line."""
+    monkeypatch.setattr(progress, "PAUSE", 0.0)
+    sparse_head(ROWS, seeded(), classes=2, strengths=(0.02, 0.01), subsamples=2)
+    lines = [line.partition(",")[0] for line in capsys.readouterr().err.splitlines()]
+    assert lines == [
+        "choosing C of the last layer: value 1 of 2",
+        "choosing C of the last layer: done in 0 s",
+        "fitting the last layer: subsample 1 of 2",
+        "fitting the last layer: done in 0 s",
+    ]
 
 
 def standardised(rows):

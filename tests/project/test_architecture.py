@@ -28,7 +28,7 @@ ALLOWED = {
     "augment": set(),
     "group_inference": {"progress"},
     "methods": set(),
-    "heads": {"group_inference", "losses"},
+    "heads": {"group_inference", "losses", "progress"},
     "data": {"csv_files", "devices", "files", "json_files", "presets", "processes", "progress"},
     "places": {"config"},
     "own_parts": set(),

@@ -2,6 +2,7 @@
 
 import io
 import re
+from unittest.mock import patch
 
 import pytest
 from rich.console import Console
@@ -11,7 +12,7 @@ from debias.runs.epochs import EpochState, write_state
 from debias.sweeps.files import files_of, write_plan
 from debias.sweeps.plan import Plan, plan
 from debias.sweeps.progress import Progress
-from debias.sweeps.status import status_lines
+from debias.sweeps.status import status_lines, watch_status
 from tests.sweeps.trainings import quick
 
 STATE = EpochState(
@@ -68,11 +69,33 @@ def test_a_folder_of_runs_without_a_sweep_has_a_status_too(tmp_path, planned, ca
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
-    [([], "contains no sweep"), (["workers=2"], "takes only a folder; got workers=2")],
+    [
+        ([], "contains no sweep"),
+        (["workers=2"], "takes watch=true beside the folder"),
+    ],
 )
 def test_other_input_is_an_error(arguments, message, tmp_path, capsys):
     assert main(["sweep", "status", str(tmp_path), *arguments]) == 2
     assert message in capsys.readouterr().err
+
+
+def test_a_watched_table_changes_until_every_run_has_ended(planned):
+    """A run begins and ends during the pauses. Running ones are first."""
+    console = Console(file=io.StringIO(), force_terminal=True, width=160)
+    *others, last = planned.runs
+    for run in others:
+        quick(run.config)
+    moments = iter([lambda: write_state(last.folder, STATE), lambda: quick(last.config)])
+    last.folder.mkdir()
+    with files_of(last).lock(), patch("debias.sweeps.status.time.sleep", lambda _: next(moments)()):
+        watch_status(planned.out, console=console)
+    printed = console.file.getvalue()  # type: ignore[attr-defined]
+    counts = re.findall(r"5 runs, (.*?)\r?\n", printed)
+    assert list(dict.fromkeys(counts)) == ["4 done, 1 running", "5 done"]
+    first = re.findall(r"---\s+(\w+) +(\S+)", printed)  # row below each heading
+    states = [("running", "-"), ("running", "34/100"), ("done", "-")]
+    assert list(dict.fromkeys(first)) == states
+    assert next(moments, None) is None
 
 
 def test_the_live_table_shows_the_epoch_of_each_running_run(planned):

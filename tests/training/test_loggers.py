@@ -2,9 +2,18 @@
 
 import csv
 import json
+import os
 import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext, suppress
 from importlib.util import find_spec
 from pathlib import Path
+from urllib.request import urlopen
 
 import pytest
 import torch
@@ -19,6 +28,7 @@ from debias.training.loggers import (
     check_loggers,
     end_logging,
     log_picture,
+    log_result,
     make_loggers,
 )
 from debias.training.recorder import Recorder
@@ -66,6 +76,7 @@ def test_the_csv_file_keeps_one_row_per_step(tmp_path):
     file.log_metrics({"val/a": 0.5, "epoch": 0}, step=5)
     file.log_metrics({"train/b": 2.0, "epoch": 0}, step=5)
     file.log_metrics({"val/a": 0.25, "epoch": 1}, step=11)
+    log_result([file], {"test/a": 0.75})  # not an epoch
     file.save()
     assert (tmp_path / "metrics.csv").read_text().splitlines() == [
         "epoch,step,val/a,train/b",
@@ -114,24 +125,56 @@ def test_weights_and_biases_continues_its_run(tmp_path, monkeypatch):
     assert not (tmp_path / "home").exists()
 
 
+@contextmanager
+def server(folder: Path) -> Iterator[str]:
+    """An MLflow server on this machine, with its database in the folder; its address."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    folder.mkdir()
+    command = [sys.executable, "-m", "mlflow", "server", f"--port={port}", "--workers=1"]
+    stores = ["--backend-store-uri=sqlite:///server.db", "--artifacts-destination=artifacts"]
+    process = subprocess.Popen([*command, *stores], cwd=folder, start_new_session=True)
+    try:
+        yield answering(f"http://127.0.0.1:{port}")
+    finally:
+        os.killpg(process.pid, signal.SIGTERM)
+        process.wait()
+
+
+def answering(address: str) -> str:
+    """The address, as soon as its server answers."""
+    for _ in range(600):
+        with suppress(OSError), urlopen(f"{address}/health"):
+            return address
+        time.sleep(0.1)
+    raise TimeoutError(address)
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(find_spec("mlflow") is None, reason="needs the extra mlflow")
-def test_mlflow_continues_its_run(tmp_path, monkeypatch):
-    """One run in a database in the run's folder, with the settings and every epoch."""
+@pytest.mark.parametrize("served", [False, True], ids=["file", "server"])
+def test_mlflow_continues_its_run(tmp_path, monkeypatch, served):
+    """One run, with the settings, every epoch and the result: in the run's folder, or a server."""
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     monkeypatch.chdir(tmp_path)
-    for epochs in (1, 2):
-        (logger,) = logged(["mlflow"], tmp_path / "run", epochs=epochs)
-    log_picture([logger], "val/prepared", torch.zeros(3, 2, 2), 1)
-    client = logger.experiment
-    (run,) = client.search_runs([logger.experiment_id])
-    assert (
-        run.info.run_id == json.loads((tmp_path / "run" / "logged_as.json").read_text())["mlflow"]
-    )
+    with server(tmp_path / "server") if served else nullcontext() as address:
+        if address:
+            monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
+        for epochs in (1, 2):
+            (logger,) = logged(["mlflow"], tmp_path / "run", epochs=epochs)
+        log_picture([logger], "val/prepared", torch.zeros(3, 2, 2), 1)
+        log_result([logger], {"test/worst_group": 0.25})
+        client = logger.experiment
+        (run,) = client.search_runs([logger.experiment_id])
+        history = client.get_metric_history(run.info.run_id, "val/worst_group")
+    identity = json.loads((tmp_path / "run" / "logged_as.json").read_text())["mlflow"]
+    assert run.info.run_id == identity
     assert (run.info.run_name, run.info.status) == ("run", "FINISHED")
     assert run.data.params == {"optimizer/name": "sgd", "optimizer/lr": "0.1"}
-    history = client.get_metric_history(run.info.run_id, "val/worst_group")
+    assert run.data.metrics["test/worst_group"] == 0.25
     assert [metric.step for metric in history] == [5, 11]
-    assert [path.name for path in tmp_path.iterdir()] == ["run"]
-    assert list((tmp_path / "run" / "mlartifacts").rglob("prepared-epoch=001.png"))
+    place = "server" if served else "run"
+    assert {path.name for path in tmp_path.iterdir()} == {"run", place}
+    assert list((tmp_path / place).rglob("prepared-epoch=001.png"))

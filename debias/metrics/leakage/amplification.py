@@ -82,10 +82,16 @@ def leakage_amplification(
 
 
 def leakage_report(
-    logits: Tensor, target: Tensor, bias: Tensor, groups: Groups, *, rounds: int = 5
+    logits: Tensor,
+    target: Tensor,
+    bias: Tensor,
+    groups: Groups,
+    *,
+    rounds: int = 5,
+    attacker: Attacker = LOGISTIC,
 ) -> dict[str, float]:
     """The numbers of the family ``LEAKAGE`` for one split, as plain floats."""
-    result = leakage_amplification(logits, target, bias, groups, rounds=rounds)
+    result = leakage_amplification(logits, target, bias, groups, rounds=rounds, attacker=attacker)
     return {
         "leakage/dataset": result.dataset.mean,
         "leakage/dataset_at_f1": result.dataset_at_f1.mean,

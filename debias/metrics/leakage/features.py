@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -107,11 +108,19 @@ def leakage_over(
 
 
 def feature_leakage_report(
-    features: Tensor, bias: Tensor, target: Tensor, *, rounds: int = 5, seed: int = 0
+    features: Tensor,
+    bias: Tensor,
+    target: Tensor,
+    *,
+    rounds: int = 5,
+    seed: int = 0,
+    attacker: Attacker = LOGISTIC,
 ) -> dict[str, float]:
     """The ``leakage/`` numbers of the family ``FEATURES`` for held-out features, as floats."""
-    plain = feature_leakage(features, bias, rounds=rounds, seed=seed)
-    within = feature_leakage(features, bias, target=target, rounds=rounds, seed=seed)
+    leakage_of = partial(
+        feature_leakage, features, bias, rounds=rounds, seed=seed, attacker=attacker
+    )
+    plain, within = leakage_of(), leakage_of(target=target)
     return {
         "leakage/features": plain.mean,
         "leakage/features_given_target": within.mean,
