@@ -10,8 +10,8 @@ from debias.csv_files import MOST_VALUES, UNKNOWN, Columns, is_integer
 from debias.errors import InputError, near
 from debias.types import Attribute, Groups
 
-#: Bias-aligned (target, bias) pairs, as integers.
-Pairs = Sequence[Sequence[int]]
+#: Bias-aligned (target, bias) pairs, as names or as integers.
+Pairs = Sequence[Sequence[int | str]]
 Option = TypeVar("Option")
 
 
@@ -49,12 +49,13 @@ def read_labels(
             the integers themselves.
         bias_names: the bias values in order, with the same default. For several columns, a mapping
             from some columns to their values.
-        aligned: the bias-aligned (target, bias) pairs, as integers. For several columns, a mapping
+        aligned: the bias-aligned (target, bias) pairs, as names or numbers. For several columns, a
+            mapping
             from each column with a shortcut to its pairs.
 
     Raises:
-        ValueError: a cell is not a class or bias value, an aligned pair is not below the numbers of
-            classes and bias values, or ``bias_names`` or ``aligned`` does not fit the columns.
+        ValueError: a cell is not a class or bias value, an aligned pair does not hold a class and a
+            bias value, or ``bias_names`` or ``aligned`` does not fit the columns.
     """
     labels, label_names = _classes(columns, target, target_names)
     names = bias_columns(bias)
@@ -63,7 +64,7 @@ def read_labels(
     values, attributes = [], []
     for name in names or ("bias",):
         value, value_names = _biases(columns, name if names else None, ordered.get(name))
-        pairs = _pairs(favoured.get(name), len(label_names), len(value_names))
+        pairs = _pairs(favoured.get(name, ()), label_names, value_names)
         values.append(value)
         attributes.append(Attribute(name, value_names, pairs))
     groups = Groups.product(label_names, attributes)
@@ -163,11 +164,24 @@ def _is_fraction(cell: str) -> bool:
     return cell.replace(".", "", 1).lstrip("+-").isdecimal()
 
 
-def _pairs(aligned: Pairs | None, targets: int, biases: int) -> tuple[tuple[int, int], ...]:
-    for pair in aligned or ():
-        if len(pair) != 2 or not (0 <= pair[0] < targets and 0 <= pair[1] < biases):
-            raise InputError(
-                f"aligned must hold pairs [target, bias] below [{targets}, {biases}]; got "
-                f"{list(pair)}. Correct the pair"
-            )
-    return tuple((pair[0], pair[1]) for pair in aligned or ())
+def _pairs(
+    aligned: Pairs, target_names: Sequence[str], bias_names: Sequence[str]
+) -> tuple[tuple[int, int], ...]:
+    pairs = []
+    for pair in aligned:
+        if len(pair) != 2:
+            raise InputError(f"aligned must hold pairs [target, bias]; got {list(pair)}")
+        pairs.append((_position(pair[0], target_names), _position(pair[1], bias_names)))
+    return tuple(pairs)
+
+
+def _position(value: int | str, names: Sequence[str]) -> int:
+    """The number of a class or bias value of ``aligned``, which is a number or a name."""
+    if isinstance(value, int) and 0 <= value < len(names):
+        return value
+    if value not in names:
+        raise InputError(
+            f"aligned must hold names, or integers from 0 to {len(names) - 1}; got {value!r}; "
+            f"{near(str(value), names)}"
+        )
+    return names.index(str(value))

@@ -71,7 +71,7 @@ def fb_biased_mnist(
         "foreground": [name for name, _ in OWN_INKS],
     }
     chosen = bias_columns(bias) or list(ATTRIBUTES)
-    pairs = [[digit, digit] for digit in range(len(DIGITS))]
+    pairs: list[list[int | str]] = [[digit, digit] for digit in range(len(DIGITS))]
     return arrays(
         root=str(made(root, "fb_biased_mnist", recipe, make)),
         bias=chosen,

@@ -60,7 +60,7 @@ def multi_color_mnist(
     recipe = {"skews": list(skews), "severity": severity, "val": val, "seed": seed}
     make = partial(_parts, root, tuple(skews), severity, val, seed)
     chosen = bias_columns(bias) or list(SIDES)
-    pairs = [[digit, digit] for digit in range(len(DIGITS))]
+    pairs: list[list[int | str]] = [[digit, digit] for digit in range(len(DIGITS))]
     return arrays(
         root=str(made(root, "multi_color_mnist", recipe, make)),
         bias=chosen,

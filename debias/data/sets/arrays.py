@@ -34,7 +34,7 @@ def arrays(
     split: str | None = "split",
     target_names: list[str] | None = None,
     bias_names: list[str] | dict[str, list[str]] | None = None,
-    aligned: list[list[int]] | dict[str, list[list[int]]] | None = None,
+    aligned: list[list[int | str]] | dict[str, list[list[int | str]]] | None = None,
     rules: RowRules = NO_RULES,
 ) -> Examples:
     """Images in ``.npy`` or ``.npz`` files, ``(N, H, W)`` or ``(N, H, W, channels)`` uint8.
@@ -62,7 +62,7 @@ def arrays(
             ``shares`` draws the splits.
         target_names: the classes in order; see ``table``.
         bias_names: the bias values in order; see ``table``.
-        aligned: the bias-aligned (target, bias) pairs, as integers; see ``table``.
+        aligned: the bias-aligned (target, bias) pairs, as names or integers; see ``table``.
         rules: values, bins and drawn splits; see :class:`~debias.data.rules.RowRules`.
 
     Returns:

@@ -35,7 +35,7 @@ def huggingface(
     split: str | None = None,
     target_names: list[str] | None = None,
     bias_names: list[str] | dict[str, list[str]] | None = None,
-    aligned: list[list[int]] | dict[str, list[list[int]]] | None = None,
+    aligned: list[list[int | str]] | dict[str, list[list[int | str]]] | None = None,
     masks: str | None = None,
     max_pixels: int = MAX_PIXELS,
     rules: RowRules = NO_RULES,
@@ -57,8 +57,8 @@ def huggingface(
             sorted names in the column, or the integers themselves.
         bias_names: the bias values in order, with the same default. For several bias columns, the
             values of some columns, as in ``{bg: [land, water]}``.
-        aligned: the bias-aligned (target, bias) pairs, as integers. For several bias columns, the
-            pairs of each column, as in ``{bg: [[0, 0], [1, 1]]}``.
+        aligned: the bias-aligned (target, bias) pairs, as names or integers. For several bias
+            columns, the pairs of each column, as in ``{bg: [[0, 0], [1, 1]]}``.
         masks: a folder of masks, named after the images as in ``train/0.png``, or ``None``.
         max_pixels: the most pixels that an image or mask may have.
         rules: values, bins and drawn splits; see :class:`~debias.data.rules.RowRules`.

@@ -56,8 +56,8 @@ def in_memory(
         target_names: the classes in order. By default they are the sorted names, or the integers.
         bias_names: the bias values in order, with the same default. With several attributes, the
             values of some attributes, as in ``{"place": ["land", "water"]}``.
-        aligned: the bias-aligned (target, bias) pairs, as integers. With several attributes, the
-            pairs of each attribute, as in ``{"place": [[0, 0], [1, 1]]}``.
+        aligned: the bias-aligned (target, bias) pairs, as names or integers. With several
+            attributes, the pairs of each attribute, as in ``{"place": [[0, 0], [1, 1]]}``.
         masks: a folder of masks, ``<split>/<position>.png``, or ``None``.
 
     Returns:

@@ -12,7 +12,7 @@ from debias.data.labels import bias_columns
 from debias.data.masks.companions import with_companions
 from debias.data.pictures.images import MAX_PIXELS
 from debias.data.rows import label_rows
-from debias.data.rules import RowRules
+from debias.data.rules import NO_RULES, RowRules
 from debias.data.templates import RESERVED, read_template
 from debias.data.trees import read_tree
 from debias.errors import InputError, check_one_of, near
@@ -32,8 +32,8 @@ def pattern(
     unmatched: str = "refuse",
     target_names: list[str] | None = None,
     bias_names: list[str] | dict[str, list[str]] | None = None,
-    aligned: list[list[int]] | dict[str, list[list[int]]] | None = None,
-    rules: RowRules = RowRules(),  # noqa: B008 - it is frozen
+    aligned: list[list[int | str]] | dict[str, list[list[int | str]]] | None = None,
+    rules: RowRules = NO_RULES,
     masks: str | None = None,
     fills: str | None = None,
     max_pixels: int = MAX_PIXELS,
@@ -64,8 +64,8 @@ def pattern(
         target_names: the classes in order. By default they are the sorted names, or the integers.
         bias_names: the bias values in order, with the same default. For several fields, the values
             of some fields, as in ``{bg: [land, water]}``.
-        aligned: the bias-aligned (target, bias) pairs, as integers. For several fields, the pairs
-            of each field, as in ``{bg: [[0, 0], [1, 1]]}``.
+        aligned: the bias-aligned (target, bias) pairs, as names or integers. For several fields,
+            the pairs of each field, as in ``{bg: [[0, 0], [1, 1]]}``.
         rules: how fields become labels and splits.
         masks: a folder of foreground masks, ``<image without its suffix>.png``. By default there
             are no masks.

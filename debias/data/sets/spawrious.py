@@ -101,7 +101,6 @@ def spawrious(
     columns, _ = read_tree(Path(root), TEMPLATES, others=True)
     split = _splits(columns, benchmark)
     chosen = columns.take(list(split))
-    target_names, bias_names = sorted(BREEDS), list(LOCATIONS)
     rows = label_rows(
         chosen,
         chosen.cells["path"],
@@ -109,12 +108,9 @@ def spawrious(
         target="breed",
         bias="location",
         split=torch.tensor(list(split.values())),
-        target_names=target_names,
-        bias_names=bias_names,
-        aligned=[
-            [target_names.index(breed), bias_names.index(location)]
-            for breed, location in _aligned(benchmark)
-        ],
+        target_names=sorted(BREEDS),
+        bias_names=LOCATIONS,
+        aligned=_aligned(benchmark),
     )
     labels = rows.target, rows.bias, rows.split, rows.groups
     place, paths = Path(root), rows.columns.paths("path")

@@ -28,7 +28,7 @@ def table(
     fills: str | None = None,
     target_names: list[str] | None = None,
     bias_names: list[str] | dict[str, list[str]] | None = None,
-    aligned: list[list[int]] | dict[str, list[list[int]]] | None = None,
+    aligned: list[list[int | str]] | dict[str, list[list[int | str]]] | None = None,
     max_pixels: int = MAX_PIXELS,
     follow_links: bool = False,
     rules: RowRules = NO_RULES,
@@ -57,8 +57,8 @@ def table(
             the integers themselves.
         bias_names: the bias values in order, with the same default. For several bias columns, the
             values of some columns, as in ``{bg: [land, water]}``.
-        aligned: the bias-aligned (target, bias) pairs, as integers. For several bias columns, the
-            pairs of each column, as in ``{bg: [[0, 0], [1, 1]]}``.
+        aligned: the bias-aligned (target, bias) pairs, as names or integers. For several bias
+            columns, the pairs of each column, as in ``{bg: [[0, 0], [1, 1]]}``.
         max_pixels: the most pixels that an image, mask or fill may have.
         follow_links: whether links may lead out of the folders of images, masks and fills.
         rules: values, bins and drawn splits; see :class:`~debias.data.rules.RowRules`.
@@ -68,8 +68,8 @@ def table(
 
     Raises:
         ValueError: not exactly one of ``file`` and ``csv`` is given, the file or a column does not
-            exist, a cell is not a class, bias value or split, an aligned pair is not below the
-            numbers of classes and bias values, both ``mask`` and ``masks`` are given, or the folder
+            exist, a cell is not a class, bias value or split, an aligned pair is not one of a
+            class and a bias value, both ``mask`` and ``masks`` are given, or the folder
             of masks or fills does not exist or fits no image.
     """
     source = _source(file, csv)

@@ -140,10 +140,20 @@ def test_bad_files_and_options(tmp_path):
         table(csv=write(tmp_path, "path,target,bia,split", "a.jpg,0,0,train"))
     with pytest.raises(ValueError, match="is not UTF-8 text"):
         table(csv=write(tmp_path, "path,target,bias,split", "é.jpg,0,0,train", encoding="latin-1"))
-    with pytest.raises(
-        ValueError, match=r"aligned must hold pairs \[target, bias\] below \[1, 1\]; got \[0, 2\]"
+    csv = write(tmp_path, "path,target,bias,split", "a.jpg,0,0,train")
+    for pair, message in (
+        ([0, 2], r"aligned must hold names, or integers from 0 to 0; got 2"),
+        ([0, "x"], r"aligned must hold names, or integers from 0 to 0; got 'x'; valid: 0"),
+        ([0], r"aligned must hold pairs \[target, bias\]; got \[0\]"),
     ):
-        table(csv=write(tmp_path, "path,target,bias,split", "a.jpg,0,0,train"), aligned=[[0, 2]])
+        with pytest.raises(ValueError, match=message):
+            table(csv=csv, aligned=[pair])
+
+
+def test_aligned_pairs_are_names_or_numbers(tmp_path):
+    csv = write(tmp_path, "path,target,bias,split", "a.jpg,dog,snow,train", "b.jpg,cat,grass,val")
+    for pairs in ([["dog", "snow"]], [[1, "snow"]], [[1, 1]]):
+        assert table(csv=csv, aligned=pairs).groups.aligned == ((1, 1),)
 
 
 def test_a_number_that_is_no_class_is_refused_before_anything_is_counted_for_it(tmp_path):
