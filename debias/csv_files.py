@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import math
+import zlib
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
+from typing import TextIO
 
 import numpy as np
 import torch
@@ -157,7 +160,7 @@ def read_csv(source: Path, wanted: Sequence[str] | None = None, *, exact: bool =
     """
     check_is_file(source)
     # read in pieces: the whole text of millions of rows would need as much memory as the columns
-    with source.open(encoding="utf-8-sig", newline="") as file:
+    with _opened(source) as file:
         reader = csv.reader(file, skipinitialspace=not exact)
         try:
             header = [name.strip() for name in next(reader, [])]
@@ -167,9 +170,25 @@ def read_csv(source: Path, wanted: Sequence[str] | None = None, *, exact: bool =
         except csv.Error as error:
             message = f"{source}, line {reader.line_num}: {error}; save it as CSV again"
             raise InputError(message) from None
-        except UnicodeDecodeError:
-            read_text(source)  # raises an error that names the byte
-            raise
+        except UnicodeDecodeError as error:
+            raise _not_text(source, error) from None
+        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+            raise InputError(
+                f"{source} is not a complete gzip file ({error}): fetch it again"
+            ) from None
+
+
+def _opened(source: Path) -> TextIO:
+    """The text of a file, which is unpacked while it is read if its name ends in ``.gz``."""
+    if source.suffix == ".gz":
+        return gzip.open(source, "rt", encoding="utf-8-sig", newline="")
+    return source.open(encoding="utf-8-sig", newline="")
+
+
+def _not_text(source: Path, error: UnicodeDecodeError) -> InputError:
+    return InputError(
+        f"{source} is not UTF-8 text ({error.reason} at byte {error.start}): save it as UTF-8"
+    )
 
 
 def read_words(

@@ -10,7 +10,7 @@ from debias.csv_files import Columns, absent_column, check_is_file
 from debias.errors import InputError
 
 
-def read_parquet(source: Path, wanted: Sequence[str]) -> Columns:
+def read_parquet(source: Path, wanted: Sequence[str] | None) -> Columns:
     """Columns of a Parquet file, as text. Needs the extra ``parquet``.
 
     A missing value becomes an empty cell. Whole numbers that are stored as floats, as pandas does
@@ -18,7 +18,7 @@ def read_parquet(source: Path, wanted: Sequence[str]) -> Columns:
 
     Args:
         source: the file.
-        wanted: names of the columns to read.
+        wanted: names of the columns to read; ``None`` reads all.
 
     Raises:
         ValueError: no such file, not a Parquet file, no such column, a column that is not text or
@@ -29,16 +29,17 @@ def read_parquet(source: Path, wanted: Sequence[str]) -> Columns:
     try:
         with parquet.ParquetFile(source) as file:
             header = file.schema_arrow.names
-            if absent := [name for name in wanted if name not in header]:
+            names = header if wanted is None else list(wanted)
+            if absent := [name for name in names if name not in header]:
                 raise absent_column(source, header, absent[0])
-            table = file.read(columns=list(wanted))
+            table = file.read(columns=names)
     except pyarrow.ArrowException as error:
         reason = " ".join(str(error).split())
         raise InputError(f"cannot read {source} as Parquet ({reason}): write it again") from None
     if not len(table):
         raise InputError(f"{source} has no rows: add one row per image")
     cells: dict[str, Sequence[str]] = {
-        name: text_cells(source, name, table.column(name)) for name in wanted
+        name: text_cells(source, name, table.column(name)) for name in names
     }
     return Columns(source, range(1, len(table) + 1), cells, unit="row")
 

@@ -58,10 +58,11 @@ class RowRules(SplitRules):
 
     Args:
         values: other names for the cells of a column. ``{column: {cell: name}}`` renames cells, and
-            keeps those that are not listed; the cell ``*`` means all that are not listed. A row
-            whose name is ``null`` is left out. ``{column: [names]}`` numbers the names in this
-            order, and names the integers from 0. ``{column: first}`` changes no names. In all three
-            forms, a cell that is a list in JSON counts as its first entry.
+            keeps those that are not listed. ``White*`` means all that begin with "White" and are
+            not listed, and ``*`` all that are not listed. A row whose name is ``null`` is left out.
+            ``{column: [names]}`` numbers the names in this order, and names the integers from 0.
+            ``{column: first}`` changes no names. In all three forms, a cell that is a list in JSON
+            counts as its first entry.
         bins: columns of numbers that become names. ``{column: [0, 30, 60]}`` gives "0-29", "30-59"
             and "60+", numbered in this order. A missing number is an unknown value.
 

@@ -3,8 +3,8 @@
 A template is matched with the whole path below a root. ``{name}`` is a field: it is one or more
 characters of a single folder or file name, as few as possible. A field that occurs twice must have
 the same text at both places, except ``{_}``, which is ignored. ``{name:number}`` has only digits,
-and ``{name:a|b}`` is one of the given texts. ``*`` is any text within one name. All other text is
-literal.
+``{name:??}`` two characters, and ``{name:a|b}`` is one of the given texts. ``*`` is any text within
+one name. All other text is literal.
 """
 
 from __future__ import annotations
@@ -95,6 +95,8 @@ def _kind(kind: str | None) -> str:
         return "[^/]+?"
     if kind == "number":
         return "[0-9]+"
+    if set(kind) == {"?"}:
+        return f"[^/]{{{len(kind)}}}"
     return f"(?:{'|'.join(map(re.escape, kind.split('|')))})"
 
 
@@ -118,7 +120,10 @@ def filled(text: str, cells: Mapping[str, object], number: int) -> str:
         name, kind, _, _ = part.groups()
         if name in cells:
             return str(cells[name])
-        return kind.split("|")[0] if kind and kind != "number" else str(number)
+        if not kind or kind == "number":
+            return str(number)
+        width = len(kind) if set(kind) == {"?"} else 0
+        return f"{number:0{width}}"[-width:] if width else kind.split("|")[0]
 
     path = PART.sub(fill, text)
     return f"{path}.png" if text.endswith("*") else path

@@ -11,7 +11,7 @@ from debias.csv_files import UNKNOWN, Columns
 from debias.data.rules import RowRules
 from debias.errors import InputError, near
 
-#: In ``values``, the cell that means all cells which are not listed.
+#: In ``values``, the end of a text that means all cells which begin with it and are not listed.
 OTHERS = "*"
 #: In ``values``, the rule that only takes the first entry of each list.
 FIRST = "first"
@@ -64,12 +64,14 @@ def _renamed(columns: Columns, column: str, rule: Any) -> list[str | None]:
     if isinstance(rule, Mapping):
         names = {str(cell): None if name is None else str(name) for cell, name in rule.items()}
         found = set(distinct.values())
-        if OTHERS not in names and found.isdisjoint(names):
+        starts = sorted((cell for cell in names if cell.endswith(OTHERS)), key=len, reverse=True)
+        listed = {entry: _listed(entry, names, starts) for entry in found}
+        if not any(cell in names for cell in listed.values()):
             raise InputError(
                 f"data.values.{column}: {columns.source} has none of the listed cells, such as "
                 f"{next(iter(names), '')!r}; {near(next(iter(names), ''), found)}"
             )
-        new = {cell: names.get(entry, names.get(OTHERS, entry)) for cell, entry in distinct.items()}
+        new = {cell: names.get(listed[entry], entry) for cell, entry in distinct.items()}
     elif rule == FIRST or isinstance(rule, (list, tuple)):
         new = {**distinct}
     else:
@@ -78,6 +80,13 @@ def _renamed(columns: Columns, column: str, rule: Any) -> list[str | None]:
             f"got {rule!r}"
         )
     return [new[cell] for cell in cells]
+
+
+def _listed(cell: str, names: Mapping[str, str | None], starts: Sequence[str]) -> str:
+    """The cell itself, or the longest text with a star that it begins with, if it is not listed."""
+    if cell in names:
+        return cell
+    return next((start for start in starts if cell.startswith(start[:-1])), cell)
 
 
 def _first(columns: Columns, column: str, cell: str) -> str:

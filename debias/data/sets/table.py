@@ -3,20 +3,20 @@
 from dataclasses import replace
 from pathlib import Path
 
-from debias.csv_files import Columns, read_csv
+from debias.data.derived import NOTHING, DerivedColumns
 from debias.data.examples import Examples
 from debias.data.labels import bias_columns
 from debias.data.masks.companions import with_companions
-from debias.data.parquet_files import read_parquet
 from debias.data.pictures.images import MAX_PIXELS
 from debias.data.rows import label_rows
 from debias.data.rules import NO_RULES, RowRules
+from debias.data.table_files import read_table, table_source
 from debias.errors import InputError
 
 
 def table(
     *,
-    file: str | None = None,
+    file: str | dict[str, str] | None = None,
     csv: str | None = None,
     root: str | None = None,
     path: str = "path",
@@ -32,12 +32,15 @@ def table(
     max_pixels: int = MAX_PIXELS,
     follow_links: bool = False,
     rules: RowRules = NO_RULES,
+    derived: DerivedColumns = NOTHING,
 ) -> Examples:
     """Images listed in a CSV or Parquet file: one row per image, in columns with names.
 
     Args:
         file: the file. It is a Parquet file if its name ends in ``.parquet``, which needs the extra
-            ``parquet``. Otherwise it is a CSV file, whose first line names the columns.
+            ``parquet``. Otherwise it is a CSV file, whose first line names the columns. A CSV file
+            whose name ends in ``.gz`` is unpacked while it is read. One file per split is given as
+            ``{train: a.csv, test: b.csv}``. A path may begin with ``{root}``.
         csv: an older name of the option ``file``.
         root: the folder that image and mask paths are relative to. By default it is the folder of
             the file.
@@ -48,7 +51,7 @@ def table(
             there is no such column. With a list of columns, each combination of their values is one
             bias value.
         split: column of train, val (or valid, validation) and test, or 0, 1, 2. It is not read if
-            ``shares`` draws the splits.
+            ``shares`` draws the splits, nor with one file per split.
         mask: column of the mask paths. The cell is empty if the image has no mask.
         masks: a folder of masks, ``<image without its suffix>.png``, instead of ``mask``.
         fills: a folder of backgrounds that another program filled in, such as LaMa. They are named
@@ -62,6 +65,8 @@ def table(
         max_pixels: the most pixels that an image, mask or fill may have.
         follow_links: whether links may lead out of the folders of images, masks and fills.
         rules: values, bins and drawn splits; see :class:`~debias.data.rules.RowRules`.
+        derived: columns that are made of others or of other files; see
+            :class:`~debias.data.derived.DerivedColumns`.
 
     Returns:
         All splits.
@@ -72,11 +77,16 @@ def table(
             class and a bias value, both ``mask`` and ``masks`` are given, or the folder
             of masks or fills does not exist or fits no image.
     """
-    source = _source(file, csv)
+    source = table_source(file, csv, root)
     split = split if rules.shares is None else None
-    wanted = [path, target, split, *bias_columns(bias), *rules.columns]
-    columns = _columns(source, *wanted, mask=mask, masks=masks)
-    folder = source.parent if root is None else Path(root)
+    if mask is not None and masks is not None:
+        raise InputError(
+            f"masks are given twice, by mask={mask} and masks={masks}: leave one option out"
+        )
+    names = [path, target, split, *bias_columns(bias), *rules.columns, mask]
+    wanted = list(dict.fromkeys(name for name in names if name is not None))
+    columns = read_table(source, wanted, derived, split=split)
+    folder = _folder(source) if root is None else Path(root)
     rows = label_rows(
         columns,
         columns.paths(path),
@@ -96,20 +106,5 @@ def table(
     return with_companions(examples, masks=masks, fills=fills)
 
 
-def _source(file: str | None, csv: str | None) -> Path:
-    if file is not None and csv is not None:
-        raise InputError(f"data.file={file} and data.csv={csv} name two tables: leave one out")
-    source = csv if file is None else file
-    if source is None:
-        raise InputError("data needs file: add data.file=TABLE.csv or data.file=TABLE.parquet")
-    return Path(source)
-
-
-def _columns(source: Path, *names: str | None, mask: str | None, masks: str | None) -> Columns:
-    if mask is not None and masks is not None:
-        raise InputError(
-            f"masks are given twice, by mask={mask} and masks={masks}: leave one option out"
-        )
-    wanted = dict.fromkeys(name for name in (*names, mask) if name is not None)
-    read = read_parquet if source.suffix == ".parquet" else read_csv
-    return read(source, list(wanted))
+def _folder(source: Path | dict[str, Path]) -> Path:
+    return (source if isinstance(source, Path) else next(iter(source.values()))).parent
