@@ -90,7 +90,7 @@ def _facts(found: Preset) -> Iterator[str]:
         yield f"  `debias evaluate timm:NETWORK data={found.name} root=PATH` evaluates on it"
     if shipped := [name for name in configs.shipped() if name.split("/")[0] == found.name]:
         yield f"  configs (`debias list configs '{found.name}*'`): {', '.join(shipped)}"
-    else:
+    elif found.options.get("split") != "test":
         yield f"  no shipped config; set data.name={found.name} in yours"
 
 

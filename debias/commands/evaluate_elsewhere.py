@@ -24,7 +24,7 @@ from debias.metrics.families import FAMILIES
 from debias.presets import is_preset, preset
 from debias.reports.classes import positive_class
 from debias.reports.evaluation import Evaluation
-from debias.reports.predictions import write
+from debias.reports.named_predictions import write_named
 from debias.reports.split import Split
 from debias.reports.terminal import accuracy_lines, measure_lines, short_line
 from debias.trained.model import load
@@ -120,21 +120,21 @@ def evaluate_elsewhere(
     predictions = match.predictions(examples, rows, logits)
     positive = positive_class(match.groups, options.positive)
     evidence = Evidence(predictions, match.groups, scored=match.scored, positive=positive)
-    evaluation = _evaluation(evidence, measure_all(evidence, families), split, options)
-    if options.predictions is not None:
-        write(Path(options.predictions), predictions, match.groups)
-    return evaluation, named
+    return _evaluation(evidence, measure_all(evidence, families), split, options), named
 
 
 def _evaluation(
     evidence: Evidence, measures: Measures, split: str, options: ElsewhereOptions
 ) -> Evaluation:
+    """The accuracies and measures of predictions, which are also written where options say so."""
     rows, groups = evidence.predictions, evidence.groups
     counts = margin_counts(*evidence.facts)
     metrics = group_report(counts, groups, None) | {"unknown": int((rows.bias < 0).sum())}
     if options.out is not None:
         numbers: Json = {"metrics": metrics, "positive": evidence.positive}
         write_numbers(Path(options.out), numbers, measures)
+    if options.predictions is not None:
+        write_named(Path(options.predictions), rows, groups, scored=evidence.scored)
     splits = {split: typed(Split, metrics)}
     return Evaluation(splits, measures.scalars, measures.left_out, evidence.positive)
 

@@ -29,7 +29,7 @@ def test_the_facts_of_one_end_with_its_configs(capsys):
 def test_a_set_for_classifiers_of_imagenet_names_its_command(capsys):
     assert main(["data", "list", "imagenet_a"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert "  `debias evaluate timm:NETWORK data=imagenet_a root=PATH` evaluates on it" in lines
+    assert lines[-1] == "  `debias evaluate timm:NETWORK data=imagenet_a root=PATH` evaluates on it"
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """A model on another data set: what it decides, what is measured, and one line for each mistake."""
 
+import csv
 import json
 
 import numpy as np
@@ -9,11 +10,10 @@ from torch import nn
 import debias
 from debias.__main__ import main
 from debias.commands import evaluate_elsewhere
-from debias.data.class_maps import WNIDS
+from debias.data.class_maps import WNIDS, readable
 from debias.data.pictures.geometry import Geometry, Resize
 from debias.errors import InputError
 from debias.presets import names, preset
-from debias.reports.predictions import read
 from debias.reports.record import read_report
 from debias.trained.picture_model import PictureModel
 from debias.types import Groups, Outputs
@@ -60,9 +60,29 @@ def test_a_network_of_timm_on_folders_of_wnids(colours, tmp_path, capsys):
     assert any(line.split()[:2] == ["average", "66.7"] for line in printed)
     numbers = json.loads((tmp_path / "a.json").read_text())["metrics"]
     assert numbers["scalars"]["average"] == pytest.approx(2 / 3)
-    saved = read(tmp_path / "a.csv")
-    assert saved.logits.argmax(dim=1).tolist() == [3, 900, 900]
-    assert saved.target.tolist() == [3, 3, 900]
+    with (tmp_path / "a.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    third, last = (readable(WNIDS[place]) for place in (3, 900))
+    assert [(row["target"], row["prediction"]) for row in rows] == [
+        (third, third), (third, last), (last, last),
+    ]  # fmt: skip
+    assert float(rows[1][f"logit_{last}"]) == 20
+
+
+@pytest.mark.filterwarnings("ignore:.*no image has the predicted class 'another class'")
+@pytest.mark.parametrize("name", ["cue_conflict", "imagenet9"])
+def test_the_file_of_predictions_has_the_same_measures(name, colours, tmp_path):
+    """With scores, and with decisions alone."""
+    for path, place in TREES[name][0].items():
+        show(place, (tmp_path / "data" / path).with_suffix(".png"))
+    file = tmp_path / "a.csv"
+    options = {"data": name, "root": tmp_path / "data", "predictions": file, "progress": False}
+    found = debias.evaluate(MODEL, options)
+    family = preset(name).measures[0]
+    again = debias.evaluate(file, {"measures": family}).measures[family]
+    some = {key: found.measures[family][key] for key in again}
+    assert again == pytest.approx(some, nan_ok=True)
+    assert {"shape_bias", "background_gap"} & set(again)
 
 
 def test_a_run_on_its_own_data_has_the_accuracies_of_its_report(finished):
