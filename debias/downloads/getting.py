@@ -54,9 +54,13 @@ def automatic(preset: Preset) -> dict[str, list[Source]]:
     """The sources of each file that can be fetched without the user, in order."""
     files: dict[str, list[Source]] = {}
     for source in preset.sources:
-        if source.file and source.kind in AUTOMATIC:
+        if _is_automatic(source):
             files.setdefault(source.file, []).append(source)
     return files
+
+
+def _is_automatic(source: Source) -> bool:
+    return bool(source.file) and source.kind in AUTOMATIC
 
 
 def by_hand(preset: Preset) -> list[Source]:
@@ -65,7 +69,7 @@ def by_hand(preset: Preset) -> list[Source]:
     A source without ``file`` has the whole data set. It is needed only if nothing is automatic.
     """
     fetched = automatic(preset)
-    hand = [one for one in preset.sources if one.kind not in ("made", *AUTOMATIC)]
+    hand = [one for one in preset.sources if one.kind != "made" and not _is_automatic(one)]
     return [one for one in hand if (one.file not in fetched if one.file else not fetched)]
 
 
@@ -224,7 +228,8 @@ def _failure(
     preset: Preset, file: str, faults: list[tuple[Source, SourceError]], root: Path
 ) -> InputError:
     check = f"`debias data check {root} as={preset.name}` says whether it is right"
-    others = [one for one in preset.sources if one.kind not in AUTOMATIC and one.file in ("", file)]
+    apart = [one for one in preset.sources if not _is_automatic(one)]
+    others = [one for one in apart if one.kind != "made" and one.file in ("", file)]
     addresses = " or ".join(address(one) for one in [*(source for source, _ in faults), *others])
     if all(isinstance(fault, UnreachableError) for _, fault in faults):
         return OfflineError(
