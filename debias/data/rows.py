@@ -106,7 +106,7 @@ def label_rows(
     named = name_cells(columns, rules)
     if left_out := len(names) - len(named.kept):
         say(f"{columns.source}: data.values leaves out {left_out} of {len(names)} rows")
-    kept = tuple(names[row] for row in named.kept)
+    kept = tuple(names[row] for row in named.kept) if left_out else tuple(names)
     given = given_splits(named.columns, split, named.kept, rules)
     rows = TableRows(named.columns, kept, named.kept, given)
     target_names = target_names or named.orders.get(target)
