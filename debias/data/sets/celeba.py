@@ -46,7 +46,9 @@ def celeba(
     """CelebA in the layout of its release (``list_attr_celeba.txt``), or with its tables as CSV.
 
     Source: Liu et al., "Deep Learning Face Attributes in the Wild", ICCV 2015; the pair Blond_Hair
-    and Male is that of Sagawa et al., ICLR 2020; balanced_blond is a setting of VB-Mitigator.
+    and Male is that of Sagawa et al., ICLR 2020. The setting balanced_blond is that of the code of
+    Hong and Yang, "Unbiased Classification through Bias-Contrastive and Bias-Balanced Learning",
+    NeurIPS 2021. FLAC and VB-Mitigator use it, too.
 
     Args:
         root: the folder with ``img_align_celeba/``, ``list_attr_celeba`` and
@@ -76,7 +78,9 @@ def celeba(
             or the identities lack an image of the attribute table; ``setting`` does not fit the
             other options; or all pictures of a split or class are missing.
 
-    Differs from the reference: VB-Mitigator draws balanced_blond without a seed.
+    Differs from the reference: the authors draw balanced_blond without a seed, validate on the
+    fifth that is left out, and test on the official validation split. Here validation and test are
+    the official splits.
     """
     biases = bias_columns(bias)
     names = [*targets, *biases]
