@@ -14,7 +14,8 @@ from debias.data.made.coloured_mnist import coloured_mnist
 from debias.data.made.coloured_mnist_cnc import coloured_mnist_cnc
 from debias.data.made.coloured_mnist_lff import coloured_mnist_lff
 from debias.data.made.colours import COLOURS, TINTS
-from debias.data.made.corrupted_cifar10 import corrupted_cifar10
+from debias.data.made.corrupted_cifar10 import TYPES, corrupted_cifar10
+from debias.data.made.corruptions import corrupted
 from debias.data.made.fb_biased_mnist import OWN_INKS, fb_biased_mnist
 from debias.data.made.mnist_cifar import mnist_cifar
 from debias.data.made.mnist_squares import mnist_squares
@@ -164,6 +165,9 @@ def test_coloured_environments_and_noise(roots):
     cells = [dict(zip(lines[0].split(","), line.split(","), strict=True)) for line in lines[1:]]
     assert all(int(row["clean"]) == (int(row["digit"]) < 5) != int(row["target"]) for row in cells)
     assert [int(row["digit"]) for row in cells[50:60]] == list(range(10))
+    # the colour follows the noisy class
+    shown = coloured_mnist(root=roots["mnist"], noise=1.0, flips=[0.0, 0.0, 0.0], val=0)
+    assert torch.equal(shown.bias, shown.target)
 
 
 def test_grey_has_no_colour(roots):
@@ -298,6 +302,17 @@ def test_corrupted_by_hand(roots):
     plain = cifar10(root=roots["cifar10"], val=20)
     same = (pixels(examples)[:100] == pixels(plain)[:100]).all(axis=(1, 2, 3))
     assert same.tolist() == (examples.bias[:100] == 9).tolist()
+
+
+def test_corruptions_are_one_level_stronger_than_their_severity(roots):
+    """Contrast draws nothing: at severity 2 it is that of level 3."""
+    examples = corrupted_cifar10(root=roots["cifar10"], skew=0.5, severity=2, val=0)
+    rows = (examples.bias[:100] == TYPES[0].index("contrast")).nonzero().flatten().tolist()
+    plain = pixels(cifar10(root=roots["cifar10"], val=20))
+    draw = np.random.default_rng(0)
+    for row in rows:
+        assert (examples.store.read(row) == corrupted("contrast", plain[row], 3, draw)).all()
+    assert len(rows) >= 10
 
 
 @pytest.mark.parametrize("name", SETS)

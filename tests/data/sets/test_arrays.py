@@ -81,6 +81,26 @@ def test_lff_layout_with_two_biases(tmp_path):
     assert (examples.store.read(7) == noise(2, 3, 3, 3)[1]).all()
 
 
+def test_lff_calls_its_test_valid(tmp_path):
+    """The option ``values`` corrects the name; a tenth of 20 training rows is held out."""
+    for part, count in (("train", 20), ("valid", 4)):
+        (tmp_path / part).mkdir()
+        np.save(tmp_path / part / "images.npy", noise(count, 3, 3, 3))
+        np.save(tmp_path / part / "attrs.npy", np.arange(count)[:, None] // [2, 1] % 2)
+    examples = arrays(
+        root=str(tmp_path),
+        images="{split}/images.npy",
+        labels="{split}/attrs.npy",
+        columns=["target", "bias"],
+        rules=RowRules(values={"split": {"valid": "test"}}),
+    )
+    counts = [len(examples.rows(split)) for split in ("train", "val", "test")]
+    assert counts[0] + counts[1] == 20
+    assert 2 <= counts[1] <= 4
+    assert counts[2] == 4
+    assert examples.frequencies("test").tolist() == [1, 1, 1, 1]
+
+
 def test_medmnist_layout(tmp_path):
     """One ``.npz`` file with two arrays per split."""
     parts = {"train": 4, "val": 2, "test": 2}
