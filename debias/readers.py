@@ -14,7 +14,10 @@ MADE = (
     *("coloured_mnist", "coloured_mnist_lff", "coloured_mnist_cnc", "multi_color_mnist"),
     *("fb_biased_mnist", "spuco_mnist", "mnist_squares", "mnist_cifar", "corrupted_cifar10"),
 )
+#: Two loaders of one file.
+GENDERED = ("coco_gender", "imsitu_gender")
 READERS = {
     **{name: f"debias.data.sets.{name}:{name}" for name in SETS},
+    **{name: f"debias.data.sets.gendered:{name}" for name in GENDERED},
     **{name: f"debias.data.made.{name}:{name}" for name in MADE},
 }
