@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 from omegaconf import OmegaConf
 
-from debias import components
+from debias import components, presets
 from debias import config as configs
 from debias.commands.train import train
+from debias.data.samples import write_sample
 from debias.data.sets.drawn_birds import drawn_birds
 from debias.runs.run import Run
 from debias.sweeps.published import BENCHMARKS
@@ -60,6 +61,10 @@ def roots(tmp_path_factory) -> dict[str, str]:
         "celeba": celeba,
         "biased_mnist": folder / "mnist",
     }
+    for name in {config.data["name"] for config in CASES.values()} - set(found):
+        preset = presets.preset(name)
+        found[name] = folder / name
+        write_sample(preset, found[name], preset.sample.each)
     return {name: str(root) for name, root in found.items()}
 
 
@@ -93,17 +98,18 @@ def cut(options: dict[str, Any]) -> dict[str, Any]:
 
 
 def trained_ones() -> list[str]:
-    """Of all cases that share data, or that share all their components, the first: drawn birds
-    before the rest.
+    """Of all cases that share the reader of their data, or all their components, the first: drawn
+    birds before the rest.
     """
     seen: set[object] = set()
     chosen = []
     for name in sorted(CASES, key=lambda name: (not name.startswith("drawn_birds"), name)):
         config = CASES[name]
         methods = tuple(getattr(config, kind)["name"] for kind in KINDS)
-        if {config.data["name"], methods} - seen:
+        reader = presets.preset(config.data["name"]).reader
+        if {reader, methods} - seen:
             chosen.append(name)
-        seen |= {config.data["name"], methods}
+        seen |= {reader, methods}
     return chosen
 
 
