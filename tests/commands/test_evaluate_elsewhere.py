@@ -155,6 +155,7 @@ def test_a_damaged_picture_is_an_error(colours, tmp_path):
         debias.evaluate(MODEL, ["data=folder", f"root={tmp_path}", "progress=false"])
 
 
+FILLED = "filled-silhouettes"
 #: For each set that was made for classifiers of ImageNet, a tree by hand: the path of each picture,
 #: and the position in ImageNet that the model takes it for. Then the share that is right, by hand.
 TREES = {
@@ -188,6 +189,14 @@ TREES = {
             "only_fg/val/00_dog/b.JPEG": 980,
         },
         4 / 6,
+    ),
+    "shape_only": (
+        {
+            "edges/cat/cat1.png": 281,
+            "edges/dog/dog2.png": 281,
+            "filled-silhouettes/dog/dog2.png": 152,
+        },
+        2 / 3,
     ),
     # 281 is a cat, 294 a bear, 152 a dog and 404 an airliner
     "cue_conflict": (
