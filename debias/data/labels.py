@@ -50,8 +50,7 @@ def read_labels(
         bias_names: the bias values in order, with the same default. For several columns, a mapping
             from some columns to their values.
         aligned: the bias-aligned (target, bias) pairs, as names or numbers. For several columns, a
-            mapping
-            from each column with a shortcut to its pairs.
+            mapping from each column with a shortcut to its pairs.
 
     Raises:
         ValueError: a cell is not a class or bias value, an aligned pair does not hold a class and a

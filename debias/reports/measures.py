@@ -89,11 +89,14 @@ class MeasuredFamily(NamedTuple):
 
 
 def families(report: Report) -> list[MeasuredFamily]:
-    """Make the sections of all measured families, in the order of the report."""
+    """Make the sections of all measured families, in the order of the report.
+
+    Sections of one of several bias attributes are folded.
+    """
     measured = [(name, scalars) for name, scalars in report.measures.items() if scalars]
+    first = [name for name, _ in measured if "/" not in name][:OPEN]
     return [
-        _family(name, scalars, report.positive_class, place < OPEN)
-        for place, (name, scalars) in enumerate(measured)
+        _family(name, scalars, report.positive_class, name in first) for name, scalars in measured
     ]
 
 

@@ -14,22 +14,25 @@ def accuracy_lines(name: str, split: Split) -> list[str]:
     """Write accuracy, interval and count of each group of a split, and then its main metrics.
 
     If the bias of every image is unknown, the classes are listed instead of the groups. If that of
-    some is unknown, the classes are listed too, because they contain every image.
+    some is unknown, the classes are listed too, because they contain every image. With several bias
+    attributes, groups without images are not listed, since many combinations may not exist.
 
     Args:
         name: name of the split.
         split: metrics of the split.
     """
     cells, kind = split.cells, split.kind
-    listed = list(cells)
-    if len(cells) > MOST_GROUPS:
-        filled = [cell for cell in cells if cell.count]
+    filled = [cell for cell in cells if cell.count]
+    listed = filled if split.attributes else list(cells)
+    if len(listed) > MOST_GROUPS:
         listed = sorted(filled, key=lambda cell: cell.accuracy or 0.0)[: MOST_GROUPS // 2]
     width = max(map(len, [*SCALARS[kind], *(cell.name for cell in listed)]))
     lines = [f"{name}: accuracy in percent, 95 % interval, images"]
     lines += [f"  {cell.name:{width}} {_group(cell)}" for cell in listed]
-    if len(listed) < len(cells):
+    if len(listed) < len(filled):
         lines.append(f"  ... {len(cells) - len(listed)} more {PLURALS[kind]}, none of them worse")
+    elif len(listed) < len(cells):
+        lines.append(f"  {len(cells) - len(listed)} of {len(cells)} {PLURALS[kind]} have no image")
     if kind == "class":
         lines.append("  the bias of every image is unknown: these are the classes")
     elif split.unknown:
@@ -45,7 +48,8 @@ def _attribute_lines(attribute: AttributeSplit, width: int) -> list[str]:
     """The groups of one of several bias attributes, its worst group and its gap."""
     lines = [f"  by {attribute.name} alone:"]
     if len(attribute.groups) <= MOST_GROUPS:
-        lines += [f"  {cell.name:{width}} {_group(cell)}" for cell in attribute.groups]
+        filled = [cell for cell in attribute.groups if cell.count]
+        lines += [f"  {cell.name:{width}} {_group(cell)}" for cell in filled]
     keys = ("worst_group", "gap")
     return lines + [f"  {key:{width}} {_percent(attribute.scalars.get(key))}" for key in keys]
 

@@ -18,9 +18,12 @@ from debias.data.checks import check_examples
 from debias.data.orders import bias_balanced, group_balanced, group_subsample
 from debias.data.sets.table import table
 from debias.errors import InputError
+from debias.json_files import plain
 from debias.losses.group_dro import GroupDROLoss
+from debias.metrics.discovery.information import information_report
 from debias.reports.comparison import compare
 from debias.reports.foreign import read_foreign
+from debias.reports.predictions import read
 from debias.reports.record import read_report
 from debias.reports.terminal import accuracy_lines
 from debias.strategies.domain_discriminative import DomainDiscriminative
@@ -78,9 +81,17 @@ def test_the_report_has_each_attribute_alone(finished):
     assert [cell.count for cell in report.test.attributes[1].groups] == [3, 0, 0, 0, 1, 2]
     assert report.groups.alone(1).aligned == ((0, 0), (1, 1), (1, 2))
     assert {"fairness", "fairness/bg", "fairness/obj", "shortcuts/obj"} <= set(report.measures)
+    rows = read(finished / "predictions" / "test.csv")
+    facts = rows.prediction(report.groups), rows.target
+    for position, name in enumerate(("bg", "obj")):
+        value, alone = report.groups.decode(rows.bias)[:, position], report.groups.alone(position)
+        expected = information_report(*facts, value, alone)
+        assert report.measures[f"information/{name}"] == plain(expected)
     assert {"gap/bg", "gap/obj", "gap/bg+obj"} <= set(report.measures["shortcuts"])
     assert "worst_group/obj" in report.history[0].val
     text = "\n".join(accuracy_lines("test", report.test))
+    assert "  8 of 12 groups have no image\n" in text
+    assert "no image\n  country" not in text
     assert "  by bg alone:\n  country-city " in text
     page = (finished / "report.html").read_text()
     assert "Fairness: bg alone" in page
