@@ -7,7 +7,7 @@ from pathlib import Path
 from debias.downloads.getting import by_hand, get
 from debias.downloads.hosts import address
 from debias.downloads.receipt import read_receipt, receipt_path, write_receipt
-from debias.errors import InputError
+from debias.errors import InputError, shown
 from debias.merging import taken
 from debias.presets import Preset, is_preset, preset
 
@@ -74,8 +74,8 @@ def _steps(found: Preset, root: str) -> Iterator[str]:
         note = f" ({source.note})" if source.note else ""
         yield f"get {file} from {address(source)}{note}"
     if hand:
-        layout = [*found.sample.images, *found.sample.tables, *_patterns(found)]
-        expected = f"; debias expects {', '.join(layout)} there" if layout else ""
+        layout = [*(found.sample.images or _patterns(found)), *found.sample.tables]
+        expected = f"; debias expects {shown(layout)} there" if layout else ""
         yield f"put the files into {root}, and unpack archives{expected}"
     elif not found.sources:
         yield f"no source is known: get it from its authors ({found.citation}) into {root}"

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterable, Sequence
+from itertools import takewhile
 from pathlib import Path
 from typing import NamedTuple
 
@@ -25,6 +26,22 @@ def first_file(candidates: Iterable[Path], *, absent: str) -> Path:
     if first is None:
         raise InputError(absent)
     return first
+
+
+def below_shared_folder(paths: Sequence[str]) -> list[str]:
+    """The paths without the folder that all of them share, so that the root may be any above it.
+
+    Example:
+        >>> below_shared_folder(["set/train/1.jpg", "set/test/2.jpg"])
+        ['train/1.jpg', 'test/2.jpg']
+    """
+    folders = [folder.split("/") for folder in {path.rpartition("/")[0] for path in paths}]
+    # what the first and the last in order share, all share
+    first, last = min(folders, default=[]), max(folders, default=[])
+    pairs = takewhile(lambda pair: pair[0] == pair[1], zip(first, last, strict=False))
+    shared = [part for part, _ in pairs]
+    above = sum(len(part) + 1 for part in shared) if any(shared) else 0
+    return [path[above:] for path in paths]
 
 
 def missing_files(root: Path, paths: Sequence[str]) -> list[int]:

@@ -9,6 +9,7 @@ from debias.csv_files import Columns
 from debias.data.draws import draw_splits
 from debias.data.examples import SPLITS
 from debias.data.labels import Labels
+from debias.data.listing import below_shared_folder
 from debias.data.rules import SplitRules
 from debias.errors import InputError
 from debias.progress import say
@@ -57,7 +58,8 @@ def split_rows(
 
     Args:
         columns: the table; it has the column ``rules.split_by``.
-        names: a different name for each row. Draws depend on it.
+        names: a different name for each row. Draws depend on it, without the folder that all names
+            share.
         labels: classes and bias values of the rows. Draws are stratified by both.
         given: the result of :func:`given_splits`.
         rules: the options of the user.
@@ -94,6 +96,7 @@ def _draw(
         cells = columns.column(rules.split_by)
         units = [cells[row] for row in rows]
     among = torch.tensor(rows)
+    names = below_shared_folder(names)
     return draw_splits(
         [names[row] for row in rows],
         labels.target[among],

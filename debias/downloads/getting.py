@@ -230,15 +230,26 @@ def _failure(
     check = f"`debias data check {root} as={preset.name}` says whether it is right"
     apart = [one for one in preset.sources if not _is_automatic(one)]
     others = [one for one in apart if one.kind != "made" and one.file in ("", file)]
-    addresses = " or ".join(address(one) for one in [*(source for source, _ in faults), *others])
+    elsewhere = f"; other sources: {', '.join(map(address, others))}" if others else ""
     if all(isinstance(fault, UnreachableError) for _, fault in faults):
         return OfflineError(
-            f"no network ({faults[0][1]}): put {file} from {addresses} into {root}, and run the "
-            f"same command again; {check}"
+            f"no network ({faults[0][1]}): put {_absent(preset, root)} into {root}, and run the "
+            f"same command again{elsewhere}; {check}"
         )
-    elsewhere = f"; other sources: {', '.join(map(address, others))}" if others else ""
     reasons = "; ".join(f"{address(source)}: {fault}" for source, fault in faults)
     return InputError(
         f"no source gives {file} ({reasons}): try again later, or put {file} into {root} and run "
         f"the same command again{elsewhere}; {check}"
     )
+
+
+def _absent(preset: Preset, root: Path) -> str:
+    """The files that are not there yet, with the addresses of one file, or one address of each."""
+    receipt = read_receipt(root, preset.name)
+    absent = {
+        file: [address(source) for source in sources]
+        for file, sources in automatic(preset).items()
+        if not (receipt.has(file) or (root / file).is_file())
+    }
+    most = 1 if len(absent) > 1 else None
+    return shown([f"{file} from {' or '.join(at[:most])}" for file, at in absent.items()], 5)

@@ -119,6 +119,19 @@ def test_no_network_says_what_to_put_where(root):
     assert not root.exists()
 
 
+def test_no_network_names_every_file_that_is_absent(root):
+    root.mkdir(parents=True)
+    (root / "b.csv").touch()
+    names = ("a.csv", "b.csv", "c.csv")
+    url = "http://no-such-host.invalid"
+    mirrors = [Source("https", f"{url}/{n}{mirror}", n) for n in names for mirror in ("", "?2")]
+    with pytest.raises(OfflineError) as error:
+        get(pets(*mirrors), root)
+    assert f"put a.csv from {url}/a.csv, c.csv from {url}/c.csv into {root}, and" in str(
+        error.value
+    )
+
+
 def test_a_file_put_there_by_hand_is_used(root):
     root.mkdir(parents=True)
     (root / "pets.zip").write_bytes(ARCHIVE)

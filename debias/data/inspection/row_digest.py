@@ -4,12 +4,14 @@ import hashlib
 from collections.abc import Iterator
 
 from debias.data.examples import SPLITS, Examples
+from debias.data.listing import below_shared_folder
 
 
 def row_digest(examples: Examples, *, bias: bool = True) -> str:
     """SHA-256 of the sorted rows, each ``path<tab>class<tab>bias<tab>split<newline>``.
 
-    Paths are relative to the root. Classes and bias values are names, and an unknown bias is empty.
+    Paths are relative to the deepest folder that has all images, so that the root may be above it.
+    Classes and bias values are names, and an unknown bias is empty.
     The classes of several labels are separated by commas.
 
     Args:
@@ -26,7 +28,8 @@ def _rows(examples: Examples, *, bias: bool) -> Iterator[str]:
     groups = examples.groups
     targets = groups.row(examples.target).reshape(len(examples), -1).tolist()
     biases = ("", *groups.bias_names)  # -1 is the unknown value
-    columns = (examples.images, targets, examples.bias.tolist(), examples.split.tolist())
+    paths = below_shared_folder(examples.images)
+    columns = (paths, targets, examples.bias.tolist(), examples.split.tolist())
     for path, rows, value, split in zip(*columns, strict=True):
         target = ",".join(groups.target_names[row] for row in rows)
         yield f"{path}\t{target}\t{biases[value + 1] if bias else ''}\t{SPLITS[split]}\n"
