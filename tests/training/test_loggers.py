@@ -144,15 +144,16 @@ def server(folder: Path) -> Iterator[str]:
 
 def answering(address: str) -> str:
     """The address, as soon as its server answers."""
-    for _ in range(600):
+    for _ in range(1000):  # it starts in seconds, or in a minute on a busy machine
         with suppress(OSError), urlopen(f"{address}/health"):
             return address
-        time.sleep(0.1)
+        time.sleep(0.2)
     raise TimeoutError(address)
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(find_spec("mlflow") is None, reason="needs the extra mlflow")
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("served", [False, True], ids=["file", "server"])
 def test_mlflow_continues_its_run(tmp_path, monkeypatch, served):
     """One run, with the settings, every epoch and the result: in the run's folder, or a server."""
