@@ -1,0 +1,60 @@
+"""Time to build a picture cache on one core and on two. Run by ``scripts/bench data``.
+
+The pictures are JPEGs of 350 x 500, hard links to a few hundred different ones. Passes are
+interleaved, and each pass writes its cache to the disk.
+"""
+
+import os
+import shutil
+import statistics
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from debias.data.pictures.cache import open_cache
+from debias.data.pictures.image_files import ImageFiles
+from debias.data.pictures.image_store import ImageFolder
+from debias.data.pictures.preprocessing import waterbirds_augmented
+
+BAR = 1.7
+
+
+def linked(folder: Path, paths: Sequence[Path], pictures: int) -> ImageFiles:
+    folder.mkdir()
+    names = tuple(f"{number:06d}.jpg" for number in range(pictures))
+    for number, name in enumerate(names):
+        os.link(paths[number % len(paths)], folder / name)
+    rows, geometry = torch.arange(pictures), waterbirds_augmented().train
+    return ImageFiles(ImageFolder(folder, names), rows, None, (), geometry)
+
+
+def seconds(files: ImageFiles, folder: Path, cores: Sequence[int]) -> float:
+    os.sched_setaffinity(0, cores)
+    start = time.perf_counter()
+    open_cache(files, folder)
+    passed = time.perf_counter() - start
+    shutil.rmtree(folder)
+    return passed
+
+
+def compare(folder: Path, paths: Sequence[Path], pictures: int, pairs: int) -> bool:
+    """Print the ratio beside the bar. Returns whether the bar is met."""
+    every = sorted(os.sched_getaffinity(0))
+    if len(every) < 2:
+        print("cache on two cores: not measured, because this process may use one core only")
+        return True
+    files, cache = linked(folder / "linked", paths, pictures), folder / "built"
+    times = [
+        (seconds(files, cache, every[:1]), seconds(files, cache, every[:2])) for _ in range(pairs)
+    ]
+    os.sched_setaffinity(0, every)
+    one, two = (statistics.median(side) for side in zip(*times, strict=True))
+    ratio = statistics.median(slow / fast for slow, fast in times)
+    print(
+        f"cache of {pictures:,} JPEGs of 350 x 500: one core {one:.1f} s, two cores {two:.1f} s, "
+        f"ratio {ratio:.2f}, bar {BAR}: {'passed' if ratio >= BAR else 'FAILED'}",
+        flush=True,
+    )
+    return ratio >= BAR
