@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 import pytest
+from torch._utils import ExceptionWrapper
 
 from debias.__main__ import main
 from debias.errors import LONGEST, InputError, told
@@ -48,6 +49,17 @@ def test_an_error_of_a_library_keeps_its_traceback(error, monkeypatch):
     monkeypatch.setattr("debias.commands.list.run", fail)
     with pytest.raises(type(error)):
         main(["list", "metrics"])
+
+
+def test_an_error_of_a_loader_process_is_its_message_alone():
+    """torch raises it again in the main process, behind the traceback."""
+    try:
+        raise InputError("picture a.jpg is damaged: copy it again")
+    except InputError:
+        wrapped = ExceptionWrapper(where="in DataLoader worker process 0")
+    with pytest.raises(InputError, match="Original Traceback") as caught:
+        wrapped.reraise()
+    assert told(caught.value) == "picture a.jpg is damaged: copy it again"
 
 
 def test_a_warning_is_one_line_without_the_line_of_code_that_gave_it():
