@@ -281,6 +281,8 @@ def _misfit(schema: type, error: Exception, place: str, values: Section) -> Inpu
             hint, value = valid.get(name, Any), value.get(name)
         elif isinstance(value, (list, tuple)):
             hint, value = _inside(hint), value[int(name)]
+        elif isinstance(value, Mapping) and _inside(hint, dict) is not Any:
+            hint, value = _inside(hint, dict), value.get(name)
     if isinstance(error, ConfigKeyError) and hint is Any:
         return InputError(f"unknown key {place!r}; {near(place.rpartition('.')[2], valid)}")
     of_type = isinstance(error, (ValidationError, TypeError))
@@ -290,10 +292,10 @@ def _misfit(schema: type, error: Exception, place: str, values: Section) -> Inpu
     return InputError(f"{place} must be {_allowed(hint)}; got {given}")
 
 
-def _inside(hint: Any) -> Any:
-    """The type of the entries of a list; ``Any`` if it is unknown."""
-    lists = [one for one in (hint, *get_args(hint)) if get_origin(one) is list]
-    return get_args(lists[0])[0] if lists else Any
+def _inside(hint: Any, container: type = list) -> Any:
+    """The type of the entries of a list or the values of a dict; ``Any`` if it is unknown."""
+    fitting = [one for one in (hint, *get_args(hint)) if get_origin(one) is container]
+    return get_args(fitting[0])[-1] if fitting else Any
 
 
 def _allowed(hint: Any, *, several: bool = False) -> str:

@@ -71,6 +71,8 @@ def test_the_fields_of_a_bundle_are_options():
     assert made == (4, "/x", Shared(rate=2.0, words={"a": [1.0, 2.0]}))
     with pytest.raises(ValueError, match=r"toy\.words must be a section"):
         components.call(sharing, "toy", {"root": "/x", "words": 1}, {"groups": 4})
+    with pytest.raises(ValueError, match=r"toy\.words\.a must be a list of numbers; got 1"):
+        components.call(sharing, "toy", {"root": "/x", "words": {"a": 1}}, {"groups": 4})
     with pytest.raises(ValueError, match=r"unknown option toy\.shared"):
         components.call(sharing, "toy", {"root": "/x", "shared": 1}, {"groups": 4})
 

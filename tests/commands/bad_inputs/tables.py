@@ -79,6 +79,8 @@ CSV = rows(
         (CHECK + " data.split=null", "table.csv has no splits: set data.split to the column"),
         (CHECK + " data.split_by=patient data.shares=[.8,.1,.1]", "has no column 'patient'"),
         (CHECK + " data.values.bias=no", "data.values.bias must be names by cell, a list of names"),
+        (CHECK + " data.bins.bias=3", "data.bins.bias must be a list of numbers; got 3"),
+        (CHECK + " data.bins.bias=[x]", "data.bins.bias[0] must be a number; got 'x'"),
         (CHECK + " data.bins.bias=[0,30]", "bias is 'day', but must be a number from 0"),
         (CHECK, "a single class, cat", replaced("dog", "cat")),
         (CHECK, "1 of 16 images are not in images", changed("nowhere.png,cat,day,train")),
