@@ -48,7 +48,8 @@ def read_cifar10(root: str) -> tuple[Photos, Photos]:
         return _pictures(Path(root) / "train"), _pictures(Path(root) / "test")
     raise InputError(
         f"no CIFAR-10 in {root}: put cifar-10-batches-py, cifar-10-batches-bin, or train/<class>/ "
-        "and test/<class>/ with pictures there"
+        "and test/<class>/ with pictures there, or get the files by `debias data get cifar10 "
+        f"root={root}`"
     )
 
 

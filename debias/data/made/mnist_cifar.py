@@ -23,7 +23,7 @@ MNIST, CIFAR = [[0], [1]], [[0, 1, 2, 3, 4], [5, 6, 7, 8, 9]]
 def mnist_cifar(
     *,
     root: str = "data/cifar10",
-    top: str = "data/mnist",
+    top: str | None = None,
     top_classes: list[list[int]] | None = None,
     bottom_classes: list[list[int]] | None = None,
     share: float = 1.0,
@@ -43,7 +43,8 @@ def mnist_cifar(
 
     Args:
         root: a folder with CIFAR-10, as for ``cifar10``.
-        top: a folder with the files of MNIST or Fashion-MNIST, as for ``biased_mnist``.
+        top: a folder with the files of MNIST or Fashion-MNIST, as for ``biased_mnist``. By default
+            they are in ``root``, too.
         top_classes: digits of each class. By default [[0], [1]].
         bottom_classes: classes of CIFAR-10 of each class, by number. By default [[0, 1, 2, 3, 4],
             [5, 6, 7, 8, 9]].
@@ -72,6 +73,7 @@ def mnist_cifar(
     check_between("[0, 1]", {"share": share}, of="mnist_cifar")
     check_between("(0, 1)", {"val": val}, of="mnist_cifar")
     check_one_of(TESTS, {"test": test}, of="mnist_cifar")
+    top = root if top is None else top
     place = hashlib.sha256(str(Path(top).resolve()).encode()).hexdigest()[:8]
     recipe = {"top": place, "above": _text(above), "below": _text(below), "share": float(share)}
     recipe |= {"test": test, "val": float(val), "seed": seed}

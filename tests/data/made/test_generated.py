@@ -280,6 +280,8 @@ def test_mnist_cifar_by_hand(roots):
     """
     options = {"root": roots["mnist_cifar"], "top": roots["top"], "val": 0.2}
     pairs = mnist_cifar(**options)
+    with pytest.raises(ValueError, match=r"no train-images-idx3-ubyte .*debias data get mnist"):
+        mnist_cifar(root=roots["mnist_cifar"], val=0.2)
     counts = [frequencies(pairs, split).tolist() for split in SPLITS]
     assert counts == [[[5, 0], [0, 5]], [[1, 0], [0, 1]], [[4, 0], [0, 4]]]
     read = pixels(pairs)
