@@ -25,7 +25,7 @@ SQUARES = {
     "variance_medium": 14 / 28,
     "variance_high": 1.0,
 }
-#: Difficulties whose pixels are drawn anew for each image.
+#: Difficulties whose pixels are drawn again for each image.
 SCATTERED = ("variance_medium", "variance_high")
 
 

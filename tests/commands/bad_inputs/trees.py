@@ -42,6 +42,30 @@ FOLDERS = rows(
         (TREE + " data.masks=nowhere", "no folder of masks nowhere", MADE),
     ],
 )
+PATTERN = f"{TREE} data.name=pattern data.root=tree"
+LABELS = "'{split}/{target}/{bias}/*'"
+PATTERNS = rows(
+    "trees by a pattern",
+    [
+        (PATTERN, "data needs pattern: add data.pattern=...", MADE),
+        (f"{PATTERN} data.pattern=/a/*", "must be the path of an image below root", MADE),
+        (f"{PATTERN} data.pattern='\"{{split/*\"'", "has a single {", MADE),
+        (f"{PATTERN} data.pattern=a/b/c/*", "none of 9 images in tree matches a/b/c/*", MADE),
+        (f"{PATTERN} data.pattern={LABELS}", "match no template", MADE | {"tree/4.png": ""}),
+        (f"{PATTERN} data.pattern={LABELS} data.bias=place", "no field {place}", MADE),
+        (f"{PATTERN} data.pattern={LABELS} data.unmatched=x", "one of refuse, leave_out", MADE),
+        (f"{PATTERN} data.pattern={LABELS} data.only.bias=dusk", "has no 'dusk'", MADE),
+        (f"{PATTERN} data.pattern={LABELS} data.test_domains=[day]", "no splits of the data", MADE),
+        (f"{PATTERN} data.pattern={LABELS} data.per_group=[1,2]", "no other splits", MADE),
+        (f"{TREE} data.name=pacss", "did you mean 'pacs'", CONFIG),
+        (f"{TREE} data.name=pacs data.root=tree", "debias data get pacs root=tree", CONFIG),
+        (f"{TREE} data.name=spawrious data.root=tree data.benchmark=x", "o2o_easy", MADE),
+        ("data list pacss", "did you mean 'pacs'"),
+        ("data list pacs x=1", "has no options; got x=1"),
+        ("data sample pacs", "add out=FOLDER"),
+        ("data sample pacss out=x", "did you mean 'pacs'"),
+    ],
+)
 BOXES, BOX = "masks boxes own.yaml source=b.csv out=m", "path,x,y,width,height\n"
 MASKS = rows(
     "masks",
