@@ -6,7 +6,7 @@ here.
 
 #: In ``debias.data.sets``: data sets and layouts of files.
 SETS = (
-    *("waterbirds", "celeba", "table", "folder", "pattern", "spawrious"),
+    *("waterbirds", "celeba", "table", "folder", "pattern", "spawrious", "isic", "coco_stuff"),
     *("huggingface", "shards", "arrays", "drawn_birds", "biased_mnist", "mnist", "cifar10"),
 )
 #: In ``debias.data.made``: data sets that are made from the files of others.

@@ -5,6 +5,7 @@ import gzip
 import pytest
 
 from debias.data.examples import SPLITS
+from debias.errors import InputError
 from tests.data.sets.test_preset_trees import labels, read
 
 
@@ -200,3 +201,21 @@ def test_fairface_tests_on_the_official_validation_part(tmp_path):
     assert found["val/1.jpg"] == ("test", "Male", "White")
     splits = [split for split, _, _ in found.values()]
     assert (splits.count("train"), splits.count("val")) == (36, 4)
+
+
+def test_isic_has_a_patch_where_there_is_a_segmentation(tmp_path):
+    for path in (
+        *(f"processed/no_cancer/ISIC_{n:07d}.jpg" for n in range(20)),
+        *(f"processed/cancer/ISIC_{n:07d}.jpg" for n in range(20, 30)),
+        *(f"segmentation/ISIC_{n:07d}.jpg" for n in range(8)),
+    ):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).touch()
+    found = rows("isic", tmp_path)
+    assert len(found) == 30
+    assert found["processed/no_cancer/ISIC_0000007.jpg"][1:] == ("no_cancer", "patch")
+    assert found["processed/no_cancer/ISIC_0000008.jpg"][1:] == ("no_cancer", "no patch")
+    assert found["processed/cancer/ISIC_0000029.jpg"][1:] == ("cancer", "no patch")
+    (tmp_path / "segmentation").rename(tmp_path / "patches")
+    with pytest.raises(InputError, match=r"no folder .*segmentation: put the segmentations"):
+        rows("isic", tmp_path)
