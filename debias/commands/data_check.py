@@ -22,7 +22,7 @@ COLUMNS = ("split", "group", "mark", "found", "published", "difference")
 #: Longest table. Of a longer one, only the rows that differ are printed.
 MOST_ROWS = 60
 #: Options of data sets that change no row.
-NEUTRAL = ("root", "masks", "fills", "max_pixels", "follow_links")
+NEUTRAL = ("root", "annotations", "masks", "fills", "max_pixels", "follow_links")
 
 
 class Finding(NamedTuple):

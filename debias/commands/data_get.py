@@ -13,14 +13,14 @@ from debias.presets import Preset, is_preset, preset
 
 
 def run(source: str, overrides: list[str]) -> int:
-    """Get the files of a preset, and print what is left to do.
+    """Get the files of a preset, then check them, or print what only the user can do.
 
     Args:
         source: name of the preset.
         overrides: ``root=PATH``, and ``terms=accepted`` once if the data set asks for that.
 
     Returns:
-        0, or 3 if the user must fetch files by hand.
+        0; 1 if the check finds a difference; 3 if the user must fetch files by hand.
 
     Raises:
         ValueError: no such preset or option, the terms are not accepted, or the files cannot be
@@ -42,8 +42,11 @@ def run(source: str, overrides: list[str]) -> int:
         print("\n".join(f"{number}. {step}" for number, step in enumerate(steps, start=1)))
         return 3
     receipt = receipt_path(Path(root), source).name
-    print(f"{source} is in {root}; {receipt} there says where it comes from\nnext: {steps[0]}")
-    return 0
+    print(f"{source} is in {root}; {receipt} there says where it comes from", flush=True)
+    # not with the other imports, because it loads torch
+    from debias.commands import data_check
+
+    return data_check.run(root, [f"as={source}"])
 
 
 def _accept(found: Preset, root: Path, terms: str) -> None:

@@ -5,9 +5,10 @@ import json
 import pytest
 
 from debias.__main__ import main
-from debias.commands import data_get
+from debias.commands import data_check, data_get
 from debias.downloads.getting import by_hand
 from debias.presets import Preset, Sample, Source
+from tests.downloads.server import Served, running
 
 FACTS = {"title": "pets", "target": "cat", "bias": "place", "citation": "Doe 2026"}
 UNREACHABLE = Source("https", "http://no-such-host.invalid/pets.zip", "pets.zip", unpack=".")
@@ -39,6 +40,18 @@ def test_terms_are_asked_for_once(pets, tmp_path, capsys):
     assert json.loads((tmp_path / "pets" / "pets.receipt.json").read_text())["terms"] is True
     assert get(tmp_path / "pets") == 3
     assert "no network (name not resolved): put pets.zip from" in capsys.readouterr().err
+
+
+def test_what_was_fetched_is_checked(pets, tmp_path, monkeypatch, capsys):
+    checked = []
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    monkeypatch.setattr(data_check, "run", lambda *given: checked.append(given) or 1)
+    with running() as server:
+        pets(Source("https", server.serve("a.csv", Served(b"a")), "a.csv"))
+        assert get(tmp_path) == 1
+    assert (tmp_path / "a.csv").read_bytes() == b"a"
+    assert checked == [(str(tmp_path), ["as=pets"])]
+    assert f"pets is in {tmp_path}; pets.receipt.json there says" in capsys.readouterr().out
 
 
 def test_steps_by_hand_end_with_the_check(pets, tmp_path, capsys):
