@@ -20,7 +20,7 @@ from debias.json_files import Json, typed
 from debias.merging import Settings, converted, read_overrides, split_overrides, taken
 from debias.metrics.accuracy.counts import margin_counts
 from debias.metrics.accuracy.scalars import group_report
-from debias.metrics.families import FAMILIES
+from debias.metrics.families import family_of
 from debias.presets import is_preset, preset
 from debias.reports.classes import positive_class
 from debias.reports.evaluation import Evaluation
@@ -75,7 +75,11 @@ def run(model: str, overrides: list[str]) -> None:
     lines = measure_lines(
         evaluation.measures, evaluation.left_out, whole=whole, positive=evaluation.positive
     )
-    made_for = [name for name in evaluation.measures if FAMILIES[name].by_request]
+    made_for = [
+        name
+        for name in evaluation.measures
+        if (family := family_of(name)) is not None and family.by_request
+    ]
     for name, split in evaluation.splits.items():
         # the groups of a set that was made for a measure mean little beside it
         lines += [short_line(name, split)] if made_for else accuracy_lines(name, split)

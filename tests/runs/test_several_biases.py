@@ -126,6 +126,15 @@ def test_the_saved_run_is_evaluated_again(finished, monkeypatch, capsys):
     assert "information/bg" in printed
 
 
+def test_the_run_is_evaluated_on_other_data_with_two_biases(finished, monkeypatch, capsys):
+    monkeypatch.chdir(finished.parents[1])
+    options = ["data=own.yaml", "split=test", "measures=information", "progress=false"]
+    evaluate.run(str(finished), options)
+    printed = capsys.readouterr().out
+    assert "information/obj" in printed
+    assert "by obj alone:" in printed
+
+
 def test_a_group_of_another_split_is_still_needed(cars):
     examples = table(file=str(cars / "cars.csv"), bias=["bg", "obj"])
     assert "6 of 12 groups have no image in any split" in image_lines(examples)
