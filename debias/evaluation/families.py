@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from debias.errors import InputError
 from debias.evaluation.attacks import counted_attacks
 from debias.evaluation.looking import attention_scalars, band_pass_scalars, maps_missing
 from debias.evaluation.predictions import features_of
@@ -42,6 +43,9 @@ from debias.reports.predictions import Predictions
 from debias.types import Groups
 
 Scalars = dict[str, float]
+
+#: Most classes or labels for which the family "scores" sorts all images.
+MOST_RANKED = 1000
 
 
 class Evidence(NamedTuple):
@@ -149,6 +153,10 @@ def _context(evidence: Evidence) -> Scalars:
 
 
 def _scores(evidence: Evidence) -> Scalars:
+    if (outputs := evidence.groups.outputs) > MOST_RANKED:
+        raise InputError(
+            f"they sort all images for each of {outputs:,} classes, more than {MOST_RANKED:,}"
+        )
     ordered = evidence.positive_last
     return scores_report(ordered.probabilities, *ordered.facts[1:])
 

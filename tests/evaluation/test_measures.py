@@ -124,3 +124,12 @@ def test_a_family_of_too_many_numbers_keeps_those_about_all_images(
     assert found.keys() == whole.keys() - set(single)
     assert found.keys() >= {"demographic_parity_difference"}
     assert f"fairness: {len(single)} numbers of single groups" in capsys.readouterr().err
+
+
+def test_images_are_not_sorted_for_thousands_of_classes(
+    examples: Examples, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("debias.evaluation.families.MOST_RANKED", 1)
+    found = measures.measure_all(evidence_of(examples), ["scores"])
+    assert found.scalars == {}
+    assert "each of 2 classes, more than 1" in found.left_out["scores"]

@@ -28,7 +28,7 @@ CHUNK = 32
 #: Most threads that decode. With more, they wait for each other in Python.
 THREADS = 16
 #: Bytes of a new cache after which the disk is asked to store them, while the threads go on.
-STORED = 2**27
+STORED = 2**25
 #: Bytes that a new cache must leave free on its disk.
 SPARE = 2**26
 #: Names of unfinished cache files. Other files in the folder are never removed.
