@@ -1,7 +1,7 @@
 """Write and read the predictions of a split as CSV. They are enough for any metric."""
 
 import csv
-import io
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,9 +10,11 @@ from torch import Tensor
 
 from debias.csv_files import Columns, read_csv
 from debias.errors import InputError
-from debias.files import write_atomically
+from debias.files import written_whole
 from debias.types import Groups
 
+#: Logits that are written at a time: their texts need 60 MB.
+LOGITS = 1_000_000
 REMEDY = "write it again with `debias evaluate RUN`"
 
 
@@ -62,22 +64,31 @@ def write(path: Path, predictions: Predictions, groups: Groups) -> None:
     """
     _check(predictions, groups)
     order = predictions.index.cpu().argsort()
-    integers = [
-        predictions.index,
-        predictions.target,
-        predictions.bias,
-        predictions.prediction(groups),
-    ]
-    index, target, bias, prediction = (_columns(values.cpu()[order]) for values in integers)
-    names = _bias_names(predictions.bias.cpu()[order], groups)
-    logits = _columns(predictions.logits.detach().cpu().float()[order])
-    paths = [predictions.paths[row] for row in order.tolist()]
-    text = io.StringIO()
-    table = csv.writer(text, lineterminator="\n")
-    table.writerow(_header(groups))
-    decimals = [["%.9g" % value for value in column] for column in logits]  # noqa: UP031 - twice as fast as format
-    table.writerows(zip(*index, paths, *target, *bias, *names, *prediction, *decimals, strict=True))
-    write_atomically(path, text.getvalue())
+    sorted_rows = Predictions(
+        predictions.index.cpu()[order],
+        tuple(predictions.paths[row] for row in order.tolist()),
+        predictions.target.cpu()[order],
+        predictions.bias.cpu()[order],
+        predictions.logits.detach().cpu()[order],
+    )
+    step = max(1, LOGITS // max(1, groups.outputs))
+    with written_whole(path) as beside, beside.open("w", encoding="utf-8", newline="") as file:
+        table = csv.writer(file, lineterminator="\n")
+        table.writerow(_header(groups))
+        for start in range(0, len(order), step):
+            table.writerows(_rows(sorted_rows, slice(start, start + step), groups))
+
+
+def _rows(predictions: Predictions, rows: slice, groups: Groups) -> Iterator[tuple[object, ...]]:
+    """The cells of some rows."""
+    logits = predictions.logits[rows]
+    integers = [predictions.index, predictions.target, predictions.bias]
+    index, target, bias = (_columns(values[rows]) for values in integers)
+    prediction = _columns(groups.predict(logits))
+    names = _bias_names(predictions.bias[rows], groups)
+    decimals = [["%.9g" % value for value in column] for column in _columns(logits.float())]  # noqa: UP031 - twice as fast as format
+    paths = predictions.paths[rows]
+    return zip(*index, paths, *target, *bias, *names, *prediction, *decimals, strict=True)
 
 
 def read(path: Path) -> Predictions:

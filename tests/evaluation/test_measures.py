@@ -77,7 +77,8 @@ def test_long_attacks_report_in_a_log(
     MEASURES["leakage"](Evidence(rows, GROUPS))
     lines = capsys.readouterr().err.splitlines()
     assert lines[:2] == [f"measuring leakage: {count} attackers" for count in (1, 2)]
-    assert lines[14:] == ["measuring leakage: 15 attackers", "measuring leakage: done in 0 s"]
+    assert lines[14] == "measuring leakage: 15 attackers"
+    assert [line.startswith("measuring leakage: done in ") for line in lines[15:]] == [True]
 
 
 def test_pairs_of_labels_are_found_on_other_images() -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from debias.reports import predictions
 from debias.reports.predictions import Predictions, read, write
 from debias.types import Groups
 from tests.reports.sample_runs import random_logits
@@ -89,6 +90,19 @@ def test_multi_label_comes_back_in_any_order_written(tmp_path: Path) -> None:
     )
     write(tmp_path / "p.csv", turned, FACES)
     assert_same(read(tmp_path / "p.csv"), faces)
+
+
+def test_a_file_written_in_pieces_is_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pieces of three rows, of which the last has one."""
+    index = torch.arange(7).flip(0)
+    paths = tuple(f"{row}.jpg" for row in index.tolist())
+    rows = Predictions(index, paths, index % 2, index % 3 - 1, random_logits(7, 2))
+    write(tmp_path / "whole.csv", rows, BIRDS)
+    monkeypatch.setattr(predictions, "LOGITS", 6)
+    write(tmp_path / "pieces.csv", rows, BIRDS)
+    assert (tmp_path / "pieces.csv").read_bytes() == (tmp_path / "whole.csv").read_bytes()
 
 
 def test_odd_names_and_a_single_label_survive(tmp_path: Path) -> None:
