@@ -15,6 +15,7 @@ from debias.group_inference.pseudo_labels import balanced_pseudo_labels
 from debias.parts import Parts
 from debias.recipes.ssa import SSA
 from debias.runs.run import Run
+from debias.types import Attribute, Groups
 from tests.fakes import GROUPS
 
 TRAIN, VAL = 200, 20
@@ -95,3 +96,35 @@ def test_the_guesses_of_the_folds_are_the_groups(tmp_path: Path) -> None:
     trained(tmp_path, folds=2)
     lines = list(csv.DictReader((tmp_path / "groups.csv").read_text().splitlines()))
     assert [int(line["inferred"]) for line in lines] == (MARGIN < 0).long().tolist()
+
+
+def test_a_predictor_has_no_class_for_a_combination_that_does_not_exist(tmp_path):
+    """Of four combinations, validation has 0, 2 and 3. The predictors give the last one of them."""
+    attributes = [Attribute(name, ("no " + name, name)) for name in ("hat", "tie")]
+    target, value = torch.arange(24) % 2, torch.tensor([0, 2, 3]).repeat_interleave(8)
+    split = torch.tensor([0, 0, 0, 0, 1, 1, 1, 1]).repeat(3)
+    names = tuple(f"{row}.png" for row in range(24))
+    groups = Groups.product(("cat", "dog"), attributes)
+    examples = Examples(Path(), names, target, value, split, groups, Path("t.csv"))
+    classes = []
+
+    def train_stage(name, config):
+        """Logits that are greatest for the last class of the stage's table."""
+        classes.append(config.data["target_names"])
+        table = table_of(config.data["csv"])
+        assert {value for _, value, _ in table["train"]} == {0, 1, 2}
+        logits = torch.arange(len(classes[-1])).float().expand(len(table["test"]), -1)
+        return SimpleNamespace(predictions=lambda split: SimpleNamespace(logits=logits))
+
+    run = SimpleNamespace(
+        config=SimpleNamespace(seed=0),
+        folder=tmp_path,
+        build=lambda config: SimpleNamespace(examples=examples),
+        stage_config=lambda *changes: Config(),
+        train_stage=train_stage,
+        infer=lambda inferred, examples: inferred,
+        train_last=lambda partition: partition,
+    )
+    inferred = SSA().train(run)
+    assert classes == [["no hat & no tie", "hat & no tie", "hat & tie"]] * 4
+    assert inferred.tolist() == torch.where(split == 0, 3, -1).tolist()
