@@ -259,6 +259,8 @@ def _convert(schema: type, key: str, value: Any) -> Any:
     try:
         return plain_layer(OmegaConf.merge(_alone(schema, key), {key: value}))[key]
     except (OmegaConfBaseException, TypeError) as error:
+        if type(value) is int and str in get_args(get_type_hints(schema).get(key)):
+            return str(value)  # the name of a column; OmegaConf converts it only if no list fits
         place = getattr(error, "full_key", None) or key
         raise _misfit(schema, error, str(place), {key: value}) from error
 

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from debias.components import check_options
 from debias.csv_files import Columns
 from debias.data.labels import read_labels
 from debias.data.sets.in_memory import in_memory
@@ -107,6 +108,12 @@ def test_names_of_a_column_set_its_order(cars):
 def test_options_that_do_not_fit_are_named(cars, options, message):
     with pytest.raises(InputError, match=message):
         table(file=str(cars), **options)
+
+
+def test_a_column_may_be_called_by_a_number():
+    assert check_options(table, "data", {"file": "a.csv", "bias": 3})["bias"] == "3"
+    with pytest.raises(InputError, match=r"data\.bias must be .*; got 0\.5"):
+        check_options(table, "data", {"file": "a.csv", "bias": 0.5})
 
 
 def test_too_many_groups_name_the_columns():
