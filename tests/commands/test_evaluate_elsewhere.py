@@ -23,19 +23,30 @@ MODEL = "timm:colours"
 
 
 class Colours(nn.Module):
-    """A classifier of ImageNet that reads its decision from a plain colour: red * 256 + green."""
+    """A classifier of ImageNet that reads its decision from a plain colour.
+
+    The highest output is that of the position red * 256 + green, the second that of blue * 4 + 1.
+    """
 
     mean, std = (0.0, 0.0, 0.0), (1 / 255, 1 / 255, 1 / 255)
 
     def forward(self, image):
-        red, green, _ = image[:, :, 0, 0].round().long().unbind(dim=1)
-        logits = nn.functional.one_hot(red * 256 + green, len(WNIDS)).float()
-        return Outputs(20 * logits, logits)
+        red, green, blue = image[:, :, 0, 0].round().long().unbind(dim=1)
+        first, second = (
+            nn.functional.one_hot(place, len(WNIDS)).float()
+            for place in (red * 256 + green, blue * 4 + 1)
+        )
+        logits = 20 * first + 10 * second
+        return Outputs(logits, logits)
 
 
 def show(place, path):
-    """Write a picture that this model takes for the class at this position of ImageNet."""
-    write_png(path, np.full((6, 7, 3), (place // 256, place % 256, 0), np.uint8))
+    """Write a picture that this model takes for the class at this position of ImageNet.
+
+    A pair of positions also says the second class; otherwise it is the goldfish.
+    """
+    place, second = place if isinstance(place, tuple) else (place, 1)
+    write_png(path, np.full((6, 7, 3), (place // 256, place % 256, second // 4), np.uint8))
 
 
 @pytest.fixture
@@ -83,6 +94,7 @@ def test_the_file_of_predictions_has_the_same_measures(name, colours, tmp_path):
     some = {key: found.measures[family][key] for key in again}
     assert again == pytest.approx(some, nan_ok=True)
     assert {"shape_bias", "background_gap"} & set(again)
+    assert ("logit_" in file.read_text()) == (name == "cue_conflict")
 
 
 def test_a_run_on_its_own_data_has_the_accuracies_of_its_report(finished):
@@ -173,7 +185,7 @@ TREES = {
     "hard_imagenet": (
         {
             f"val/{WNIDS[537]}/a.JPEG": 537,
-            f"val/{WNIDS[785]}/b.JPEG": 0,
+            f"val/{WNIDS[785]}/b.JPEG": (0, 785),
             f"val/{WNIDS[0]}/c.JPEG": 0,
         },
         1 / 2,
