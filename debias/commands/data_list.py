@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from debias import config as configs
-from debias.errors import InputError
+from debias.errors import InputError, shortened
 from debias.presets import MARKS, Count, Preset, preset
 from debias.presets import names as preset_names
 from debias.reports.tables import text_table
 
+#: Most characters of the target and of the bias in the table.
+WIDTH = 48
 COLUMNS = ("data set", "target", "bias", "images", "files")
 LEGEND = """
 images: number and mark of its origin; files: how you get them, and the state when last seen
@@ -37,7 +39,8 @@ def run(source: str, overrides: list[str]) -> None:
 
 
 def _row(found: Preset) -> tuple[str, ...]:
-    return found.name, found.target, found.bias, _images(found), _files(found)
+    words = (shortened(text, WIDTH) for text in (found.target, found.bias))
+    return found.name, *words, _images(found), _files(found)
 
 
 def _images(found: Preset) -> str:

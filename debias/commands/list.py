@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from debias import components, own_parts
 from debias import config as configs
+from debias.commands import data_list
 from debias.errors import InputError, near
 from debias.methods import METHODS, method
+from debias.presets import is_preset
 from debias.reports.tables import text_table
 from debias.signatures import option_types
 
@@ -54,6 +56,8 @@ def run(what: str, pattern: str) -> None:
     """
     if what == "strategies":
         _print_methods(pattern)
+    elif what == "datasets" and pattern not in components.TABLES["data"] and is_preset(pattern):
+        data_list.run(pattern, [])
     elif what in KINDS:
         for kind, name in _listed(what, (KINDS[what],), pattern):
             _print_component(kind, name)

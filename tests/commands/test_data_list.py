@@ -32,6 +32,14 @@ def test_a_set_for_classifiers_of_imagenet_names_its_command(capsys):
     assert lines[-1] == "  `debias evaluate timm:NETWORK data=imagenet_a root=PATH` evaluates on it"
 
 
+def test_list_datasets_prints_the_facts_of_a_preset_too(capsys):
+    assert main(["list", "datasets", "pacs"]) == 0
+    listed = capsys.readouterr().out
+    assert main(["data", "list", "pacs"]) == 0
+    assert capsys.readouterr().out == listed
+    assert "    data.test_domains=['sketch']" in listed.splitlines()
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
