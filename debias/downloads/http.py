@@ -81,6 +81,9 @@ def download(
             _note(part).unlink(missing_ok=True)
             raise
         except _BROKEN as error:
+            if _is_whole(error, part):
+                _note(part).unlink(missing_ok=True)
+                return
             fault = _fault(error, part)
         failures = 0 if _length(part) > before else failures + 1
         if failures >= TRIES:
@@ -155,6 +158,15 @@ def megabytes(name: str, total: int) -> Iterator[Callable[[int], None]]:
     """
     with LongWork(f"downloading {name}", total // _MEGABYTE, "MB") as work:
         yield lambda length: work.add(length // _MEGABYTE - work.items)
+
+
+def _is_whole(error: Exception, part: Path) -> bool:
+    """Whether the server has no byte beyond those that are there."""
+    return (
+        isinstance(error, urllib.error.HTTPError)
+        and error.code == http.client.REQUESTED_RANGE_NOT_SATISFIABLE
+        and error.headers.get("Content-Range") == f"bytes */{_length(part)}"
+    )
 
 
 def _fault(error: Exception, part: Path) -> SourceError:

@@ -71,6 +71,13 @@ def test_bytes_of_another_mirror_are_continued_if_a_digest_will_be_checked(serve
     assert served.seen == [f"bytes={HALF}-"]
 
 
+def test_a_part_that_is_the_whole_file_is_kept(server, part):
+    part.write_bytes(CONTENT)
+    served = Served(CONTENT)
+    get(server.serve("set.zip", served), part, unmarked=True)
+    assert served.seen == [f"bytes={len(CONTENT)}-"]
+
+
 def test_a_part_longer_than_the_file_is_thrown_away(server, part):
     part.write_bytes(CONTENT + b"more")
     served = Served(CONTENT)
