@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import Any
 
 import torch
@@ -86,14 +87,15 @@ def last_map_layer(model: nn.Module, image: Tensor) -> str:
 
     In a convolutional network it is the last stage. In a transformer it is the normalisation before
     the last attention, because after it the logits may depend on the class token only. timm's
-    networks list their stages. Of others, one pass finds the last layer that gives a map.
+    networks list their stages. Of others, one pass finds the last layer that gives a map, or the
+    last normalisation of a transformer whose patch tokens have an influence on the features.
 
     Args:
         model: maps images to :class:`debias.types.Outputs`.
         image: ``(N, 3, H, W)`` float; only the first image is used.
 
     Raises:
-        ValueError: the network does not list its stages, and is a transformer or gives no map.
+        ValueError: the network does not list its stages, and gives neither a map nor such tokens.
     """
     network = getattr(unwrapped(model), "backbone", None)
     # timm's list of stages, from the image to the head
@@ -124,13 +126,44 @@ def _last_map_by_pass(model: nn.Module, network: Any, image: Tensor) -> str:
         for name, shape in shapes
         if (len(shape) == 4 and math.prod(shape[2:]) > 1) or (len(shape) == 3 and shape[1] > 1)
     ]
-    if not placed or len(placed[-1][1]) == 3:
-        raise InputError(
-            f"{type(network).__name__} does not name its stages, and its last layers give no maps: "
-            "set layer to the name of the layer to explain, in a transformer the normalisation "
-            "before the last attention"
-        )
-    return placed[-1][0]
+    if placed and len(placed[-1][1]) == 4:
+        return placed[-1][0]
+    if placed and (name := _last_read_tokens(model, network, image)):
+        return name
+    raise InputError(
+        f"{type(network).__name__} does not name its stages, and its last layers give no maps: set "
+        "layer to the name of the layer to explain, in a transformer the normalisation before the "
+        "last attention"
+    )
+
+
+@torch.enable_grad()
+def _last_read_tokens(model: nn.Module, network: Any, image: Tensor) -> str:
+    """Name of the last normalisation whose tokens have an influence on the features, or "".
+
+    The influence of most tokens must not be zero: after the last attention of many transformers,
+    only that of the class token is not.
+    """
+    given: dict[str, Tensor] = {}
+
+    def note(name: str, module: nn.Module, inputs: Any, output: Any) -> None:
+        """Note the output of a layer if it is tokens."""
+        if isinstance(output, Tensor) and output.ndim == 3 and output.requires_grad:
+            given[name] = output
+
+    with evaluating(model), ExitStack() as hooks:
+        for name, module in network.named_modules():
+            if "Norm" in type(module).__name__:
+                hooks.enter_context(module.register_forward_hook(partial(note, name)))
+        # also of a frozen network
+        features = model(image.detach().clone().requires_grad_()).features
+    # not the logits, since a new head may be zero; nor a plain sum, which a normalisation may fix
+    read = (features * torch.arange(1, features.shape[1] + 1).to(features)).sum()
+    for name, tokens in reversed(given.items()):
+        (gradient,) = torch.autograd.grad(read, tokens, retain_graph=True, materialize_grads=True)
+        if (gradient.abs().sum(dim=2) > 0).double().mean() > 0.5:
+            return name
+    return ""
 
 
 class _Routed(nn.Module):

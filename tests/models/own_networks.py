@@ -81,6 +81,13 @@ def resnet18() -> nn.Module:
     return network
 
 
+def torchvision_vit() -> nn.Module:
+    """A very small ViT of torchvision, for images of 32 pixels."""
+    sizes = {"num_layers": 2, "num_heads": 2, "hidden_dim": 16, "mlp_dim": 32, "num_classes": 3}
+    network: nn.Module = torchvision.models.VisionTransformer(32, 8, **sizes)
+    return network
+
+
 def torchvision_swin(outputs: int) -> nn.Module:
     """A small Swin of torchvision, which computes with channels last."""
     network: nn.Module = torchvision.models.SwinTransformer(

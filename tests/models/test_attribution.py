@@ -16,7 +16,13 @@ from debias.types import Outputs
 pytest.importorskip("captum")
 
 from debias.models.attribution import grad_cam, last_map_layer
-from tests.models.own_networks import HuggingViT, SmallCNN, resnet18
+from tests.models.own_networks import (
+    HuggingViT,
+    SmallCNN,
+    resnet18,
+    torchvision_vit,
+    transformers_vit,
+)
 
 SWIN = {"img_size": 64, "window_size": 2, "embed_dim": 16, "depths": (1, 1, 1, 1)}
 WIDE = {"img_size": (64, 96)}
@@ -186,7 +192,8 @@ def test_the_last_map_of_a_wrapped_network_is_found(network, head, layer):
 
 
 def test_a_transformer_of_hugging_face_is_explained_by_the_layer_that_one_names():
-    """Its blocks give tuples; the class token is left out of the 8 x 12 patches."""
+    """Its blocks give tuples; the class token is left out of the 8 x 12 patches. Unless one names a
+    layer, it is the normalisation before the last attention, also if the network is frozen."""
     normalised = {"mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5)}
     model = Classifier.wrap(HuggingViT(), "classifier", **normalised).eval()
     image = torch.randn(2, 3, 64, 96, generator=torch.Generator().manual_seed(1))
@@ -194,8 +201,32 @@ def test_a_transformer_of_hugging_face_is_explained_by_the_layer_that_one_names(
         found = grad_cam(model, image, target=0, layer=layer, upsample=False)
         expected = torch.stack([by_definition(model, one, 0, layer, (8, 12), 1) for one in image])
         assert torch.allclose(found, expected, atol=1e-4)
+    assert torch.equal(grad_cam(model, image, target=0, upsample=False), found)
+    assert last_map_layer(model.requires_grad_(False), image) == "layers.2.norm"
+    for block in model.backbone.layers:
+        block.norm = nn.Identity()
     with pytest.raises(ValueError, match="in a transformer the normalisation before the last"):
-        grad_cam(model, image, target=0)
+        last_map_layer(model, image)
+
+
+def transformers_vit_32():
+    pytest.importorskip("transformers")
+    return transformers_vit()
+
+
+@pytest.mark.parametrize(
+    ("network", "head", "layer"),
+    [
+        (torchvision_vit, "heads.head", "encoder.layers.encoder_layer_1.ln_1"),
+        (transformers_vit_32, "classifier", "vit.layers.1.layernorm_before"),
+    ],
+    ids=["torchvision", "transformers"],
+)
+def test_the_last_attention_of_a_wrapped_transformer_is_found(network, head, layer):
+    model = Classifier.wrap(network(), head, mean=(0.5,) * 3, std=(0.5,) * 3).eval()
+    image = images("vit")[:, :, :32, :32]
+    assert last_map_layer(model, image) == layer
+    assert grad_cam(model, image, target=0, upsample=False).shape == (3, 4, 4)
 
 
 def test_what_cannot_be_explained_is_refused(monkeypatch):
