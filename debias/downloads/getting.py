@@ -99,7 +99,9 @@ def _working(root: Path) -> Iterator[Path]:
 
 def _remove_if_finished(work: Path, root: Path) -> None:
     """Remove the hidden folder if nothing in it can be continued, and an empty root."""
-    if {path.name for path in work.iterdir()} <= {"lock", "hub"}:
+    # huggingface_hub names an unfinished file so
+    unfinished = any(work.rglob("*.incomplete"))
+    if not unfinished and {path.name for path in work.iterdir()} <= {"lock", "hub"}:
         shutil.rmtree(work)
         if not any(root.iterdir()):
             root.rmdir()

@@ -254,6 +254,16 @@ def test_a_process_killed_between_two_steps_is_continued(server, root, monkeypat
     assert [path.name for path in root.parent.iterdir()] == ["pets"]
 
 
+@pytest.mark.parametrize("name", ["c.zip.1f.incomplete", "c.zip.lock"])
+def test_an_unfinished_download_of_the_hub_is_kept(root, name):
+    begun = root / WORK / "hub" / ".cache" / name
+    begun.parent.mkdir(parents=True)
+    begun.touch()
+    with pytest.raises(OfflineError):
+        get(pets(archive("http://no-such-host.invalid/pets.zip")), root)
+    assert begun.exists() == name.endswith("incomplete")
+
+
 def test_two_at_a_time(server, root):
     from filelock import FileLock
 
