@@ -9,6 +9,7 @@ import torch
 import debias.metrics
 from debias.metrics.accuracy.scalars import group_scalars
 from debias.metrics.descriptions import DESCRIPTIONS
+from debias.types import Attribute, Groups
 from tests.metrics.metrics_cases import BIRDS
 
 
@@ -50,11 +51,16 @@ def pattern(key: str) -> str:
     family, _, name = key.partition("/")
     if not name:
         return key
-    return f"{family}/<class>" if family == "class_accuracy" else f"{family}/<group>"
+    places = {"class_accuracy": "<class>", "accuracy": "<group>"}
+    return f"{family}/{places.get(family, '<attribute>')}"
 
 
 def test_every_scalar_is_described_and_nothing_else() -> None:
     scalars = group_scalars(torch.ones(2, 3, 2, dtype=torch.long), BIRDS, torch.ones(4))
+    assert set(map(pattern, scalars)) == {key for key in DESCRIPTIONS if "attribute" not in key}
+    attributes = [Attribute(name, ("a", "b"), ((0, 0), (1, 1))) for name in ("x", "y")]
+    groups = Groups.product(BIRDS.target_names, attributes)
+    scalars = group_scalars(torch.ones(2, 5, 2, dtype=torch.long), groups, torch.ones(8))
     assert set(map(pattern, scalars)) == set(DESCRIPTIONS)
 
 
