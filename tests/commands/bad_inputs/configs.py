@@ -64,6 +64,8 @@ OVERRIDE = rows(
         ("check own.yaml seed=3x", "seed must be an integer; got '3x'"),
         ("check own.yaml progress=maybe", "progress"),
         ("check own.yaml cache=2.5", "cache"),
+        ("check own.yaml cache_gb=-1", "cache_gb must be at least 0; got -1"),
+        ("check own.yaml data.name=shards data.root=.", "no shard in"),
         ("check own.yaml model=resnet18", "model must be a section: write model.name=resnet18"),
         ("check own.yaml strategy=erm", "strategy must be a section"),
         ("check own.yaml strategy=[erm]", "strategy must be a section"),
