@@ -160,7 +160,7 @@ def test_every_dependency_has_a_reason() -> None:
     page = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
     rows = "\n".join(line for line in page.splitlines() if line.startswith("| "))
     required = re.findall(
-        r"^    ([a-z][a-z0-9-]+)((?:[<>!=]=?[^,\n]+,?)+)$",
+        r"^[ \t]+([a-z][a-z0-9-]+)((?:[<>!=]=?[^,\n]+,?)+)$",
         (ROOT / "setup.cfg").read_text(),
         re.MULTILINE,
     )
