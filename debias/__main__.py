@@ -19,7 +19,7 @@ LISTS = (
     *("configs", "preprocessings", "optimizers", "schedulers"),
 )
 BENCHMARKS = ("waterbirds", "celeba", "biased_mnist")
-#: Each has its module ``commands.data_<action>``.
+#: Each has its module ``commands.data.<action>``.
 DATA_ACTIONS = ("list", "get", "check", "make", "sample")
 MASK_METHODS = ("boxes", "keypoints", "import", "gradcam")
 RUN_CONFIG = "a shipped config (debias list configs), or the path of a YAML file"
@@ -193,7 +193,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         name = options.pop("command").replace("-", "_")
         if name == "data":
-            name = f"data_{options.pop('action')}"
+            name = f"data.{options.pop('action')}"
         code = importlib.import_module(f"debias.commands.{name}").run(**options)
     except BrokenPipeError:  # the program that reads our output has ended, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from debias import components, own_parts
 from debias import config as configs
-from debias.commands import data_list
+from debias.commands.data import list as data_list
 from debias.errors import InputError, near
 from debias.methods import METHODS, method
 from debias.presets import is_preset

@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from debias.data.pictures.geometry import Geometry
 from debias.data.pictures.images import MAX_PIXELS, read_image
-from debias.data.trees import IMAGE_SUFFIXES
+from debias.data.trees.reading import IMAGE_SUFFIXES
 from debias.errors import InputError, shortened
 
 #: One picture: a file, a ``PIL.Image``, or an ``(H, W, 3)`` uint8 array.

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from debias.__main__ import main
-from debias.commands import data_check
+from debias.commands.data import check as data_check
 from debias.presets import Source, preset
 
 ROWS = [

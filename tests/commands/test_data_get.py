@@ -5,7 +5,8 @@ import json
 import pytest
 
 from debias.__main__ import main
-from debias.commands import data_check, data_get
+from debias.commands.data import check as data_check
+from debias.commands.data import get as data_get
 from debias.downloads.getting import by_hand
 from debias.presets import Preset, Sample, Source
 from tests.downloads.server import Served, running

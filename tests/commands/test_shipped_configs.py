@@ -14,8 +14,8 @@ from omegaconf import OmegaConf
 from debias import components, presets
 from debias import config as configs
 from debias.commands.train import train
-from debias.data.samples import write_sample
 from debias.data.sets.drawn_birds import drawn_birds
+from debias.data.trees.samples import write_sample
 from debias.runs.run import Run
 from debias.sweeps.published import BENCHMARKS
 from tests.data.sets.test_biased_mnist import write_mnist

@@ -3,8 +3,8 @@
 import pytest
 
 from debias.data.listing import below_shared_folder
-from debias.data.rules import RowRules
 from debias.data.sets.table import table
+from debias.data.tables.rules import RowRules
 
 
 @pytest.mark.parametrize(

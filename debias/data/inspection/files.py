@@ -11,7 +11,7 @@ from typing import NamedTuple
 from PIL import Image
 
 from debias.data.examples import SPLITS, Examples
-from debias.data.trees import IMAGE_SUFFIXES
+from debias.data.trees.reading import IMAGE_SUFFIXES
 from debias.errors import InputError
 from debias.progress import each
 

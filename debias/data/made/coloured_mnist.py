@@ -7,11 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from debias.data.examples import SPLITS, Examples
-from debias.data.labels import bias_columns
 from debias.data.made.allocation import generator, uniform
 from debias.data.made.digits import read_mnist
 from debias.data.made.folder import MadePart, in_splits, made
 from debias.data.sets.arrays import arrays
+from debias.data.tables.labels import bias_columns
 from debias.errors import InputError, check_at_least, check_between, check_one_of
 
 COLOURS = ("red", "green")

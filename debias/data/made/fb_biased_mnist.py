@@ -5,12 +5,12 @@ from functools import partial
 import numpy as np
 
 from debias.data.examples import Examples
-from debias.data.labels import bias_columns
 from debias.data.made.allocation import correlated
 from debias.data.made.colours import COLOURS
 from debias.data.made.digits import DIGITS, Digits, read_mnist
 from debias.data.made.folder import MadePart, in_splits, made
 from debias.data.sets.arrays import arrays
+from debias.data.tables.labels import bias_columns
 from debias.errors import InputError, check_between
 
 #: Name and (red, green, blue) of the digits' colours. A digit's own colour is the next one.

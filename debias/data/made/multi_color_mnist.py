@@ -6,12 +6,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from debias.data.examples import Examples
-from debias.data.labels import bias_columns
 from debias.data.made.allocation import in_row_order, normal, skewed
 from debias.data.made.colours import SPREADS, TINTS, varied
 from debias.data.made.digits import DIGITS, Digits, read_mnist
 from debias.data.made.folder import MadePart, in_splits, made
 from debias.data.sets.arrays import arrays
+from debias.data.tables.labels import bias_columns
 from debias.errors import InputError, check_between, check_one_of
 
 SIDES = ("left", "right")

@@ -8,7 +8,6 @@ import numpy as np
 
 from debias.csv_files import Columns, read_csv
 from debias.data.examples import Examples
-from debias.data.labels import bias_columns
 from debias.data.pictures.array_store import (
     ArrayImages,
     array_names,
@@ -16,9 +15,10 @@ from debias.data.pictures.array_store import (
     open_array,
     open_images,
 )
-from debias.data.rows import label_rows
-from debias.data.rules import NO_RULES, RowRules
-from debias.data.templates import PART, filled, read_template
+from debias.data.tables.labels import bias_columns
+from debias.data.tables.rows import label_rows
+from debias.data.tables.rules import NO_RULES, RowRules
+from debias.data.trees.templates import PART, filled, read_template
 from debias.errors import InputError
 
 
@@ -63,7 +63,7 @@ def arrays(
         target_names: the classes in order; see ``table``.
         bias_names: the bias values in order; see ``table``.
         aligned: the bias-aligned (target, bias) pairs, as names or integers; see ``table``.
-        rules: values, bins and drawn splits; see :class:`~debias.data.rules.RowRules`.
+        rules: values, bins and drawn splits; see :class:`~debias.data.tables.rules.RowRules`.
 
     Returns:
         All splits. An image is named by its array and its row from 0, as in "train/images/17".

@@ -9,15 +9,15 @@ import torch
 from torch import Tensor
 
 from debias.csv_files import Columns, read_csv, read_text, read_words
-from debias.data.draws import random_key
 from debias.data.examples import SPLITS, Examples
-from debias.data.labels import Labels, bias_columns
 from debias.data.listing import first_file
 from debias.data.masks.companions import with_companions
 from debias.data.pictures.images import MAX_PIXELS
-from debias.data.rows import finish_rows
-from debias.data.rules import GIVEN_SPLITS, SplitRules
-from debias.data.subsets import TableRows
+from debias.data.tables.draws import random_key
+from debias.data.tables.labels import Labels, bias_columns
+from debias.data.tables.rows import finish_rows
+from debias.data.tables.rules import GIVEN_SPLITS, SplitRules
+from debias.data.tables.subsets import TableRows
 from debias.errors import InputError, check_one_of
 from debias.types import Attribute, Groups
 
@@ -65,8 +65,9 @@ def celeba(
             like the masks, ``.png`` or ``.jpg``.
         max_pixels: the most pixels that an image, mask or fill may have.
         follow_links: whether links may lead out of the folders of images, masks and fills.
-        rules: missing pictures and drawn splits; see :class:`~debias.data.rules.SplitRules`. The
-            only column for ``split_by`` is "identity", which reads ``identity_CelebA``.
+        rules: missing pictures and drawn splits; see
+            :class:`~debias.data.tables.rules.SplitRules`. The only column for ``split_by`` is
+            "identity", which reads ``identity_CelebA``.
 
     Returns:
         All splits. An attribute is 1 if present and 0 if absent. Aligned groups are defined only

@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from debias.data.draws import draw_splits
 from debias.data.examples import SPLITS, Examples
 from debias.data.pictures.images import MAX_PIXELS
+from debias.data.tables.draws import draw_splits
 from debias.errors import InputError, check_between, near
 from debias.progress import say
 from debias.types import Groups

@@ -8,15 +8,15 @@ from torch import Tensor
 
 from debias.csv_files import SPLIT_POSITIONS, Columns
 from debias.data.examples import Examples
-from debias.data.labels import Labels
 from debias.data.masks.companions import with_companions
 from debias.data.pictures.images import MAX_PIXELS
-from debias.data.rows import finish_rows
-from debias.data.rules import GIVEN_SPLITS, SplitRules
-from debias.data.splits import given_splits
-from debias.data.subsets import TableRows
-from debias.data.templates import read_template
-from debias.data.trees import IGNORED, read_tree
+from debias.data.tables.labels import Labels
+from debias.data.tables.rows import finish_rows
+from debias.data.tables.rules import GIVEN_SPLITS, SplitRules
+from debias.data.tables.splits import given_splits
+from debias.data.tables.subsets import TableRows
+from debias.data.trees.reading import IGNORED, read_tree
+from debias.data.trees.templates import read_template
 from debias.errors import InputError
 from debias.types import Groups
 
@@ -50,7 +50,7 @@ def folder(
         max_pixels: the most pixels that an image, mask or fill may have.
         follow_links: whether links may lead out of the folders of images, masks and fills.
         rules: drawn splits, and validation images held out of training; see
-            :class:`~debias.data.rules.SplitRules`.
+            :class:`~debias.data.tables.rules.SplitRules`.
 
     Returns:
         All splits, in order of path.

@@ -16,13 +16,13 @@ from torch.utils.data import ConcatDataset, Dataset, Subset
 
 from debias.csv_files import SPLIT_POSITIONS, Columns, absent_column
 from debias.data.examples import SPLITS, Examples
-from debias.data.labels import bias_columns, by_column
 from debias.data.masks.companions import with_companions
-from debias.data.parquet_files import text_cells
 from debias.data.pictures.image_store import file_fingerprint
 from debias.data.pictures.images import MAX_PIXELS, decode_image
-from debias.data.rows import label_rows
-from debias.data.rules import NO_RULES, RowRules
+from debias.data.tables.labels import bias_columns, by_column
+from debias.data.tables.parquet_files import text_cells
+from debias.data.tables.rows import label_rows
+from debias.data.tables.rules import NO_RULES, RowRules
 from debias.errors import InputError, shown
 
 
@@ -61,7 +61,7 @@ def huggingface(
             columns, the pairs of each column, as in ``{bg: [[0, 0], [1, 1]]}``.
         masks: a folder of masks, named after the images as in ``train/0.png``, or ``None``.
         max_pixels: the most pixels that an image or mask may have.
-        rules: values, bins and drawn splits; see :class:`~debias.data.rules.RowRules`.
+        rules: values, bins and drawn splits; see :class:`~debias.data.tables.rules.RowRules`.
 
     Returns:
         All splits. The name of an image is its part and its position in it, as in "train/0".

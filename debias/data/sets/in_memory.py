@@ -18,8 +18,8 @@ from tqdm import tqdm
 
 from debias.csv_files import Columns
 from debias.data.examples import SPLITS, Examples
-from debias.data.labels import Pairs, read_labels
 from debias.data.masks.companions import with_companions
+from debias.data.tables.labels import Pairs, read_labels
 from debias.errors import InputError
 
 #: Where messages say that the rows come from.

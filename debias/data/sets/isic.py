@@ -5,10 +5,10 @@ from pathlib import Path
 
 from debias.data.examples import Examples
 from debias.data.pictures.images import MAX_PIXELS
-from debias.data.rows import label_rows
-from debias.data.rules import RowRules
-from debias.data.templates import read_template
-from debias.data.trees import read_tree
+from debias.data.tables.rows import label_rows
+from debias.data.tables.rules import RowRules
+from debias.data.trees.reading import read_tree
+from debias.data.trees.templates import read_template
 from debias.errors import InputError
 
 TEMPLATE = read_template("processed/{target:cancer|no_cancer}/*")

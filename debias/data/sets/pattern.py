@@ -6,15 +6,15 @@ from pathlib import Path
 import torch
 
 from debias.csv_files import Columns
-from debias.data.domains import Splits, domain_splits, per_group_splits
 from debias.data.examples import SPLITS, Examples
-from debias.data.labels import bias_columns
 from debias.data.masks.companions import with_companions
 from debias.data.pictures.images import MAX_PIXELS
-from debias.data.rows import label_rows
-from debias.data.rules import NO_RULES, RowRules
-from debias.data.templates import RESERVED, read_template
-from debias.data.trees import read_tree
+from debias.data.tables.labels import bias_columns
+from debias.data.tables.rows import label_rows
+from debias.data.tables.rules import NO_RULES, RowRules
+from debias.data.trees.domains import Splits, domain_splits, per_group_splits
+from debias.data.trees.reading import read_tree
+from debias.data.trees.templates import RESERVED, read_template
 from debias.errors import InputError, check_one_of, near
 from debias.progress import say
 

@@ -10,12 +10,12 @@ from torch import Tensor
 
 from debias.csv_files import SPLIT_POSITIONS
 from debias.data.examples import Examples
-from debias.data.labels import bias_columns
 from debias.data.masks.companions import with_companions
 from debias.data.pictures.images import MAX_PIXELS
 from debias.data.pictures.shards import NAME, OFFSET, SHARD, SIZE, ShardImages, read_index, stamp
-from debias.data.rows import label_rows
-from debias.data.rules import NO_RULES, RowRules
+from debias.data.tables.labels import bias_columns
+from debias.data.tables.rows import label_rows
+from debias.data.tables.rules import NO_RULES, RowRules
 from debias.errors import InputError
 
 
@@ -57,7 +57,7 @@ def shards(
         masks: a folder of masks, named after the images as in ``train-000000/0017.png``, or
             ``None``.
         max_pixels: the most pixels that an image or mask may have.
-        rules: values, bins and drawn splits; see :class:`~debias.data.rules.RowRules`.
+        rules: values, bins and drawn splits; see :class:`~debias.data.tables.rules.RowRules`.
 
     Returns:
         All splits. The name of an image is its shard and its key, as in "train-000000/0017".

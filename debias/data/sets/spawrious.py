@@ -9,10 +9,10 @@ import torch
 from debias.csv_files import Columns
 from debias.data.examples import SPLITS, Examples
 from debias.data.pictures.images import MAX_PIXELS
-from debias.data.rows import label_rows
-from debias.data.rules import RowRules
-from debias.data.templates import read_template
-from debias.data.trees import read_tree
+from debias.data.tables.rows import label_rows
+from debias.data.tables.rules import RowRules
+from debias.data.trees.reading import read_tree
+from debias.data.trees.templates import read_template
 from debias.errors import InputError, check_one_of
 
 LOCATIONS = ("beach", "desert", "dirt", "jungle", "mountain", "snow")

@@ -3,14 +3,14 @@
 from dataclasses import replace
 from pathlib import Path
 
-from debias.data.derived import NOTHING, DerivedColumns
 from debias.data.examples import Examples
-from debias.data.labels import bias_columns
 from debias.data.masks.companions import with_companions
 from debias.data.pictures.images import MAX_PIXELS
-from debias.data.rows import label_rows
-from debias.data.rules import NO_RULES, RowRules
-from debias.data.table_files import read_table, table_source
+from debias.data.tables.derived import NOTHING, DerivedColumns
+from debias.data.tables.files import read_table, table_source
+from debias.data.tables.labels import bias_columns
+from debias.data.tables.rows import label_rows
+from debias.data.tables.rules import NO_RULES, RowRules
 from debias.errors import InputError
 
 
@@ -64,9 +64,9 @@ def table(
             columns, the pairs of each column, as in ``{bg: [[0, 0], [1, 1]]}``.
         max_pixels: the most pixels that an image, mask or fill may have.
         follow_links: whether links may lead out of the folders of images, masks and fills.
-        rules: values, bins and drawn splits; see :class:`~debias.data.rules.RowRules`.
+        rules: values, bins and drawn splits; see :class:`~debias.data.tables.rules.RowRules`.
         derived: columns that are made of others or of other files; see
-            :class:`~debias.data.derived.DerivedColumns`.
+            :class:`~debias.data.tables.derived.DerivedColumns`.
 
     Returns:
         All splits.

@@ -4,14 +4,14 @@ from pathlib import Path
 
 from debias.csv_files import read_csv
 from debias.data.examples import Examples
-from debias.data.labels import Labels
 from debias.data.listing import first_file
 from debias.data.masks.companions import with_companions
 from debias.data.pictures.images import MAX_PIXELS
-from debias.data.rows import finish_rows
-from debias.data.rules import GIVEN_SPLITS, SplitRules
-from debias.data.splits import given_splits
-from debias.data.subsets import TableRows
+from debias.data.tables.labels import Labels
+from debias.data.tables.rows import finish_rows
+from debias.data.tables.rules import GIVEN_SPLITS, SplitRules
+from debias.data.tables.splits import given_splits
+from debias.data.tables.subsets import TableRows
 from debias.types import Groups
 
 RELEASES = ("waterbird_complete95_forest2water2", "waterbirds_v1.0")
@@ -41,7 +41,7 @@ def waterbirds(
             like the masks, ``.png`` or ``.jpg``.
         max_pixels: the most pixels that an image, mask or fill may have.
         follow_links: whether links may lead out of the folders of images, masks and fills.
-        rules: missing pictures and drawn splits; see :class:`~debias.data.rules.SplitRules`.
+        rules: missing pictures and drawn splits; see :class:`~debias.data.tables.rules.SplitRules`.
 
     Returns:
         All splits. Target 0 is landbird, 1 is waterbird. Bias 0 is land, 1 is water. An image

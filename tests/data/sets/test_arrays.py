@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from debias.data.checks import check_examples
-from debias.data.rules import RowRules
 from debias.data.sets.arrays import arrays
+from debias.data.tables.rules import RowRules
 
 
 def noise(*shape):

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from debias.data.rules import SplitRules
 from debias.data.sets.celeba import celeba
+from debias.data.tables.rules import SplitRules
 
 ATTRIBUTES = ["Blond_Hair", "Male", "Smiling"]
 FACES = {  # name: attributes, partition

@@ -4,8 +4,8 @@ import os
 
 import pytest
 
-from debias.data.rules import SplitRules
 from debias.data.sets.folder import folder
+from debias.data.tables.rules import SplitRules
 
 
 def write(root, *paths):

@@ -15,8 +15,8 @@ from debias.data.checks import check_examples
 from debias.data.pictures.cache import open_cache
 from debias.data.pictures.image_files import ImageFiles
 from debias.data.pictures.preprocessing import resize
-from debias.data.rules import RowRules
 from debias.data.sets.huggingface import huggingface
+from debias.data.tables.rules import RowRules
 from debias.errors import InputError
 from tests.data.small_pictures import noise, write_png
 

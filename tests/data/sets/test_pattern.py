@@ -4,9 +4,9 @@ import shutil
 
 import pytest
 
-from debias.data.rules import RowRules
 from debias.data.sets.folder import folder
 from debias.data.sets.pattern import pattern
+from debias.data.tables.rules import RowRules
 from debias.errors import InputError
 
 

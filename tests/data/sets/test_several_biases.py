@@ -5,9 +5,9 @@ import torch
 
 from debias.components import check_options
 from debias.csv_files import Columns
-from debias.data.labels import read_labels
 from debias.data.sets.in_memory import in_memory
 from debias.data.sets.table import table
+from debias.data.tables.labels import read_labels
 from debias.errors import InputError
 from tests.data.small_pictures import noise
 from tests.data.two_biases import ALIGNED, write_cars

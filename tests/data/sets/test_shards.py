@@ -12,8 +12,8 @@ import torch
 
 from debias.data.checks import check_examples
 from debias.data.pictures import shards as index
-from debias.data.rules import RowRules
 from debias.data.sets.shards import shards
+from debias.data.tables.rules import RowRules
 from debias.errors import InputError
 from tests.data.small_pictures import noise, write_png
 

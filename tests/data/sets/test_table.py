@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from debias.csv_files import read_csv
-from debias.data.rules import RowRules
 from debias.data.sets.table import table
+from debias.data.tables.rules import RowRules
 from debias.errors import InputError
 
 

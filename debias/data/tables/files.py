@@ -5,8 +5,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from debias.csv_files import Columns, absent_column, read_csv
-from debias.data.derived import NOTHING, DerivedColumns, derive
-from debias.data.parquet_files import read_parquet
+from debias.data.tables.derived import NOTHING, DerivedColumns, derive
+from debias.data.tables.parquet_files import read_parquet
 from debias.errors import InputError
 
 #: Start of the path of a file below the root, as in "{root}/metadata.csv".

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from debias.data.examples import Examples
-from debias.data.rules import RowRules
 from debias.data.sets.table import table
+from debias.data.tables.rules import RowRules
 from debias.errors import InputError
 
 ROWS = (

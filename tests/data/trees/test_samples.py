@@ -9,7 +9,7 @@ from debias import components, presets
 from debias.__main__ import main
 from debias.data.checks import check_examples
 from debias.data.examples import SPLITS
-from debias.data.samples import write_sample
+from debias.data.trees.samples import write_sample
 from debias.errors import InputError
 from debias.presets import Preset, Sample
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from debias.data.templates import filled, read_template
+from debias.data.trees.templates import filled, read_template
 from debias.errors import InputError
 
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from debias.csv_files import Columns
-from debias.data.rules import RowRules
-from debias.data.values import Named, name_cells
+from debias.data.tables.rules import RowRules
+from debias.data.tables.values import Named, name_cells
 from debias.errors import InputError
 
 

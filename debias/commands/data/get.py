@@ -44,7 +44,7 @@ def run(source: str, overrides: list[str]) -> int:
     receipt = receipt_path(Path(root), source).name
     print(f"{source} is in {root}; {receipt} there says where it comes from", flush=True)
     # not with the other imports, because it loads torch
-    from debias.commands import data_check
+    from debias.commands.data import check as data_check
 
     return data_check.run(root, [f"as={source}"])
 

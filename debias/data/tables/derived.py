@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from debias.csv_files import Columns, absent_column
-from debias.data.templates import read_template
+from debias.data.trees.templates import read_template
 from debias.errors import InputError
 
 #: The column with the number of each row from 0, which templates may name.

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from debias.csv_files import Columns
-from debias.data.templates import Template
+from debias.data.trees.templates import Template
 from debias.errors import InputError
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")

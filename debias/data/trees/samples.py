@@ -13,7 +13,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from debias.data.templates import PART, filled, read_template
+from debias.data.trees.templates import PART, filled, read_template
 from debias.errors import InputError
 from debias.presets import Preset, Sample
 

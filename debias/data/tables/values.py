@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import Any, NamedTuple
 
 from debias.csv_files import UNKNOWN, Columns
-from debias.data.rules import RowRules
+from debias.data.tables.rules import RowRules
 from debias.errors import InputError, near
 
 #: In ``values``, the end of a text that means all cells which begin with it and are not listed.

@@ -6,11 +6,11 @@ import torch
 from torch import Tensor
 
 from debias.csv_files import Columns
-from debias.data.draws import draw_splits
 from debias.data.examples import SPLITS
-from debias.data.labels import Labels
 from debias.data.listing import below_shared_folder
-from debias.data.rules import SplitRules
+from debias.data.tables.draws import draw_splits
+from debias.data.tables.labels import Labels
+from debias.data.tables.rules import SplitRules
 from debias.errors import InputError
 from debias.progress import say
 

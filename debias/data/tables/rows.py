@@ -9,13 +9,13 @@ from torch import Tensor
 
 from debias.csv_files import Columns
 from debias.data.examples import Examples
-from debias.data.labels import Labels, Pairs, bias_columns, by_column, read_labels
 from debias.data.pictures.image_store import ImageStore
 from debias.data.pictures.images import MAX_PIXELS
-from debias.data.rules import LEAVE_OUT, RowRules, SplitRules
-from debias.data.splits import given_splits, split_rows
-from debias.data.subsets import TableRows, rows_with_class, rows_with_picture
-from debias.data.values import name_cells
+from debias.data.tables.labels import Labels, Pairs, bias_columns, by_column, read_labels
+from debias.data.tables.rules import LEAVE_OUT, RowRules, SplitRules
+from debias.data.tables.splits import given_splits, split_rows
+from debias.data.tables.subsets import TableRows, rows_with_class, rows_with_picture
+from debias.data.tables.values import name_cells
 from debias.errors import InputError, shown
 from debias.progress import say
 from debias.types import Groups

@@ -19,7 +19,7 @@ def run(source: str, overrides: list[str]) -> None:
         ValueError: there is no such preset, it has no sample, or an option is not valid.
     """
     # not with the other imports, so that mistakes are found before OpenCV is loaded
-    from debias.data.samples import write_sample
+    from debias.data.trees.samples import write_sample
 
     found, options = preset(source), read_overrides(overrides)
     if unknown := [key for key in options if key not in ("out", "images")]:

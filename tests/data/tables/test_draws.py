@@ -4,7 +4,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from debias.data.draws import draw_splits
+from debias.data.tables.draws import draw_splits
 
 SHARES = [0.8, 0.1, 0.1]
 

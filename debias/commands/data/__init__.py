@@ -1,0 +1,1 @@
+"""The actions of ``debias data``, one module per action."""

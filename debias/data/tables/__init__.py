@@ -1,0 +1,1 @@
+"""Tables with a row per image: their files, further columns, labels and splits."""

@@ -1,0 +1,1 @@
+"""Trees of folders whose paths have labels: templates, reading, splits and samples."""
