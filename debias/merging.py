@@ -61,8 +61,11 @@ def read_overrides(overrides: Sequence[str]) -> Settings:
         try:
             layer = _read_override(override)
         except Exception as error:
+            key, _, value = override.partition("=")
+            quoted = f"""'{key}="{value}"'"""
+            hint = f"; write a text with braces as {quoted}" if value[:1] == "{" else ""
             raise InputError(
-                f"override {shortened(override)} cannot be read: {str(error).splitlines()[0]}"
+                f"override {shortened(override)} cannot be read: {str(error).splitlines()[0]}{hint}"
             ) from error
         check_texts("", layer)
         settings = laid_over(settings, layer)

@@ -82,6 +82,7 @@ def test_extends_a_shipped_config(tmp_path):
         ("strategy: erm", [], "write strategy.name=erm"),
         ("seed: 1", ["seed"], "override 'seed' must be key=value"),
         ("seed: 1", ["seed=[1"], "override seed=[1 cannot be read"),
+        ("seed: 1", ["data.pattern={a}/x"], """with braces as 'data.pattern="{a}/x"'"""),
         ("seed: 1", ["data.root=???"], "data.root has no value"),
         ("seed: 1", ["data=null"], "write data.name=NAME"),
         ("seed: 1", ["data={1: x}"], "data.1: Key 1 .int. is incompatible with"),

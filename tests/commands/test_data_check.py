@@ -227,6 +227,7 @@ def test_many_groups_are_not_all_printed(birds, capsys, monkeypatch):
     [
         (["waterbirds", "deep=1"], "deep must be true or false; got deep=1"),
         ([], "needs a config, or a folder with as=NAME"),
+        (["bar", "data.root=x"], "name its folder, as in `debias data check PATH as=bar`"),
         (["x", "as=waterbird"], "no data set 'waterbird'; did you mean 'waterbirds'"),
         (["x", "as=waterbirds", "seed=1"], "seed does not belong to a data set"),
     ],

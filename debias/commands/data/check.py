@@ -75,6 +75,11 @@ def _section(source: str, overrides: list[str]) -> Settings:
     if not source:
         raise InputError("`debias data check` needs a config, or a folder with as=NAME")
     if not name and (source in configs.shipped() or not Path(source).is_dir()):
+        if is_preset(source) and source not in configs.shipped():
+            raise InputError(
+                f"{source} is a data set, and no config: name its folder, as in `debias data check "
+                f"PATH as={source}`"
+            )
         return configs.load(source, overrides).data
     receipts = received_data(Path(source))
     if not name and len(receipts) != 1:

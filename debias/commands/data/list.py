@@ -16,7 +16,7 @@ COLUMNS = ("data set", "target", "bias", "images", "files")
 LEGEND = """
 images: number and mark of its origin; files: how you get them, and the state when last seen
 debias data list NAME prints every fact of a data set, its options and its configs
-Your own data: data.name=table, folder, pattern, shards or huggingface; see docs/data.md"""
+Your own data: data.name=table, folder, pattern, arrays, shards or huggingface; see docs/data.md"""
 
 
 def run(source: str, overrides: list[str]) -> None:

@@ -94,7 +94,7 @@ def coco_gender(
             one of the values above.
     """
     place = Path(annotations or root)
-    rows = _rows(place, COCO, ratio, balanced)
+    rows = _rows(place, ratio, balanced)
     return _examples(
         Path(root), place, COCO, rows, max_pixels=max_pixels, follow_links=follow_links
     )
@@ -129,15 +129,13 @@ def imsitu_gender(
         ValueError: as for :func:`coco_gender`.
     """
     place = Path(annotations or root)
-    rows = _rows(place, IMSITU, ratio, balanced)
+    rows = _rows(place, ratio, balanced)
     return _examples(
         Path(root), place, IMSITU, rows, max_pixels=max_pixels, follow_links=follow_links
     )
 
 
-def _rows(
-    place: Path, kind: Annotations, ratio: int | None, balanced: Sequence[str]
-) -> list[tuple[str, Row]]:
+def _rows(place: Path, ratio: int | None, balanced: Sequence[str]) -> list[tuple[str, Row]]:
     """The rows of all splits, each with the name of its split."""
     check_one_of((None, *RATIOS), {"data.ratio": ratio})
     for split in balanced:

@@ -80,9 +80,11 @@ def pattern(
     Raises:
         ValueError: the folder does not exist, no image matches, an image matches no template, a
             template is not valid, a field does not exist, its text is not a class, bias value or
-            split, or ``test_domains`` or ``per_group`` does not fit the fields.
+            split, ``test_domains`` or ``per_group`` does not fit the fields, or two options make
+            splits.
     """
     check_one_of(("refuse", "leave_out"), {"data.unmatched": unmatched})
+    _check_one_draw(shares=rules.shares, test_domains=test_domains, per_group=per_group)
     texts = [pattern] if isinstance(pattern, str) else pattern
     columns = _chosen(_columns(Path(root), texts, leave_out=unmatched == "leave_out"), only or {})
     biases = bias_columns(None if bias == "bias" and bias not in columns.cells else bias)
@@ -100,11 +102,7 @@ def pattern(
         bias_names=bias_names,
         aligned=aligned,
     )
-    place, paths = Path(root), rows.columns.paths("path")
-    labels = rows.target, rows.bias, rows.split, rows.groups
-    examples = Examples(
-        place, paths, *labels, place, max_pixels=max_pixels, follow_links=follow_links
-    )
+    examples = rows.examples(Path(root), max_pixels=max_pixels, follow_links=follow_links)
     return with_companions(examples, masks=masks, fills=fills)
 
 
@@ -125,6 +123,12 @@ def _columns(root: Path, texts: Sequence[str], *, leave_out: bool) -> Columns:
         left_out = f"{len(unmatched)} images match no template and are left out"
         say(f"{root}: {left_out}, such as {unmatched[0]}")
     return columns
+
+
+def _check_one_draw(**options: object) -> None:
+    given = [f"data.{name}" for name, value in options.items() if value is not None]
+    if len(given) > 1:
+        raise InputError(f"{' and '.join(given)} each make splits: set all but one to null")
 
 
 def _given_splits(columns: Columns, split: str) -> Splits:

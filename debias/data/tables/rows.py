@@ -101,11 +101,15 @@ def label_rows(
 
     Raises:
         ValueError: a column does not exist; a cell is not a class, bias value or split; there are
-            neither splits nor shares; or all rows of a split or class are left out.
+            neither splits nor shares; or all rows are left out, or all of a split or class.
     """
     named = name_cells(columns, rules)
     if left_out := len(names) - len(named.kept):
         say(f"{columns.source}: data.values leaves out {left_out} of {len(names)} rows")
+    if not named.kept:
+        raise InputError(
+            f"{columns.source}: data.values leaves out all rows: give some cells a name, not null"
+        )
     kept = tuple(names[row] for row in named.kept) if left_out else tuple(names)
     given = given_splits(named.columns, split, named.kept, rules)
     rows = TableRows(named.columns, kept, named.kept, given)

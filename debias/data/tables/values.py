@@ -1,6 +1,7 @@
 """Cells of columns to the names of classes and bias values: other names, and bins of numbers."""
 
 import ast
+import math
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -129,6 +130,7 @@ def _bin(cell: str, edges: Sequence[float]) -> int | None:
     if cell in UNKNOWN:
         return None
     try:
-        return bisect_right(edges, float(cell)) - 1
+        number = float(cell)
     except ValueError:
         return -1
+    return -1 if math.isnan(number) else bisect_right(edges, number) - 1

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from hashlib import blake2b
 
 import torch
 from torch import Tensor
 
 from debias.csv_files import Columns
 from debias.data.examples import SPLITS
+from debias.data.listing import below_shared_folder
+from debias.data.tables.draws import random_key
 from debias.errors import InputError, check_at_least, near
 
 TRAIN, VAL, TEST = range(len(SPLITS))
@@ -34,11 +35,13 @@ def domain_splits(
     """
     if test_domains is None:
         return split
-    if split is not None or len(biases) != 1:
+    if split is not None:
         raise InputError(
-            "data.test_domains needs one bias field, and no splits of the data; got "
-            f"bias={list(biases)}, split={split}"
+            "data.test_domains allows no splits of the data: write {_} in place of the "
+            "field of splits, and leave out data.split"
         )
+    if len(biases) != 1:
+        raise InputError(f"data.test_domains needs one bias field; got bias={list(biases)}")
     cells = columns.column(biases[0])
     for name in test_domains:
         if name not in cells:
@@ -68,23 +71,23 @@ def per_group_splits(
     """
     if numbers is None:
         return split
-    if split is not None or len(numbers) != 2 or not sum(numbers):
+    if split is not None:
         raise InputError(
-            "data.per_group needs two numbers, as in [25, 50], and no other splits of the data; "
-            f"got per_group={list(numbers)}"
+            "data.per_group allows no other splits: write {_} in place of the field of splits, and "
+            "leave out data.split and data.test_domains"
+        )
+    if len(numbers) != 2 or not sum(numbers):
+        raise InputError(
+            f"data.per_group needs two numbers, as in [25, 50]; got per_group={list(numbers)}"
         )
     check_at_least(0, {"data.per_group": min(numbers)})
     groups: dict[tuple[str, ...], list[int]] = defaultdict(list)
     for row, group in enumerate(zip(*(columns.column(name) for name in labels), strict=True)):
         groups[group].append(row)
     splits = torch.full((len(columns.lines),), TRAIN, dtype=torch.int64)
-    paths = columns.cells["path"]
+    paths = below_shared_folder(columns.cells["path"])
     for rows in groups.values():
-        drawn = sorted(rows, key=lambda row: _key(seed, paths[row]))[: sum(numbers)]
+        drawn = sorted(rows, key=lambda row: random_key(seed, paths[row]))[: sum(numbers)]
         val = len(drawn) * numbers[0] // sum(numbers)
         splits[drawn[:val]], splits[drawn[val:]] = VAL, TEST
     return splits
-
-
-def _key(seed: int, path: str) -> bytes:
-    return blake2b(f"{seed} {path}".encode(errors="backslashreplace"), digest_size=16).digest()

@@ -49,8 +49,8 @@ def read_template(text: str) -> Template:
     """Read a template.
 
     Raises:
-        InputError: a brace is open, a field has the name of another column, or the template is
-            absolute or has "..".
+        InputError: a brace is open, a field begins with a digit or has the name of another column,
+            or the template is absolute or has "..".
     """
     if not text or text.startswith("/") or {"", ".", ".."} & set(text.split("/")):
         raise InputError(
@@ -76,7 +76,7 @@ def _expression(text: str, fields: dict[str, None]) -> str:
 def _piece(text: str, part: re.Match[str], fields: dict[str, None]) -> str:
     """The expression of one field or ``*``; the name of a new field is added to ``fields``."""
     name, kind, star, brace = part.groups()
-    if brace or name in RESERVED:
+    if brace or (name and not name.isidentifier()) or name in RESERVED:
         wrong = f"the field {{{name}}}" if name else f"a single {brace}"
         raise InputError(f"pattern {text!r} has {wrong}: write fields as in {{target}}")
     if star:

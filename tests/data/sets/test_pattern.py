@@ -131,8 +131,46 @@ def test_domains_as_the_test_split(tmp_path):
     assert found.frequencies("test").tolist() == [0, 5, 0, 0, 5, 0]
     with pytest.raises(InputError, match=r"data\.test_domains: .* has no 'D'; .*valid: A, B, C"):
         pattern(**options, test_domains=["D"])
-    with pytest.raises(InputError, match="needs one bias field, and no splits of the data"):
+    with pytest.raises(InputError, match=r"no splits of the data: write \{_\} in place"):
         pattern(**options, split="target", test_domains=["B"])
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"test_domains": ["a"], "per_group": [1, 1]}, "data.test_domains and data.per_group each"),
+        ({"test_domains": ["a"], "rules": RowRules(shares=[1, 0, 0])}, "data.shares and data.test"),
+        ({"split": "train", "test_domains": ["a"]}, "no splits of the data: write {_} in place"),
+        ({"split": "train", "per_group": [1, 1]}, "no other splits: write {_} in place"),
+        ({"bias": None, "test_domains": ["a"]}, "data.test_domains needs one bias field; got"),
+    ],
+)
+def test_two_options_that_make_splits_are_refused(tmp_path, options, message):
+    root = write(tmp_path, "x/a/1.jpg", "y/b/2.jpg")
+    with pytest.raises(InputError, match=message):
+        pattern(root=root, pattern="{target}/{bias}/*", **options)
+
+
+def test_images_per_group_do_not_depend_on_the_folder_above(tmp_path):
+    """The same draw, whether the root is the folder of the classes or the one above it."""
+    write(
+        tmp_path,
+        *(f"set/{kind}/{place}/{n}.jpg" for kind in "xy" for place in "ab" for n in "12345"),
+    )
+    below = pattern(root=str(tmp_path / "set"), pattern="{target}/{bias}/*", per_group=[1, 2])
+    above = pattern(root=str(tmp_path), pattern="set/{target}/{bias}/*", per_group=[1, 2])
+    assert above.split.tolist() == below.split.tolist()
+
+
+def test_split_by_names_the_units_of_images(tmp_path):
+    root = write(tmp_path, "train/a/p1_1.jpg", "val/b/p1_2.jpg", "test/b/p2_3.jpg")
+    rules = RowRules(split_by="patient")
+    found = pattern(root=root, pattern="{split}/{target}/{patient}_*", rules=rules)
+    assert dict(zip(found.images, found.units, strict=True)) == {
+        "test/b/p2_3.jpg": "p2",
+        "train/a/p1_1.jpg": "p1",
+        "val/b/p1_2.jpg": "p1",
+    }
 
 
 def test_the_same_number_of_images_of_each_group(tmp_path):

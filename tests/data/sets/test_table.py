@@ -249,3 +249,11 @@ def test_several_biases_have_names_and_bins_of_their_own(tmp_path):
 def test_no_splits_are_an_error_that_names_both_remedies(tmp_path):
     with pytest.raises(InputError, match=r"has no splits: set data\.split .* data\.shares=\[0\.8"):
         table(file=patients(tmp_path), bias="age", split=None)
+
+
+def test_rules_that_leave_out_all_rows_are_an_error(tmp_path):
+    source = write(tmp_path, "path,target,bias,split", "a.jpg,cat,day,train", "b.jpg,dog,day,val")
+    for shares in (None, [0.5, 0.25, 0.25]):
+        rules = RowRules(values={"target": {"*": None}}, shares=shares)
+        with pytest.raises(InputError, match=r"data\.values leaves out all rows: give some cells"):
+            table(file=source, rules=rules)

@@ -58,7 +58,12 @@ def test_bins_are_numbered_in_their_order_and_a_missing_number_is_unknown():
 )
 def test_mistakes_are_named(rules, message):
     with pytest.raises(InputError, match=message):
-        named(["-5", "b"], **rules)
+        named(["-5", "b", "NAN"], **rules)
+
+
+def test_a_cell_that_is_not_a_number_in_another_spelling_is_in_no_bin():
+    with pytest.raises(InputError, match="line 3: x is 'NAN', but must be a number"):
+        named(["5", "NAN"], bins=[0])
 
 
 def test_a_damaged_list_is_named():

@@ -63,6 +63,7 @@ def test_a_filled_template_matches_itself(text):
         ("{split/*", "has a single {"),
         ("split}/*", "has a single }"),
         ("{path}/*", "has the field {path}"),
+        ("{1st}/*", "has the field {1st}"),
         ("/data/{target}/*", "must be the path of an image below root"),
         ("{target}/../*", "must be the path of an image below root"),
         ("", "must be the path of an image below root"),
