@@ -129,6 +129,8 @@ def _pictures(folder: Path) -> Photos:
         for path in sorted((folder / name).iterdir())
         if path.suffix.lower() in SUFFIXES
     ]
+    if not files:
+        raise InputError(f"no picture in the folders of {folder}: put the pictures there")
     images = [read_image(path) for path, _ in files]
     sizes = [image.shape == (SIDE, SIDE, 3) for image in images]
     if not all(sizes):

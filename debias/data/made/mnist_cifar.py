@@ -69,7 +69,10 @@ def mnist_cifar(
     for name, classes in (("top_classes", above), ("bottom_classes", below)):
         numbers = [number for group in classes for number in group]
         if len(classes) != len(below) or len(classes) < 2 or not set(numbers) <= set(range(10)):
-            raise InputError(f"{name} must be as many lists of numbers below 10; got {classes}")
+            raise InputError(
+                "top_classes and bottom_classes must be equally many lists, at least two, of "
+                f"numbers below 10; got {name}={classes}"
+            )
     check_between("[0, 1]", {"share": share}, of="mnist_cifar")
     check_between("(0, 1)", {"val": val}, of="mnist_cifar")
     check_one_of(TESTS, {"test": test}, of="mnist_cifar")

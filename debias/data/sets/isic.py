@@ -40,7 +40,7 @@ def isic(
         All splits. The target is the lesion, the bias the patch. No malignant picture has a patch.
 
     Raises:
-        ValueError: a folder does not exist, or there is no image.
+        ValueError: a folder does not exist, there is no image, or no picture has a patch.
 
     Differs from the reference: it keeps pictures with patches out of its test by hand. Here both
     kinds of pictures are in every split.
@@ -54,6 +54,11 @@ def isic(
     patched = {path.name for path in (place / "segmentation").iterdir()}
     paths = columns.paths("path")
     patches = [PATCHES[path.rpartition("/")[2] in patched] for path in paths]
+    if PATCHES[True] not in patches:
+        raise InputError(
+            f"no picture has the name of a file in {place / 'segmentation'}: name each of these "
+            "files like its picture"
+        )
     columns = replace(columns, cells={**columns.cells, "patch": patches})
     rows = label_rows(
         columns,

@@ -84,7 +84,7 @@ def pattern(
             splits.
     """
     check_one_of(("refuse", "leave_out"), {"data.unmatched": unmatched})
-    _check_one_draw(shares=rules.shares, test_domains=test_domains, per_group=per_group)
+    _check_one_draw(rules.shares, test_domains, per_group)
     texts = [pattern] if isinstance(pattern, str) else pattern
     columns = _chosen(_columns(Path(root), texts, leave_out=unmatched == "leave_out"), only or {})
     biases = bias_columns(None if bias == "bias" and bias not in columns.cells else bias)
@@ -125,8 +125,9 @@ def _columns(root: Path, texts: Sequence[str], *, leave_out: bool) -> Columns:
     return columns
 
 
-def _check_one_draw(**options: object) -> None:
-    given = [f"data.{name}" for name, value in options.items() if value is not None]
+def _check_one_draw(*options: object) -> None:
+    names = ("data.shares", "data.test_domains", "data.per_group")
+    given = [name for name, value in zip(names, options, strict=True) if value is not None]
     if len(given) > 1:
         raise InputError(f"{' and '.join(given)} each make splits: set all but one to null")
 

@@ -92,6 +92,9 @@ def test_missing_and_damaged_files(binary, tmp_path):
         read_cifar10(str(binary))
     with pytest.raises(ValueError, match="no CIFAR-10 in"):
         read_cifar10(str(tmp_path))
+    (tmp_path / "none" / "train" / "cat").mkdir(parents=True)
+    with pytest.raises(ValueError, match=r"no picture in the folders of .*train: put"):
+        read_cifar10(str(tmp_path / "none"))
     shutil.copytree(place, tmp_path / "train" / "plane")
     with pytest.raises(ValueError, match=r"must have a folder for each class .*; got plane"):
         read_cifar10(str(tmp_path))

@@ -352,7 +352,7 @@ def test_a_folder_of_another_recipe_is_refused(roots):
         ("fb_biased_mnist", {"rho": [0.9, 1.2]}, r"foreground must lie in \[0, 1\] for rho"),
         ("spuco_mnist", {"classes": [[0], [0, 1]]}, "classes must be lists of different digits"),
         ("spuco_mnist", {"difficulty": "easy"}, "difficulty must be one of magnitude_large"),
-        ("mnist_cifar", {"top_classes": [[0]]}, "top_classes must be as many lists"),
+        ("mnist_cifar", {"top_classes": [[0]]}, "must be equally many lists, .* got top_classes="),
         ("mnist_cifar", {"test": "shuffled"}, "test must be one of pairs, shuffled_top"),
         ("coloured_mnist_cnc", {"share": 2.0}, r"share must lie in \[0, 1\]"),
         ("mnist_squares", {"test": "both"}, "test must be one of original, biased"),

@@ -219,3 +219,12 @@ def test_isic_has_a_patch_where_there_is_a_segmentation(tmp_path):
     (tmp_path / "segmentation").rename(tmp_path / "patches")
     with pytest.raises(InputError, match=r"no folder .*segmentation: put the segmentations"):
         rows("isic", tmp_path)
+
+
+def test_isic_refuses_segmentations_that_are_named_unlike_all_pictures(tmp_path):
+    touch = [f"processed/{kind}/{n}.png" for kind in ("cancer", "no_cancer") for n in "12"]
+    for path in (*touch, "segmentation/1_mask.png"):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).touch()
+    with pytest.raises(InputError, match="name each of these files like its picture"):
+        rows("isic", tmp_path)
