@@ -27,7 +27,7 @@ def shards(
     split: str | None = None,
     target_names: list[str] | None = None,
     bias_names: list[str] | dict[str, list[str]] | None = None,
-    aligned: list[list[int]] | dict[str, list[list[int]]] | None = None,
+    aligned: list[list[int | str]] | dict[str, list[list[int | str]]] | None = None,
     masks: str | None = None,
     max_pixels: int = MAX_PIXELS,
     rules: RowRules = NO_RULES,
@@ -52,8 +52,8 @@ def shards(
             themselves.
         bias_names: the bias values in order, with the same default. For several labels, the values
             of some of them, as in ``{bg: [land, water]}``.
-        aligned: the bias-aligned (target, bias) pairs, as integers. For several labels, the pairs
-            of each, as in ``{bg: [[0, 0], [1, 1]]}``.
+        aligned: the bias-aligned (target, bias) pairs, as names or integers. For several labels,
+            the pairs of each, as in ``{bg: [[0, 0], [1, 1]]}``.
         masks: a folder of masks, named after the images as in ``train-000000/0017.png``, or
             ``None``.
         max_pixels: the most pixels that an image or mask may have.

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from debias.components import construct
 from debias.data.checks import check_examples
 from debias.data.pictures import shards as index
 from debias.data.sets.shards import shards
@@ -134,3 +135,8 @@ def test_a_compressed_shard_is_named(tmp_path: Path) -> None:
     write_shard(tmp_path / "train.tar", {"0000": {"png": b"x"}}, mode="w:gz")
     with pytest.raises(InputError, match=r"train\.tar cannot be read as an uncompressed tar file"):
         shards(root=str(tmp_path))
+
+
+def test_aligned_pairs_may_be_names_in_a_config(root: Path) -> None:
+    section = {"name": "shards", "root": str(root), "aligned": [[0, "night"], ["1", "day"]]}
+    assert construct("data", section, {}).groups.aligned == ((0, 1), (1, 0))
