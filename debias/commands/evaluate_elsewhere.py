@@ -165,8 +165,11 @@ def _examples(data: str, texts: list[str], root: str | None) -> Examples:
     section: Settings
     if data in components.names("data") or ":" in data:
         section = {"name": data, **read_overrides(texts).get("data", {})}
-    else:
+    elif "/" in data or "." in data or data in (*configs.shipped(), *configs.former()):
         section = configs.load(data, texts).data
+    else:
+        known = near(data, components.names("data"), "debias data list")
+        raise InputError(f"data={data} is no data set, and no config that is shipped; {known}")
     examples: Examples = components.construct("data", section, {})
     check_rows(examples)
     return examples

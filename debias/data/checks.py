@@ -248,7 +248,7 @@ def absent_groups(examples: Examples, split: str, *, every: bool = False) -> str
     Args:
         examples: the data set.
         split: the split.
-        every: name all of them. Otherwise only groups of which another split has an image.
+        every: name all of them. Otherwise only groups that have an image in another split.
     """
     if not bool((examples.bias >= 0).any()):
         return ""

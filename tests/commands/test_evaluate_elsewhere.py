@@ -132,7 +132,7 @@ def test_a_config_names_the_data(finished, tmp_path):
         ([], "timm:colours needs a data set: add data=NAME"),
         (["data=folder", "roots=a"], "unknown option 'roots' .* did you mean 'root'"),
         (["data=folder", "root=missing"], "no folder missing"),
-        (["data=foldr", "root=a"], "foldr"),
+        (["data=foldr", "root=a"], "data=foldr is no data set, .*did you mean .folder"),
         (["data=folder", "root=DATA", "split=val"], "split=val has no image; the data has test"),
         (["data=folder", "root=DATA", "split=best"], "split must be one of train, val, test"),
         (["data=folder", "root=DATA", "batch_size=0"], "batch_size must be at least 1"),

@@ -29,7 +29,7 @@ class Version(NamedTuple):
         every: which pixels of rows and columns are taken.
         ends: share of the rows, in order, that ends each environment that is not drawn.
         drawn: how many environments share the first ``ends[0]`` of the rows in turn, by chance.
-        environments: names of the environments, of which the last is the test.
+        environments: names of the environments. The last one is the test.
     """
 
     flips: tuple[float, float, float]

@@ -27,7 +27,7 @@ def multi_color_mnist(
     val: int = 5000,
     seed: int = 0,
 ) -> Examples:
-    """Grey digits on two colours of ground, each of which predicts the digit in training.
+    """Grey digits on two colours of ground. Each colour predicts the digit in training.
 
     The left half has one of LfF's ten colours, and the right half the complement of one. A pair of
     colours is given by the order of the rows, see

@@ -105,10 +105,10 @@ def _first(columns: Columns, column: str, cell: str) -> str:
 def _bin_names(edges: Sequence[float]) -> tuple[str, ...]:
     whole = all(edge >= 0 and edge == int(edge) for edge in edges)
     between = [
-        f"{low:g}-{high - 1:g}" if whole else f"{low:g} to {high:g}"
+        f"{low:.0f}-{high - 1:.0f}" if whole else f"{low:g} to {high:g}"
         for low, high in pairwise(edges)
     ]
-    return (*between, f"{edges[-1]:g}+")
+    return (*between, f"{edges[-1]:.0f}+" if whole else f"{edges[-1]:g}+")
 
 
 def _binned(

@@ -61,8 +61,10 @@ def _pictures(preset: Preset, each: int) -> Iterator[SamplePicture]:
     written = sample.images or preset.options.get("pattern", [])
     templates = [written] if isinstance(written, str) else written
     if not templates or not sample.fields:
+        instead = "debias data make" if preset.made_from else "debias data get"
         raise InputError(
-            f"debias cannot make a sample of {preset.name}: its preset has no key `sample`"
+            f"debias cannot make a sample of {preset.name}: its layout is not described. Use "
+            f"`{instead} {preset.name} root=PATH`"
         )
     number = 0
     for template in templates:

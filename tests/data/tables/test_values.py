@@ -41,6 +41,8 @@ def test_bins_are_numbered_in_their_order_and_a_missing_number_is_unknown():
     found = named(["0", "29.5", "30", "100", "", "NA"], bins=[0, 30, 100])
     assert found.columns.cells["x"] == ["0-29", "0-29", "30-99", "100+", "", ""]
     assert found.orders == {"x": ("0-29", "30-99", "100+")}
+    income = named(["1500000"], bins=[0, 1500000, 1500002])
+    assert income.orders == {"x": ("0-1499999", "1500000-1500001", "1500002+")}
     fractions = named(["0.5", "-1e3"], bins=[-1000, 0.5])
     assert fractions.columns.cells["x"] == ["0.5+", "-1000 to 0.5"]
 

@@ -61,7 +61,7 @@ def test_tables_have_a_row_per_picture_and_one_file_per_field_in_their_name(tmp_
 
 
 def test_a_preset_without_a_sample_is_refused(tmp_path):
-    with pytest.raises(InputError, match="pets: its preset has no key `sample`"):
+    with pytest.raises(InputError, match="pets: its layout is not described"):
         write_sample(pets(), tmp_path, 1)
 
 
@@ -80,7 +80,10 @@ def test_the_command_writes_a_new_folder(tmp_path, capsys):
         (["waterbirds", "out=x", "images=0"], "images must be at least 1; got 0"),
         (["waterbirds", "out=x", "images=few"], "images must be an integer; got images=few"),
         (["waterbirds", "out=x", "image=2"], "unknown option image; did you mean 'images'"),
-        (["drawn_birds", "out=x"], "debias cannot make a sample of drawn_birds"),
+        (
+            ["drawn_birds", "out=x"],
+            "debias cannot make a sample of drawn_birds: its layout is not described",
+        ),
         (["waterbird", "out=x"], "no data set 'waterbird'; did you mean 'waterbirds'"),
     ],
 )
