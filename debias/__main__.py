@@ -197,6 +197,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code = importlib.import_module(f"debias.commands.{name}").run(**options)
     except BrokenPipeError:  # the program that reads our output has ended, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except (ValueError, OSError) as error:
         line = told(error)
         if line is None:
