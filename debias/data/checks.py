@@ -17,6 +17,9 @@ from debias.types import Groups
 #: Parts of a path that ``posixpath.normpath`` removes: two such paths may name the same file.
 _ODD = re.compile(r"//|/\.(/|$)|^\./|/$")
 
+#: What else may be done with data of a test split alone.
+ONLY_TEST = " Data that is only for evaluation is for `debias evaluate RUN data=NAME root=PATH`."
+
 
 def check_examples(examples: Examples, *, require: tuple[str, ...] = ()) -> None:
     """Check a data set. One error lists all problems, their rows and how to correct them.
@@ -193,6 +196,7 @@ def _count_problems(examples: Examples) -> Iterator[str]:
     if empty:
         yield (
             f"no image in the split {' or '.join(empty)}: each of {', '.join(SPLITS)} needs images."
+            f"{ONLY_TEST if empty == ['train', 'val'] else ''}"
         )
     if examples.groups.rows < 2:
         yield (

@@ -71,7 +71,7 @@ def _hub(source: Source, part: Path, check_room: CheckRoom) -> None:
     except errors.LocalEntryNotFoundError:
         raise UnreachableError("the Hub cannot be reached") from None
     except errors.HfHubHTTPError as error:
-        raise SourceError(str(error).strip().splitlines()[0]) from None
+        raise SourceError(_first_line(error)) from None
     Path(made).replace(part)
 
 

@@ -191,9 +191,9 @@ def _contents(examples: Examples, deep: bool) -> Iterator[Finding]:
     step = 1 if deep else max(1, len(examples) // HEADERS)
     found = shapes(examples, range(0, len(examples), step))
     sizes = [f"{count} of {shape}" for shape, count in found.most_common()]
-    yield Finding(
-        f"sizes of {sum(found.values())} images: {shown(sizes, 5)}", "unreadable" in found
-    )
+    broken = "unreadable" in found
+    hint = "; deep=true names the unreadable ones" if broken and not deep else ""
+    yield Finding(f"sizes of {sum(found.values())} images: {shown(sizes, 5)}{hint}", broken)
     if not deep and len(examples) > COPIES:
         yield Finding(f"copies are not looked for among more than {COPIES} images: deep=true does")
         return

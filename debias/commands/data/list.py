@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 
 from debias import config as configs
+from debias.components import TABLES
 from debias.errors import InputError, shortened
-from debias.presets import MARKS, Count, Preset, preset
+from debias.presets import MARKS, Count, Preset, is_preset, preset
 from debias.presets import names as preset_names
 from debias.reports.tables import text_table
 
@@ -31,6 +33,10 @@ def run(source: str, overrides: list[str]) -> None:
     """
     if overrides:
         raise InputError(f"`debias data list` has no options; got {overrides[0]}. Leave it out")
+    if source in TABLES["data"] and not is_preset(source):
+        raise InputError(
+            f"{source} reads data of your own: `debias list datasets {source}` lists its options"
+        )
     if source:
         print("\n".join(_facts(preset(source))))
         return
@@ -80,7 +86,7 @@ def _facts(found: Preset) -> Iterator[str]:
             yield f"  {title}: {text}"
     yield f"  reader: {found.reader} (`debias list datasets {found.reader}` lists its options)"
     for key, value in found.options.items():
-        yield f"    data.{key}={value}"
+        yield f"    data.{key}={value if isinstance(value, str) else json.dumps(value)}"
     if found.made_from:
         yield f"  made from: {found.made_from} (`debias data make {found.name} root=PATH`)"
     yield from _counts(found)
@@ -100,4 +106,6 @@ def _facts(found: Preset) -> Iterator[str]:
 def _counts(found: Preset) -> Iterator[str]:
     for split, name, images, mark in found.published:
         where = " ".join(text for text in (split or "all splits", name) if text)
-        yield f"  {where}: {images:,} images [{mark}: {MARKS[mark]}]"
+        yield f"  {where}: {images:,} images [{mark}]"
+    for mark in dict.fromkeys(count.mark for count in found.published):
+        yield f"  [{mark}]: {MARKS[mark]}"

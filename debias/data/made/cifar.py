@@ -82,11 +82,18 @@ def _binary(path: Path) -> Photos:
     return _photos(path, rows[:, 1:], rows[:, 0])
 
 
+#: What a damaged pickle may raise.
+NOT_WHOLE = (
+    *(pickle.UnpicklingError, EOFError, LookupError, TypeError, ValueError),
+    *(AttributeError, OverflowError),
+)
+
+
 def _pickled(path: Path) -> Photos:
     try:
         batch = _ArraysOnly(io.BytesIO(_bytes(path)), encoding="bytes").load()
         flat, labels = np.asarray(batch[b"data"]), np.asarray(batch[b"labels"], np.int64)
-    except (pickle.UnpicklingError, EOFError, KeyError, TypeError, IndexError) as error:
+    except NOT_WHOLE as error:
         raise InputError(f"{path} is not a file of CIFAR-10 ({error}): fetch it again") from None
     return _photos(path, flat, labels)
 

@@ -76,7 +76,7 @@ def _find(root: Path, name: str) -> Path:
     return first_file(
         (root / folder / file for folder in FOLDERS for file in names),
         absent=f"no {name} or {name}.gz in {root}, nor in raw or MNIST/raw inside it: put the "
-        f"files of MNIST there, or get them by `debias data get mnist root={root}`",
+        f"files there, or get them by `debias data get mnist root={root}` (or fashion_mnist)",
     )
 
 

@@ -151,6 +151,11 @@ def _table(
                 f"{root / array.name} has {count} images, but {labels} has {len(values)} rows of "
                 f"{column}: give one row per image, in the same order"
             )
+    if twice := cells.keys() & {*array.fields, *blocks}:
+        raise InputError(
+            f"the column {min(twice)} is in {labels} and also in data.images or data.blocks: "
+            "rename one of them"
+        )
     cells |= {field: [value] * count for field, value in array.fields.items()}
     for column, values in blocks.items():
         if not values or count % len(values):

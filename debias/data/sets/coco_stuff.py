@@ -3,7 +3,7 @@
 import json
 from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -28,10 +28,10 @@ OBJECTS = "other"
 
 
 class Seen(NamedTuple):
-    """The categories of the pictures of one folder.
+    """The categories of the pictures of one folder, or those of one file of annotations.
 
     Attributes:
-        folder: "train2014" or "val2014".
+        folder: "train2014" or "val2014"; empty for a file.
         files: names of the pictures by id.
         names: names of the categories by id.
         pairs: (id of a picture, id of a category).
@@ -142,39 +142,31 @@ def _present(part: Seen, names: Sequence[str]) -> Tensor:
 def _read_all(folder: Path) -> list[Seen]:
     """The pictures for training and for the test, with their objects and stuff."""
     say(f"reading the annotations of COCO and COCO-Stuff in {folder}")
-    names: dict[int, str] = {}
-    stuff: set[tuple[int, int]] = set()
     # COCO divided the pictures of 2014 in another way in 2017: both parts of the stuff are needed
-    for part in ("train", "val"):
-        content = _read(folder / f"stuff_{part}2017.json")
-        names |= _categories(content)
-        stuff |= _pairs(content)
+    stuff = [_read(folder / f"stuff_{part}2017.json") for part in ("train", "val")]
     seen = []
     for part in ("train", "val"):
-        content = _read(folder / f"instances_{part}2014.json")
-        files = {image["id"]: image["file_name"] for image in content["images"]}
-        known = names | _categories(content)
-        pairs = {pair for pair in stuff | _pairs(content) if pair[0] in files and pair[1] in known}
-        seen.append(Seen(f"{part}2014", files, known, pairs))
+        objects = _read(folder / f"instances_{part}2014.json")
+        names = {key: name for each in (*stuff, objects) for key, name in each.names.items()}
+        every = set().union(*(each.pairs for each in (*stuff, objects)))
+        pairs = {pair for pair in every if pair[0] in objects.files and pair[1] in names}
+        seen.append(Seen(f"{part}2014", objects.files, names, pairs))
     return seen
 
 
-def _categories(content: dict[str, Any]) -> dict[int, str]:
-    every = content["categories"]
-    return {each["id"]: each["name"] for each in every if each["name"] != OBJECTS}
-
-
-def _pairs(content: dict[str, Any]) -> set[tuple[int, int]]:
-    return {(each["image_id"], each["category_id"]) for each in content["annotations"]}
-
-
-def _read(path: Path) -> dict[str, Any]:
+def _read(path: Path) -> Seen:
+    """The pictures and categories of one file of annotations."""
     if not path.is_file():
         raise InputError(
             f"no file {path}: unpack the annotations of COCO 2014 and of COCO-Stuff there"
         )
     try:
         content = json.loads(path.read_bytes())
-        return {name: content[name] for name in ("images", "categories", "annotations")}
+        return Seen(
+            "",
+            {each["id"]: each["file_name"] for each in content["images"]},
+            {each["id"]: each["name"] for each in content["categories"] if each["name"] != OBJECTS},
+            {(each["image_id"], each["category_id"]) for each in content["annotations"]},
+        )
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(f"cannot read {path} as annotations ({error}): fetch it again") from None

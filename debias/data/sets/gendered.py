@@ -14,6 +14,11 @@ from debias.types import Groups
 
 GENDERS = ("man", "woman")
 RATIOS = (1, 2, 3)
+#: What a damaged pickle, or one with other contents, may raise.
+DAMAGED = (
+    *(pickle.UnpicklingError, EOFError, LookupError, TypeError, ValueError),
+    *(AttributeError, OverflowError),
+)
 Row = Mapping[str, Any]
 
 
@@ -144,8 +149,14 @@ def _rows(place: Path, ratio: int | None, balanced: Sequence[str]) -> list[tuple
     for split in SPLITS:
         every: list[Row] = _read(place / f"{split}.data")
         if ratio is not None and split in balanced:
-            chosen = _read(place / f"{split}_ratio_{ratio}.ids")
-            every = [every[number] for number in sorted(chosen)]
+            path = place / f"{split}_ratio_{ratio}.ids"
+            chosen = sorted(_read(path))
+            if chosen and not 0 <= chosen[0] <= chosen[-1] < len(every):
+                raise InputError(
+                    f"{path} names row {chosen[-1]}, but {split}.data has {len(every)} rows: fetch "
+                    "both again"
+                )
+            every = [every[number] for number in chosen]
         rows += [(split, row) for row in every]
     return rows
 
@@ -159,16 +170,24 @@ def _examples(
     max_pixels: int,
     follow_links: bool,
 ) -> Examples:
-    ordered: dict[int, str] = _read(place / kind.names)[kind.key]
-    names = [str(ordered[number]) for number in range(len(ordered))]
-    target = torch.tensor([kind.labels(row) for _, row in rows])
+    try:
+        ordered: dict[int, str] = _read(place / kind.names)[kind.key]
+        names = [str(ordered[number]) for number in range(len(ordered))]
+        images = tuple(kind.picture(row, split) for split, row in rows)
+        target = torch.tensor([kind.labels(row) for _, row in rows])
+        bias = torch.tensor([kind.gender(row) for _, row in rows])
+    except DAMAGED as error:
+        missing = f"no {error}" if isinstance(error, KeyError) else error
+        raise InputError(
+            f"the annotations in {place} are not as expected ({missing}): fetch them again"
+        ) from None
     several = target.ndim == 2
     pairs = [name for label in names for name in (f"not {label}", label)]
     return Examples(
         root,
-        tuple(kind.picture(row, split) for split, row in rows),
+        images,
         target,
-        torch.tensor([kind.gender(row) for _, row in rows]),
+        bias,
         torch.tensor([SPLITS.index(split) for split, _ in rows]),
         Groups(tuple(pairs if several else names), GENDERS, multi_label=several),
         place,
@@ -186,5 +205,5 @@ def _read(path: Path) -> Any:
     try:
         with path.open("rb") as file:
             return _Lists(file, encoding="latin1").load()
-    except (pickle.UnpicklingError, EOFError, ValueError, KeyError, IndexError) as error:
+    except DAMAGED as error:
         raise InputError(f"cannot read {path} ({error}): fetch it again") from None

@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from debias.csv_files import Columns, absent_column
+from debias.csv_files import Columns
 from debias.data.trees.templates import read_template
-from debias.errors import InputError
+from debias.errors import InputError, near
 
 #: The column with the number of each row from 0, which templates may name.
 ROW = "row"
@@ -55,7 +55,7 @@ def derive(columns: Columns, read: Reader, folder: Path, rules: DerivedColumns) 
     for file, keys in (rules.join or {}).items():
         columns = _with(columns, _joined(columns, read, folder / file, keys))
     for column, template in (rules.made or {}).items():
-        columns = _with(columns, {column: _made(columns, template)})
+        columns = _with(columns, {column: _made(columns, column, template)})
     return columns
 
 
@@ -64,7 +64,10 @@ def _with(columns: Columns, more: Mapping[str, Sequence[str]]) -> Columns:
 
 
 def _parts(columns: Columns, column: str, text: str) -> dict[str, list[str]]:
-    template = read_template(text)
+    try:
+        template = read_template(text)
+    except InputError as error:
+        raise InputError(f"data.parts.{column}: {error}") from None
     cells: dict[str, list[str]] = {name: [] for name in template.fields}
     for row, cell in enumerate(columns.column(column)):
         match = template.matcher.fullmatch(cell)
@@ -100,18 +103,20 @@ def _joined(
     }
 
 
-def _made(columns: Columns, template: str) -> list[str]:
+def _made(columns: Columns, column: str, template: str) -> list[str]:
     literals = FIELD.split(template)
     names, texts = literals[1::2], literals[::2]
     rows = len(columns.lines)
     own = {ROW: [str(row) for row in range(rows)]} if ROW in names else {}
     cells = [{**own, **columns.cells}.get(name) for name in names]
     if None in cells:
-        raise absent_column(columns.source, list(columns.cells), names[cells.index(None)])
+        absent = names[cells.index(None)]
+        hint = near(absent, columns.cells)
+        raise InputError(f"data.made.{column} names {absent!r}, which is no column; {hint}")
     made = [texts[0]] * rows
-    for column, text in zip(cells, texts[1:], strict=True):
-        assert column is not None
-        made = [before + cell + text for before, cell in zip(made, column, strict=True)]
+    for part, text in zip(cells, texts[1:], strict=True):
+        assert part is not None
+        made = [before + cell + text for before, cell in zip(made, part, strict=True)]
     return made
 
 

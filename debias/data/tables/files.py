@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from debias.csv_files import Columns, absent_column, read_csv
+from debias.csv_files import SPLIT_POSITIONS, Columns, absent_column, read_csv
 from debias.data.tables.derived import NOTHING, DerivedColumns, derive
 from debias.data.tables.parquet_files import read_parquet
-from debias.errors import InputError
+from debias.errors import InputError, check_one_of
 
 #: Start of the path of a file below the root, as in "{root}/metadata.csv".
 ROOT = "{root}"
@@ -42,6 +42,8 @@ def read_table(
         columns = derive(columns, _read, next(iter(files.values())).parent, derived)
     cells = dict(columns.cells)
     if split is not None and not plain:
+        for name in parts:
+            check_one_of(SPLIT_POSITIONS, {"a split of data.file": name})
         cells[split] = [name for name, part in parts.items() for _ in part.lines]
     if absent := [name for name in wanted if name not in cells]:
         raise absent_column(columns.source, list(cells), absent[0])

@@ -84,7 +84,8 @@ def _kept(rows: TableRows, kept: list[int], what: str) -> list[int]:
         if count and not left:
             remedy = "draw splits of the other rows by data.shares=[0.8,0.1,0.1]"
             raise InputError(
-                f"{rows.columns.source}: none of {count} rows of the split {name} has a {what}: "
+                f"{rows.columns.source}: none of {count} rows "
+                f"{'' if rows.split is None else f'of the split {name} '}has a {what}: "
                 f"{remedy if what == 'class' else 'correct data.root, or put pictures there'}"
             )
     left_out = ", ".join(f"{name} {count - left} of {count}" for name, count, left in counts)

@@ -171,6 +171,7 @@ def test_a_store_is_sent_without_its_pixels_and_notices_changes(tmp_path):
         (None, {"labels": "{split}.csv"}, "has the field split, but images has none"),
         (None, {"labels": "images.npy", "columns": ["a"]}, "uint8 in 60 columns"),
         (None, {"blocks": {"severity": ["1", "2", "3", "4"]}}, "not 4 equal blocks of severity"),
+        (None, {"blocks": {"bias": ["a", "b"]}}, "column bias is in labels.csv and also"),
         (None, {"images": "a.npz"}, "a.npz holds several arrays: name one"),
         (None, {"images": "a.npz:y"}, "a.npz has no array 'y'; valid: x"),
     ],

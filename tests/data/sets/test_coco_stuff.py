@@ -82,6 +82,10 @@ def test_files_that_are_not_there_or_damaged(root):
     (root / "annotations/stuff_val2017.json").write_text("{}")
     with pytest.raises(InputError, match=r"cannot read .*stuff_val2017.json as annotations"):
         read("coco_stuff", root)
+    content = {"images": [{"file_name": "1.jpg"}], "categories": [], "annotations": []}
+    (root / "annotations/stuff_val2017.json").write_text(json.dumps(content))
+    with pytest.raises(InputError, match=r"cannot read .*stuff_val2017.json as .* \('id'\)"):
+        read("coco_stuff", root)
     (root / "annotations/stuff_val2017.json").unlink()
     with pytest.raises(InputError, match=r"no file .*stuff_val2017.json: unpack the annotations"):
         read("coco_stuff", root)

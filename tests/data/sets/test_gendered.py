@@ -107,6 +107,15 @@ def test_mistakes(imsitu, options, message):
         read("imsitu_gender", imsitu, **options)
 
 
+def test_files_that_do_not_fit_each_other(imsitu):
+    store(imsitu / "train_ratio_1.ids", {0, 9})
+    with pytest.raises(InputError, match=r"ids names row 9, but train.data has 4 rows: fetch both"):
+        read("imsitu_gender", imsitu, ratio=1)
+    store(imsitu / "val.data", [{"gender": 0, "image_name": "val_0.jpg"}])
+    with pytest.raises(InputError, match=r"are not as expected .no 'verb'.: fetch them again"):
+        read("imsitu_gender", imsitu)
+
+
 def test_a_damaged_file(imsitu):
     (imsitu / "test.data").write_bytes(b"<!DOCTYPE html>")
     with pytest.raises(InputError, match=r"cannot read .*test.data .*: fetch it again"):
