@@ -133,6 +133,7 @@ def epoch_of(config: Config, groups: tuple[int, ...]) -> int:
         "group": group,
         "row": group // 2,
         "bias": group % 2,
+        "occurring": torch.tensor(groups) > 0,
         "chosen": chosen,
         "partition": chosen.long(),
         "groups": Groups(("0", "1"), ("0", "1")),

@@ -136,5 +136,5 @@ def test_refuses():
         ValueError, match=r"inference must be one of .* for DomainDiscriminative; got 'mean'"
     ):
         DomainDiscriminative(GROUPS, FREQUENCIES, inference="mean")
-    with pytest.raises(ValueError, match=r"\[5, 0, 1, 5\]: set divide_by_prior=false"):
-        DomainDiscriminative(GROUPS, torch.tensor([5, 0, 1, 5]), divide_by_prior=True)
+    with pytest.raises(ValueError, match=r"\[0, 0, 1, 5\]: set divide_by_prior=false"):
+        DomainDiscriminative(GROUPS, torch.tensor([0, 0, 1, 5]), divide_by_prior=True)
