@@ -75,6 +75,8 @@ class Sample:
             number. By default they are the templates of the option ``pattern``.
         tables: tables by their path: the template of the cell of each column. ``{image}`` is the
             path of the picture and ``{number}`` its number.
+        by: for annotations that are no tables, a function "module:name" that writes them. It gets
+            the root and ``each``, and returns the paths of the pictures.
         each: pictures per combination, unless the user gives another number. It must be enough for
             training.
     """
@@ -82,6 +84,7 @@ class Sample:
     fields: dict[str, list[Any]] = field(default_factory=dict)
     images: list[str] = field(default_factory=list)
     tables: dict[str, dict[str, str]] = field(default_factory=dict)
+    by: str = ""
     each: int = 3
 
 

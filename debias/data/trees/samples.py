@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import gzip
+import importlib
 import io
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
@@ -43,7 +44,7 @@ def write_sample(preset: Preset, root: Path, each: int) -> int:
     Raises:
         InputError: the preset does not describe a sample.
     """
-    made = list(_pictures(preset, each))
+    made = list(_annotated(preset.sample.by, root, each) or _pictures(preset, each))
     for picture in made:
         path = root / picture.path
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -53,6 +54,15 @@ def write_sample(preset: Preset, root: Path, each: int) -> int:
             lines = [[_cell(cell, picture) for cell in columns.values()] for picture in rows]
             _write_table(root / name, [list(columns), *lines])
     return len(made)
+
+
+def _annotated(by: str, root: Path, each: int) -> list[SamplePicture]:
+    """The pictures of a sample whose annotations a function writes; empty without a function."""
+    if not by:
+        return []
+    module, _, name = by.partition(":")
+    paths: list[str] = getattr(importlib.import_module(module), name)(root, each)
+    return [SamplePicture(path, number, {}) for number, path in enumerate(paths)]
 
 
 def _pictures(preset: Preset, each: int) -> Iterator[SamplePicture]:

@@ -13,7 +13,8 @@ from debias.data.trees.samples import write_sample
 from debias.errors import InputError
 from debias.presets import Preset, Sample
 
-DESCRIBED = [name for name in presets.names() if presets.preset(name).sample.fields]
+SAMPLES = {name: presets.preset(name).sample for name in presets.names()}
+DESCRIBED = [name for name, sample in SAMPLES.items() if sample.fields or sample.by]
 
 
 @pytest.mark.filterwarnings("ignore:.*no training image")
@@ -23,8 +24,8 @@ def test_a_preset_is_read_back_from_its_sample(name, tmp_path):
     preset = presets.preset(name)
     count = write_sample(preset, tmp_path, preset.sample.each)
     examples = components.construct("data", {"name": name, "root": str(tmp_path)}, {})
-    # a benchmark of Spawrious is a part of its images; FMoW leaves out years of each split
-    assert len(examples) == count or name in ("spawrious", "fmow")
+    # Spawrious takes a part of its images, FMoW some years; ISIC has segmentations beside them
+    assert len(examples) == count or name in ("spawrious", "fmow", "isic")
     splits = set(examples.split.tolist())
     assert splits in ({0, 1, 2}, {2})  # some sets are only for evaluation
     assert bool((examples.class_counts(SPLITS[min(splits)]) > 0).all()) or splits == {2}
