@@ -108,7 +108,7 @@ def test_a_wrong_number_is_an_error_unless_it_is_from_memory(birds, capsys):
     assert "WRONG: train landbird-land: 0 images, published 4 (counted in the files" in out
     assert "WRONG: train owl: 0 images, published 2" in out
     assert "\nnote of waterbirds: Some species and places have wrong labels." in out
-    assert out.endswith("waterbirds: 2 differences\n")
+    assert out.endswith("waterbirds: 2 things are wrong\n")
 
 
 def test_one_file_short_and_one_too_many(birds, capsys):
@@ -118,7 +118,7 @@ def test_one_file_short_and_one_too_many(birds, capsys):
     assert code == 1
     assert "WRONG: 1 images are missing: 001.A/a.jpg\n" in out
     assert "note: 1 image files belong to no row: 001.A/other.jpg\n" in out
-    assert out.endswith("waterbirds: 1 differences\n")
+    assert out.endswith("waterbirds: 1 thing is wrong\n")
 
 
 def test_half_an_archive(birds, capsys):

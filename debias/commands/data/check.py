@@ -65,7 +65,8 @@ def run(source: str, overrides: list[str]) -> int:
         print(f"{'WRONG' if one.wrong else 'note'}: {one.text}")
     if wrong and described is not None:
         print("\n".join(f"note of {described.name}: {note}" for note in described.notes))
-    print(f"{section['name']}: {f'{len(wrong)} differences' if wrong else 'nothing is wrong'}")
+    count = f"{len(wrong)} {'thing is' if len(wrong) == 1 else 'things are'} wrong"
+    print(f"{section['name']}: {count if wrong else 'nothing is wrong'}")
     return 1 if wrong else 0
 
 

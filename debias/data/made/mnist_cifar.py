@@ -68,10 +68,11 @@ def mnist_cifar(
     above, below = top_classes or MNIST, bottom_classes or CIFAR
     for name, classes in (("top_classes", above), ("bottom_classes", below)):
         numbers = [number for group in classes for number in group]
-        if len(classes) != len(below) or len(classes) < 2 or not set(numbers) <= set(range(10)):
+        once = len(set(numbers)) == len(numbers) and set(numbers) <= set(range(10))
+        if len(classes) != len(below) or len(classes) < 2 or not once:
             raise InputError(
                 "top_classes and bottom_classes must be equally many lists, at least two, of "
-                f"numbers below 10; got {name}={classes}"
+                f"different numbers below 10; got {name}={classes}"
             )
     check_between("[0, 1]", {"share": share}, of="mnist_cifar")
     check_between("(0, 1)", {"val": val}, of="mnist_cifar")
