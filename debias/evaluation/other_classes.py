@@ -96,7 +96,7 @@ def match_classes(
 
 
 def _match(names: tuple[str, ...], data: Groups) -> ClassMatch:
-    """Number the classes of a data set as ``names``, of which each must be one."""
+    """Number the classes of a data set as ``names``. Each of them must be one of these."""
     places = {name: place for place, name in enumerate(names)}
     if absent := [name for name in data.target_names if name not in places]:
         raise _refusal(absent, names)

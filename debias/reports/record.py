@@ -38,7 +38,7 @@ class Data:
 
     ``aligned`` holds the (target, bias) pairs of the shortcut. ``digest`` is that of the rows and
     labels. ``counts`` has the images per group, and ``class_counts`` the images per class.
-    ``attributes`` are several bias attributes, of which ``biases`` are the combinations.
+    ``attributes`` are several bias attributes. ``biases`` are their combinations.
     """
 
     targets: list[str]
