@@ -21,8 +21,8 @@ from debias.errors import InputError, shortened
 
 #: One picture: a file, a ``PIL.Image``, or an ``(H, W, 3)`` uint8 array.
 Picture: TypeAlias = "str | Path | Image.Image | NDArray[np.uint8]"
-#: What a model predicts: a folder, a file or a pattern such as "photos/*.jpg"; a list of pictures;
-#: ``(N, 3, H, W)`` images of the model's size; or a loader of such images.
+#: What a model predicts: a folder, a file or a pattern such as ``photos/*.jpg``; a list of
+#: pictures; ``(N, 3, H, W)`` images of the model's size; or a loader of such images.
 Images: TypeAlias = "Picture | Sequence[Picture] | Tensor | DataLoader[Any]"
 
 

@@ -93,7 +93,7 @@ class PictureModel(nn.Module):
         """Predict images in evaluation mode, in float32, on the model's device.
 
         Args:
-            images: a folder, a file or a pattern such as "photos/*.jpg"; a list of files, of
+            images: a folder, a file or a pattern such as ``photos/*.jpg``; a list of files, of
                 ``PIL.Image`` or of arrays; ``(N, 3, H, W)`` tensors, or a ``DataLoader`` whose
                 batches begin with one. Tensors have the model's size. Those of uint8 are normalised
                 here, those of float are already.
