@@ -147,8 +147,8 @@ def layered_classifier(
             uniform distribution and biases of zero.
         one_logit: whether the network has a single score for two classes, see :class:`OneLogit`.
         mean: mean of each channel that is subtracted from pixels in [0, 1]. By default 0.
-        std: standard deviation by which they are then divided. By default 1, so that the network
-            gets the pixels in [0, 1].
+        std: standard deviation of each channel, a positive number that divides the result. By
+            default 1, so that the network gets the pixels in [0, 1].
         pretrained: must be false, because no pretrained weights exist.
         weights: path of a state dict of such a network, or ``None`` for new weights.
 

@@ -81,7 +81,7 @@ def plasma(side: int, decay: float, rng: Random) -> Changed:
 
     Args:
         side: height and width. The next power of two is drawn, and cut.
-        decay: factor by which the roughness falls from one scale to the next.
+        decay: the roughness of one scale, divided by that of the next smaller one.
         rng: generator of the roughness.
     """
     whole = 1 << (side - 1).bit_length()
