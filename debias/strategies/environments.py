@@ -6,7 +6,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from debias.errors import check_at_least, check_one_of
+from debias.errors import check_at_least, check_one_of, check_positive
 from debias.losses.classification import classification_losses
 from debias.losses.vrex import EnvironmentRisks, environment_risks
 from debias.strategies.objectives import task_loss
@@ -62,7 +62,8 @@ class InvariantRisk(Strategy):
     r"""Mean risk of the environments, plus a penalty on the differences between them.
 
     .. math:: L = \frac{1}{|E|} \sum_e R_e + \lambda\, \Omega + \mu \lVert \theta \rVert^2,
-              \qquad \lambda = 1 \text{ in the first ``warmup`` steps, ``penalty`` afterwards}
+              \qquad \lambda = \text{``warmup_penalty`` in the first ``warmup`` steps,
+              ``penalty`` afterwards}
 
     :math:`R_e` is the mean loss of environment e, and :math:`\theta` has all weights of the model.
     Subclasses define :math:`\Omega` in :meth:`variation`.
@@ -75,14 +76,16 @@ class InvariantRisk(Strategy):
             name of one of several bias attributes.
         penalty: :math:`\lambda` after the warm-up, at least 0.
         warmup: number of steps with :math:`\lambda = 1`, at least 0.
-        rescale: divide the loss by :math:`\lambda` where :math:`\lambda > 1`, so that the gradient
-            does not grow with it.
+        rescale: divide the loss by the growth of the weight, ``penalty / warmup_penalty``, after
+            the warm-up if this is more than 1, so that the gradient does not grow with it.
         l2: :math:`\mu`, at least 0. Unlike ``weight_decay`` of the optimiser, it is part of the
             loss, so that ``rescale`` divides it too.
+        warmup_penalty: :math:`\lambda > 0` in the warm-up.
 
     Raises:
-        ValueError: ``penalty``, ``warmup`` or ``l2`` is negative, ``environments`` is unknown, or
-            targets are multi-label and ``environments`` is "group".
+        ValueError: ``penalty``, ``warmup`` or ``l2`` is negative, ``warmup_penalty`` is not
+            positive, ``environments`` is unknown, or targets are multi-label and ``environments``
+            is "group".
     """
 
     requires = ("bias",)
@@ -96,17 +99,20 @@ class InvariantRisk(Strategy):
         warmup: int,
         rescale: bool,
         l2: float,
+        warmup_penalty: float,
     ) -> None:
         super().__init__()
         bounded = {"penalty": penalty, "warmup": warmup, "l2": l2}
         check_at_least(0, bounded, of=type(self).__name__)
+        check_positive({"warmup_penalty": warmup_penalty}, of=type(self).__name__)
         self.environments = Environments(groups, environments)
         self.hard_targets = self.environments.by_group
         self.penalty, self.warmup, self.rescale, self.l2 = penalty, warmup, rescale, l2
+        self.warmup_penalty = warmup_penalty
 
     def turns(self, step: int) -> Sequence[Turn]:
         """One turn of the model, with the penalty weight of this step."""
-        weight = 1.0 if step < self.warmup else self.penalty
+        weight = self.warmup_penalty if step < self.warmup else self.penalty
         return (Turn("model", partial(self.weighted_loss, weight=weight)),)
 
     def loss(self, model: nn.Module, batch: Batch) -> Loss:
@@ -124,9 +130,8 @@ class InvariantRisk(Strategy):
             squares = [weights.square().sum() for weights in model.parameters()]
             total = total + self.l2 * torch.stack(squares).sum()
         terms = {"environment_risk": risks.mean.detach(), "variation": penalty.detach()}
-        return Loss(
-            total / max(weight, 1.0) if self.rescale else total, terms, {"variation": weight}
-        )
+        growth = max(weight / self.warmup_penalty, 1.0) if self.rescale else 1.0
+        return Loss(total / growth, terms, {"variation": weight})
 
     def variation(
         self, logits: Tensor, target: Tensor, environment: Tensor, risks: EnvironmentRisks

@@ -26,16 +26,19 @@ class IRM(InvariantRisk):
             name of one of several bias attributes.
         penalty: :math:`\lambda \ge 0` after the warm-up. On coloured MNIST, the paper uses 10,000
             and divides the loss by it.
-        warmup: number of steps with :math:`\lambda = 1`.
-        rescale: divide the loss by :math:`\lambda` where :math:`\lambda > 1`.
+        warmup: number of steps with :math:`\lambda` = ``warmup_penalty``.
+        rescale: divide the loss by ``penalty / warmup_penalty`` after the warm-up, if this is more
+            than 1.
         l2: weight, at least 0, of the sum of all squared weights of the model. It is part of the
             loss, so that ``rescale`` divides it too, as in the authors' code.
+        warmup_penalty: :math:`\lambda > 0` in the warm-up.
         unbiased: estimate the square by the product of two halves of an environment, which needs at
             least four of its samples in the batch.
 
     Raises:
-        ValueError: ``penalty``, ``warmup`` or ``l2`` is negative, ``environments`` is unknown, or
-            targets are multi-label and ``environments`` is "group".
+        ValueError: ``penalty``, ``warmup`` or ``l2`` is negative, ``warmup_penalty`` is not
+            positive, ``environments`` is unknown, or targets are multi-label and ``environments``
+            is "group".
 
     Differs from the reference: see :func:`debias.losses.irm.irm_penalty`. The optimiser keeps its
     state when the weight rises; DomainBed resets Adam, SubpopBench does not.
@@ -50,6 +53,7 @@ class IRM(InvariantRisk):
         warmup: int = 500,
         rescale: bool = False,
         l2: float = 0.0,
+        warmup_penalty: float = 1.0,
         unbiased: bool = True,
     ) -> None:
         super().__init__(
@@ -59,6 +63,7 @@ class IRM(InvariantRisk):
             warmup=warmup,
             rescale=rescale,
             l2=l2,
+            warmup_penalty=warmup_penalty,
         )
         self.unbiased = unbiased
 

@@ -23,18 +23,22 @@ class VREx(InvariantRisk):
         environments: "bias" for one environment per bias value, "group" for one per group, or the
             name of one of several bias attributes.
         penalty: :math:`\lambda \ge 0` after the warm-up.
-        warmup: number of steps with :math:`\lambda = 1`.
-        rescale: divide the loss by :math:`\lambda` where :math:`\lambda > 1`.
+        warmup: number of steps with :math:`\lambda` = ``warmup_penalty``.
+        rescale: divide the loss by ``penalty / warmup_penalty`` after the warm-up, if this is more
+            than 1.
         l2: weight, at least 0, of the sum of all squared weights of the model. It is part of the
             loss, so that ``rescale`` divides it too, as in the authors' code.
+        warmup_penalty: :math:`\lambda > 0` in the warm-up.
 
     Raises:
-        ValueError: ``penalty``, ``warmup`` or ``l2`` is negative, ``environments`` is unknown, or
-            targets are multi-label and ``environments`` is "group".
+        ValueError: ``penalty``, ``warmup`` or ``l2`` is negative, ``warmup_penalty`` is not
+            positive, ``environments`` is unknown, or targets are multi-label and ``environments``
+            is "group".
 
     Differs from the reference: the optimiser keeps its state when the weight rises; DomainBed
     resets Adam. The authors' own code has the sum of two risks plus :math:`\lambda' (R_1 - R_2)^2`.
-    This is twice the loss here with :math:`\lambda = 2 \lambda'`.
+    This is twice the loss here with :math:`\lambda = 2 \lambda'`, half of their l2 and
+    ``warmup_penalty=2``.
     """
 
     def __init__(
@@ -46,6 +50,7 @@ class VREx(InvariantRisk):
         warmup: int = 500,
         rescale: bool = False,
         l2: float = 0.0,
+        warmup_penalty: float = 1.0,
     ) -> None:
         super().__init__(
             groups,
@@ -54,6 +59,7 @@ class VREx(InvariantRisk):
             warmup=warmup,
             rescale=rescale,
             l2=l2,
+            warmup_penalty=warmup_penalty,
         )
 
     def variation(
