@@ -18,7 +18,7 @@ LISTS = (
     *("strategies", "samplers", "datasets", "models", "metrics"),
     *("configs", "preprocessings", "optimizers", "schedulers"),
 )
-BENCHMARKS = ("waterbirds", "celeba", "biased_mnist")
+BENCHMARKS = ("waterbirds", "celeba", "biased_mnist", "irm_coloured_mnist")
 #: Each has its module ``commands.data.<action>``.
 DATA_ACTIONS = ("list", "get", "check", "make", "sample")
 MASK_METHODS = ("boxes", "keypoints", "import", "gradcam")
