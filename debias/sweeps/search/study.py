@@ -28,6 +28,8 @@ STATES = {
     TrialState.FAIL: "failed",
     TrialState.RUNNING: "running",
 }
+#: Attribute of a trial that two commands started at once beyond the number of trials.
+SURPLUS = "surplus"
 #: Each pruning step keeps the best third. The first comes after a ninth of the epochs.
 FACTOR, RUNGS = 3, 2
 
@@ -70,7 +72,8 @@ class Study:
             return None
         number = self.study.ask().number
         if number >= self.count:  # another command started the last trial at the same time
-            self.fail(number, "started by two commands at once, and not needed")
+            reopened(self.study, number).set_user_attr(SURPLUS, True)
+            self._end(number, state=TrialState.FAIL)
             return None
         return self._proposed(number)
 
@@ -109,8 +112,9 @@ class Study:
             self.study.tell(number, values, state=state, skip_if_finished=True)
 
     def trials(self) -> list[Trial]:
-        """All trials so far, in the order of their numbers."""
-        return [self._read(trial) for trial in self.study.get_trials(deepcopy=False)]
+        """All trials so far, in the order of their numbers, without surplus ones."""
+        every = self.study.get_trials(deepcopy=False)
+        return [self._read(trial) for trial in every if SURPLUS not in trial.user_attrs]
 
     def best(self) -> list[Trial]:
         """The finished trials on the Pareto front; with one objective, the first of the best."""
