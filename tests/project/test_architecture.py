@@ -77,6 +77,8 @@ ALLOWED = {
     }
     | {"heads", "merging", "metrics", "models", "parts", "places", "progress"}
     | {"reports", "runs", "training"},
+    "audits": {"build", "config", "csv_files", "data", "evaluation", "files", "group_inference"}
+    | {"heads", "json_files", "metrics", "models", "parts", "progress", "reports", "trained"},
     "sweeps": {
         "build",
         "methods",
@@ -89,6 +91,7 @@ ALLOWED = {
     | {"devices", "json_files", "merging", "metrics", "models", "own_parts", "places"}
     | {"progress", "reports", "runs"},
     "commands": {
+        "audits",
         "build",
         "methods",
         "components",
@@ -122,6 +125,7 @@ FORBIDDEN = {
     "augment": {"pytorch_lightning", "torchmetrics", "omegaconf"},
     "group_inference": {"pytorch_lightning", "torchmetrics", "timm", "omegaconf"},
     "heads": {"pytorch_lightning", "torchmetrics", "timm", "omegaconf"},
+    "audits": {"pytorch_lightning"},
     "training": {"omegaconf"},
     "trained": {"pytorch_lightning", "torchmetrics"},
 }

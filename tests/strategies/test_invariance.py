@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from debias.errors import InputError
 from debias.losses.classification import classification_losses
 from debias.losses.irm import scale_gradients
 from debias.strategies.erm import ERM
@@ -104,6 +105,24 @@ def test_l2_is_rescaled_with_the_loss(make):
     for step, divisor in ((0, 1), (1, 7)):
         losses = [turns(step)[0].objective(model, BATCH).total for turns in (plain, with_l2)]
         assert (losses[1] - losses[0]).item() == pytest.approx(0.3 * squares / divisor, rel=1e-4)
+
+
+def test_vrex_is_half_of_the_authors_loss():
+    """R1 + R2 + l2 |w|^2 + weight (R1 - R2)^2 with weight 1, and later 5 with all divided by 5."""
+    model = TinyClassifier()
+    options = {"penalty": 10.0, "warmup": 1, "warmup_penalty": 2.0, "rescale": True, "l2": 0.15}
+    turns = VREx(GROUPS, **options).turns
+    (one, two), _ = by_environment(model, BATCH.bias, 2)
+    plain = one + two + 0.3 * sum(weights.double().square().sum() for weights in model.parameters())
+    totals = [turns(step)[0].objective(model, BATCH).total.item() for step in (0, 1)]
+    assert 2 * totals[0] == pytest.approx((plain + (one - two) ** 2).item(), rel=1e-5)
+    assert 2 * totals[1] == pytest.approx(((plain + 5 * (one - two) ** 2) / 5).item(), rel=1e-5)
+
+
+@pytest.mark.parametrize("make", [IRM, VREx])
+def test_the_penalty_of_the_warmup_is_positive(make):
+    with pytest.raises(InputError, match="warmup_penalty"):
+        make(GROUPS, warmup_penalty=0.0)
 
 
 def test_a_weight_below_one_is_never_divided_by():
