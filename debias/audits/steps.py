@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -53,6 +54,7 @@ class Step(NamedTuple):
         lines: what the arrays say; fast.
         section: the section of the page, or ``None`` if there is nothing to show; fast.
         unavailable: why the step cannot run on these images, as one sentence; empty if it can.
+        write: writes the CSV files of the step into the folder of the audit; fast.
     """
 
     name: str
@@ -61,3 +63,4 @@ class Step(NamedTuple):
     lines: Callable[[Audited], Sequence[AuditLine]]
     section: Callable[[Audited], Section | None]
     unavailable: Callable[[Audited], str] = lambda audited: ""
+    write: Callable[[Audited, Path], None] = lambda audited, folder: None
