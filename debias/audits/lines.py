@@ -3,6 +3,9 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 #: The first word of a line: what the finding is about.
 KINDS = ("offered", "taken", "files", "duplicates", "splits", "labels", "slices", "maps", "groups")
 #: How much was found. A "warning" asks for a look at the images, whatever the strength.
@@ -66,11 +69,14 @@ class Strip(NamedTuple):
         title: what the pictures share.
         rows: positions among the audited images.
         captions: one text per picture, or none.
+        pictures: ``(H, W, 3)`` uint8 pictures that are shown instead of those of ``rows``, such as
+            pictures with a map over them.
     """
 
     title: str
     rows: tuple[int, ...]
     captions: tuple[str, ...] = ()
+    pictures: tuple[NDArray[np.uint8], ...] = ()
 
 
 class Section(NamedTuple):

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from debias.audits.lines import AuditLine, Section
+from debias.audits.model import AuditedModel
 from debias.data.examples import Examples
 
 #: Arrays by name, as one step computes them. They are kept in a file, without pickled objects.
@@ -30,6 +31,7 @@ class Audited:
         seed: seed of all draws.
         encoder: name of the frozen network for features, or "none".
         found: what earlier steps computed, by name of the step.
+        model: the trained model under audit, or ``None`` if the data alone are audited.
     """
 
     examples: Examples
@@ -42,6 +44,7 @@ class Audited:
     seed: int
     encoder: str
     found: dict[str, Arrays]
+    model: AuditedModel | None = None
 
 
 class Step(NamedTuple):
