@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from debias.audits.lines import AuditLine, Section
 from debias.audits.model import AuditedModel
-from debias.data.examples import Examples
+from debias.data.examples import SPLITS, Examples
 
 #: Arrays by name, as one step computes them. They are kept in a file, without pickled objects.
 Arrays = Mapping[str, NDArray[np.generic]]
@@ -32,6 +32,7 @@ class Audited:
         encoder: name of the frozen network for features, or "none".
         found: what earlier steps computed, by name of the step.
         model: the trained model under audit, or ``None`` if the data alone are audited.
+        encoder_weights: file of the encoder's weights; ``None`` means those of timm.
     """
 
     examples: Examples
@@ -45,6 +46,16 @@ class Audited:
     encoder: str
     found: dict[str, Arrays]
     model: AuditedModel | None = None
+    encoder_weights: Path | None = None
+
+    @property
+    def judged(self) -> NDArray[np.int64]:
+        """``(M,)`` positions of the images in which cues are looked for.
+
+        They are those of the training split; or all, if it has fewer than two classes.
+        """
+        train = np.flatnonzero(self.split == SPLITS.index("train"))
+        return train if len(np.unique(self.target[train])) > 1 else np.arange(len(self.target))
 
 
 class Step(NamedTuple):
@@ -56,8 +67,10 @@ class Step(NamedTuple):
         compute: the slow part. Its arrays are kept, so that a killed audit resumes after it.
         lines: what the arrays say; fast.
         section: the section of the page, or ``None`` if there is nothing to show; fast.
-        unavailable: why the step cannot run on these images, as one sentence; empty if it can.
-        write: writes the CSV files of the step into the folder of the audit; fast.
+        unavailable: why the step cannot run on these images, in a few words, such as "no masks";
+            empty if it can.
+        write: writes the step's files, such as ``groups.csv``, into the folder of the audit; fast.
+        version: number that grows when ``compute`` changes, so that older arrays are not reused.
     """
 
     name: str
@@ -67,3 +80,4 @@ class Step(NamedTuple):
     section: Callable[[Audited], Section | None]
     unavailable: Callable[[Audited], str] = lambda audited: ""
     write: Callable[[Audited, Path], None] = lambda audited, folder: None
+    version: int = 1
