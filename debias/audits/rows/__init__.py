@@ -1,0 +1,1 @@
+"""Audits of rows: duplicates, labels, splits, and how different the images of a class are."""
