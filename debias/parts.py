@@ -5,11 +5,12 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Subset
+from torch.utils.data import DataLoader
 
 from debias.data.datamodule import ImageData
 from debias.data.dataset import ImageDataset, keep
 from debias.data.examples import SPLITS, Examples
+from debias.data.orders import Visits
 from debias.data.pictures.geometry import Geometry, Resize
 from debias.data.pictures.image_files import ImageFiles
 from debias.progress import each
@@ -52,22 +53,22 @@ class Parts(NamedTuple):
             whole: resize the whole image to the size of evaluation, without cropping. Whole images
                 are read from their files; others come from the cache, if the run has one.
         """
-        pictures: Dataset[Batch]
         if whole:
             shape = self.data.preprocessing.evaluation
             resize = Resize(shape.height, shape.width)
             geometry = Geometry((resize,), shape.height, shape.width)
             source = ImageFiles.of(self.examples, rows, geometry)
-            pictures = ImageDataset(self.examples, rows, source)
+            pictures, places = ImageDataset(self.examples, rows, source), torch.arange(len(rows))
         else:
             split = SPLITS[int(self.examples.split[rows[0]])]
             places = torch.searchsorted(self.examples.rows(split), rows)
-            pictures = Subset(self.data.dataset(split), places.tolist())
+            pictures = self.data.dataset(split)
         return DataLoader(
             pictures,
-            batch_size=self.data.batch_size,
+            batch_size=None,
+            sampler=[*Visits.of(places.tolist()).batches(self.data.batch_size)],
             num_workers=self.data.workers,
-            collate_fn=keep,  # type: ignore[arg-type]  # torch's stubs know no __getitems__
+            collate_fn=keep,  # type: ignore[arg-type]  # torch's stubs expect lists of samples
         )
 
     def batches(

@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader
 from debias import processes
 from debias.data.dataset import ImageDataset, keep, normalise
 from debias.data.examples import SPLITS, Examples
-from debias.data.orders import Draw, EpochSampler, Order, seeded_generator
+from debias.data.orders import EpochSampler, Order, Visits, seeded_generator
 from debias.data.pictures.cache import (
     cache_bytes,
     cache_room,
@@ -171,7 +171,12 @@ class ImageData(pl.LightningDataModule):
         """
         rank, world = processes.rank(), processes.world()
         sampler = EpochSampler(
-            self.order, seed=self.seed, rank=rank, world=world, visits=self._visits(world)
+            self.order,
+            batch_size=self.batch_size,
+            seed=self.seed,
+            rank=rank,
+            world=world,
+            visits=self._visits(world),
         )
         if self.trainer is not None:
             # loader processes fetch ahead, and Lightning starts them before it sets the epoch of a
@@ -179,7 +184,7 @@ class ImageData(pl.LightningDataModule):
             progress: Any = self.trainer.fit_loop.epoch_progress.current
             sampler.set_epoch(progress.processed)
         dataset = self.dataset("train", training=True, backgrounds=self.backgrounds)
-        return self._loader(dataset, sampler, self.batch_size)
+        return self._loader(dataset, sampler)
 
     def _visits(self, world: int) -> int:
         """Training visits of all processes per epoch, so that all have equally many batches."""
@@ -208,11 +213,12 @@ class ImageData(pl.LightningDataModule):
         """
         rank, world = processes.rank(), processes.world()
         dataset = self.dataset(split, backgrounds=backgrounds)
-        sampler: Iterable[int] = range(rank, len(dataset), world)
+        positions: Sequence[int] = range(rank, len(dataset), world)
         if backgrounds:
             order = torch.randperm(len(dataset), generator=seeded_generator(self.seed, 0)).tolist()
-            sampler = [order[place] for place in sampler]
-        return self._loader(dataset, sampler, EXCHANGED if backgrounds else self.eval_batch_size)
+            positions = order[rank::world]
+        size = EXCHANGED if backgrounds else self.eval_batch_size
+        return self._loader(dataset, [*Visits.of(positions).batches(size)])
 
     def transfer_batch_to_device(
         self, batch: Batch, device: torch.device, dataloader_idx: int
@@ -259,14 +265,12 @@ class ImageData(pl.LightningDataModule):
             self._sources[key] = files if folder is None else open_cache(files, folder)
         return self._sources[key]
 
-    def _loader(
-        self, dataset: ImageDataset, sampler: Iterable[Draw] | Iterable[int], batch_size: int
-    ) -> DataLoader[Batch]:
+    def _loader(self, dataset: ImageDataset, sampler: Iterable[Visits]) -> DataLoader[Batch]:
         return DataLoader(
             dataset,
-            batch_size=batch_size,
+            batch_size=None,  # the sampler gives whole batches
             sampler=sampler,
-            collate_fn=keep,  # type: ignore[arg-type]  # torch's stubs know no __getitems__
+            collate_fn=keep,  # type: ignore[arg-type]  # torch's stubs expect lists of samples
             num_workers=self.workers,
             persistent_workers=self.workers > 0,
             worker_init_fn=_one_thread,

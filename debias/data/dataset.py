@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from debias.data.examples import Examples
-from debias.data.orders import Draw
+from debias.data.orders import Visits
 from debias.data.pictures.image_files import Pictures, PictureSource
 from debias.types import Batch
 
@@ -20,11 +20,12 @@ if TYPE_CHECKING:
 
 
 class ImageDataset(Dataset[Batch]):
-    """Rows of a data set as uint8 samples. A loader can fetch a whole batch at once.
+    """Rows of a data set as uint8 batches of the samples that a loader visits.
 
     Images and backgrounds of a batch are ``(N, 3, H, W)`` uint8, channels last in memory. The
     backgrounds are ``None`` unless the source has them. The mask is ``(N, 1, H, W)`` uint8, 0 or
-    255. The index is the row in ``examples``. Use :func:`keep` as the loader's ``collate_fn``.
+    255. The index is the row in ``examples``. Give the loader ``batch_size=None``, a sampler of
+    :class:`debias.data.orders.Visits`, and :func:`keep` as its ``collate_fn``.
 
     Args:
         examples: the data set.
@@ -51,18 +52,12 @@ class ImageDataset(Dataset[Batch]):
     def __len__(self) -> int:
         return len(self.rows)
 
-    def __getitem__(self, draw: Draw | int) -> Batch:
-        """One sample without the batch dimension. The key is 0 if ``draw`` is a plain position."""
-        batch = self.__getitems__([draw])
-        return Batch(*(None if field is None else field[0] for field in batch))  # type: ignore[arg-type]
-
-    def __getitems__(self, draws: list[Draw] | list[int] | list[Draw | int]) -> Batch:
-        """The samples of these draws as one batch; an integer is a position, drawn with key 0."""
-        visits = [draw if isinstance(draw, Draw) else Draw(int(draw), 0) for draw in draws]
-        positions = torch.tensor([visit.position for visit in visits])
+    def __getitem__(self, visits: Visits) -> Batch:
+        """The samples of these visits, as one batch."""
+        positions = torch.from_numpy(visits.positions)
         pictures = self.source.fetch(positions)
         if self.augmentation is not None:
-            pictures = _augmented(self.augmentation, pictures, [visit.key for visit in visits])
+            pictures = _augmented(self.augmentation, pictures, visits.keys.tolist())
         return Batch(
             image=pictures.images.permute(0, 3, 1, 2),
             target=self.target[positions],

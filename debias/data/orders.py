@@ -6,6 +6,7 @@ from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Sampler
 
@@ -317,15 +318,33 @@ def _cut_to_smallest(
     return by_label[selected.flatten()].sort().values
 
 
-class Draw(NamedTuple):
-    """One visit to a sample: its position, and a key in [0, 2**31) that seeds its augmentation."""
+class Visits(NamedTuple):
+    """Visits to samples: where they are, and a key for each that seeds its augmentation.
 
-    position: int
-    key: int
+    They are arrays, because loader processes exchange tensors through shared memory, which is slow.
+
+    Attributes:
+        positions: ``(N,)`` int64 positions of the samples.
+        keys: ``(N,)`` int64 in [0, 2**31).
+    """
+
+    positions: NDArray[np.int64]
+    keys: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, positions: Sequence[int]) -> "Visits":
+        """Visits to these positions, all with key 0."""
+        return cls(np.array(positions, np.int64), np.zeros(len(positions), np.int64))
+
+    def batches(self, size: int) -> "Iterator[Visits]":
+        """The visits in their order, ``size`` at a time. The last batch may be shorter."""
+        for start in range(0, len(self.positions), size):
+            batch = slice(start, start + size)
+            yield Visits(self.positions[batch], self.keys[batch])
 
 
-class EpochSampler(Sampler[Draw]):
-    """The visits of one process in an epoch. They are the same after a resume.
+class EpochSampler(Sampler[Visits]):
+    """The batches of visits of one process in an epoch. They are the same after a resume.
 
     Every process draws the order of the whole epoch from (seed, epoch) and takes every ``world``-th
     entry. No entry is visited twice. If the number of entries is not divisible by ``world``, the
@@ -333,6 +352,7 @@ class EpochSampler(Sampler[Draw]):
 
     Args:
         order: the positions that an epoch visits.
+        batch_size: visits per batch of this process. The last batch may be shorter.
         seed: the run's seed, at least 0.
         rank: number of this process, in [0, world).
         world: number of processes.
@@ -343,7 +363,14 @@ class EpochSampler(Sampler[Draw]):
     """
 
     def __init__(
-        self, order: Order, *, seed: int, rank: int = 0, world: int = 1, visits: int | None = None
+        self,
+        order: Order,
+        *,
+        batch_size: int,
+        seed: int,
+        rank: int = 0,
+        world: int = 1,
+        visits: int | None = None,
     ) -> None:
         self.visits = len(order) if visits is None else visits
         if self.visits < world:
@@ -352,6 +379,7 @@ class EpochSampler(Sampler[Draw]):
                 f"at most {self.visits}"
             )
         self.order = order
+        self.batch_size = batch_size
         self.seed = seed
         self.rank = rank
         self.world = world
@@ -362,11 +390,12 @@ class EpochSampler(Sampler[Draw]):
         self.epoch = epoch
 
     def __len__(self) -> int:
-        return len(range(self.rank, self.visits, self.world))
+        """Number of batches of this process."""
+        return -(-len(range(self.rank, self.visits, self.world)) // self.batch_size)
 
-    def __iter__(self) -> Iterator[Draw]:
+    def __iter__(self) -> Iterator[Visits]:
         generator = seeded_generator(self.seed, self.epoch)
         positions = self.order.draw(generator)
         keys = torch.randint(2**31, (len(positions),), generator=generator)
         share = slice(self.rank, self.visits, self.world)
-        return map(Draw, positions[share].tolist(), keys[share].tolist())
+        return Visits(positions[share].numpy(), keys[share].numpy()).batches(self.batch_size)

@@ -1,5 +1,6 @@
 """Hand-made picture data sets for the tests of this folder."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -8,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from debias.data.examples import Examples
+from debias.data.orders import Visits
 from debias.types import Groups
 
 GROUPS = Groups(("cat", "dog"), ("day", "night"))
@@ -49,3 +51,8 @@ def small_examples(
         mask_root=folder / "masks" if masks else None,
         masks=names if masks else (),
     )
+
+
+def visits(position: int, keys: Sequence[int]) -> Visits:
+    """One visit to the same position per key."""
+    return Visits(np.full(len(keys), position), np.array(keys))

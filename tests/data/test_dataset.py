@@ -10,11 +10,11 @@ import torch
 
 from debias.data.dataset import ImageDataset, normalise
 from debias.data.examples import Examples
-from debias.data.orders import Draw
+from debias.data.orders import Visits
 from debias.data.pictures.image_files import ImageFiles
 from debias.data.pictures.preprocessing import Geometry
 from debias.types import Batch
-from tests.data.small_pictures import noise, small_examples, write_png
+from tests.data.small_pictures import noise, small_examples, visits, write_png
 
 AS_IT_IS = Geometry((), 12, 10)
 FLIPS = albumentations.Compose(
@@ -33,7 +33,7 @@ def dataset_of(
 
 def test_a_batch_holds_the_rows_pixels_and_labels(tmp_path: Path) -> None:
     """val rows are 6, 7, 8; targets row % 2, biases row // 2 % 2."""
-    batch = dataset_of(small_examples(tmp_path), "val").__getitems__([Draw(2, 0), Draw(0, 0)])
+    batch = dataset_of(small_examples(tmp_path), "val")[Visits.of([2, 0])]
     assert batch.index.tolist() == [8, 6]
     assert batch.target.tolist() == [0, 0]
     assert batch.bias.tolist() == [0, 1]
@@ -45,48 +45,45 @@ def test_a_batch_holds_the_rows_pixels_and_labels(tmp_path: Path) -> None:
     assert batch.weight is None
 
 
-def test_one_item_is_a_row_of_the_batch(tmp_path: Path) -> None:
+def test_a_batch_is_the_samples_of_its_visits(tmp_path: Path) -> None:
+    """Each with the pixels of its own key, in the order of the visits."""
     dataset = dataset_of(small_examples(tmp_path), "train", FLIPS)
-    batch = dataset.__getitems__([Draw(1, 9), Draw(4, 11)])
-    item = dataset[Draw(4, 11)]
-    assert torch.equal(item.image, batch.image[1])
-    assert int(item.index) == 4
+    batch = dataset[Visits(np.array([1, 4]), np.array([9, 11]))]
+    for row, (position, key) in enumerate([(1, 9), (4, 11)]):
+        alone = dataset[visits(position, [key])]
+        assert torch.equal(alone.image[0], batch.image[row])
+    assert batch.index.tolist() == [1, 4]
     assert len(dataset) == 6
-
-
-def test_a_plain_position_has_key_zero(tmp_path: Path) -> None:
-    dataset = dataset_of(small_examples(tmp_path), "train", FLIPS)
-    assert torch.equal(dataset[3].image, dataset[Draw(3, 0)].image)
 
 
 def test_several_labels_stay_together(tmp_path: Path) -> None:
     examples = replace(small_examples(tmp_path), target=torch.arange(24).reshape(12, 2) % 2)
-    assert dataset_of(examples, "val").__getitems__([0, 1]).target.tolist() == [[0, 1], [0, 1]]
+    assert dataset_of(examples, "val")[Visits.of([0, 1])].target.tolist() == [[0, 1], [0, 1]]
 
 
 def test_masks_are_given_only_where_every_row_has_one(tmp_path: Path) -> None:
     examples = small_examples(tmp_path)
     partly = replace(examples, masks=(*examples.masks[:7], "", *examples.masks[8:]))
-    assert dataset_of(partly, "val").__getitems__([0]).mask is None
-    assert dataset_of(partly, "train").__getitems__([0]).mask is not None
-    assert dataset_of(small_examples(tmp_path, masks=False), "train").__getitems__([0]).mask is None
+    assert dataset_of(partly, "val")[Visits.of([0])].mask is None
+    assert dataset_of(partly, "train")[Visits.of([0])].mask is not None
+    assert dataset_of(small_examples(tmp_path, masks=False), "train")[Visits.of([0])].mask is None
 
 
 def test_a_mask_of_another_size_than_its_image_is_refused(tmp_path: Path) -> None:
     examples = small_examples(tmp_path)
     (tmp_path / "masks/0.png").write_bytes((tmp_path / "images/0.png").read_bytes())
-    dataset_of(examples, "train").__getitems__([0])
+    dataset_of(examples, "train")[Visits.of([0])]
     write_png(tmp_path / "masks/0.png", noise(0, 5, 4))
     with pytest.raises(ValueError, match=r"0\.png has width x height 4x5.*10x12"):
-        dataset_of(examples, "train").__getitems__([0])
+        dataset_of(examples, "train")[Visits.of([0])]
 
 
 def test_pixels_depend_on_the_key_alone(tmp_path: Path) -> None:
     """Not on what was drawn before, nor on the global generators."""
     dataset = dataset_of(small_examples(tmp_path), "train", FLIPS)
-    first = dataset.__getitems__([Draw(0, key) for key in range(20)]).image
+    first = dataset[visits(0, range(20))].image
     np.random.seed(1)
-    backwards = dataset.__getitems__([Draw(0, key) for key in reversed(range(20))]).image
+    backwards = dataset[visits(0, range(20)[::-1])].image
     assert torch.equal(first, backwards.flip(0))
 
 
@@ -95,7 +92,7 @@ def test_two_transforms_of_one_pipeline_draw_independently(tmp_path: Path) -> No
     sqrt(400 * 3/16) = 8.7.
     """
     dataset = dataset_of(small_examples(tmp_path), "train", FLIPS)
-    images = dataset.__getitems__([Draw(0, key) for key in range(400)]).image
+    images = dataset[visits(0, range(400))].image
     original = torch.from_numpy(noise(0)).permute(2, 0, 1)
     turned = (original, original.flip(2), original.flip(1), original.flip(1, 2))
     counts = [int((images == picture).flatten(1).all(1).sum()) for picture in turned]
@@ -105,7 +102,7 @@ def test_two_transforms_of_one_pipeline_draw_independently(tmp_path: Path) -> No
 
 def test_the_mask_moves_with_its_image(tmp_path: Path) -> None:
     dataset = dataset_of(small_examples(tmp_path), "train", FLIPS)
-    batch = dataset.__getitems__([Draw(0, key) for key in range(40)])
+    batch = dataset[visits(0, range(40))]
     assert batch.mask is not None
     original = torch.from_numpy(noise(0)).permute(2, 0, 1)
     flipped = torch.tensor(

@@ -25,7 +25,7 @@ class Preprocessing:
         evaluation: geometry of all pictures in evaluation, also those of the training split.
         augmentation: an albumentations pipeline from the shape of ``train`` to the shape of
             ``evaluation``, or ``None``. It draws only from the sample's key
-            (:class:`debias.data.orders.Draw`).
+            (:class:`debias.data.orders.Visits`).
     """
 
     train: Geometry

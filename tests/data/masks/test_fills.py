@@ -17,12 +17,12 @@ from debias.data.datamodule import ImageData
 from debias.data.dataset import ImageDataset, normalise
 from debias.data.examples import Examples
 from debias.data.masks.fills import filled_background
-from debias.data.orders import Draw, shuffled
+from debias.data.orders import Visits, shuffled
 from debias.data.pictures import image_files
 from debias.data.pictures.cache import open_cache
 from debias.data.pictures.image_files import ImageFiles
 from debias.data.pictures.preprocessing import resize, waterbirds_augmented
-from tests.data.small_pictures import noise, small_examples, write_png
+from tests.data.small_pictures import noise, small_examples, visits, write_png
 
 HALF = (0.5, 0.5, 0.5)
 
@@ -120,13 +120,13 @@ def test_a_background_moves_with_its_image(tmp_path: Path) -> None:
     rows = examples.rows("train")
     files = ImageFiles.of(examples, rows, recipe.train, backgrounds=True)
     assert recipe.augmentation is not None
-    batch = ImageDataset(examples, rows, files, augmentation=recipe.augmentation).__getitems__(
-        [Draw(2, key) for key in range(12)]
-    )
+    batch = ImageDataset(examples, rows, files, augmentation=recipe.augmentation)[
+        visits(2, range(12))
+    ]
     plain = ImageDataset(
         examples, rows, replace(files, backgrounds=False), augmentation=recipe.augmentation
     )
-    unfilled = plain.__getitems__([Draw(2, key) for key in range(12)])
+    unfilled = plain[visits(2, range(12))]
     assert batch.background is not None
     assert unfilled.background is None
     assert torch.equal(batch.image, unfilled.image)
@@ -142,9 +142,7 @@ def test_colour_changes_are_the_backgrounds_too(tmp_path: Path) -> None:
     examples = small_examples(tmp_path)
     rows = examples.rows("train")
     jitter = albumentations.Compose([albumentations.RandomBrightnessContrast(p=1.0)])
-    batch = ImageDataset(examples, rows, files_of(examples), augmentation=jitter).__getitems__(
-        [Draw(0, 3)]
-    )
+    batch = ImageDataset(examples, rows, files_of(examples), augmentation=jitter)[visits(0, [3])]
     assert batch.background is not None
     assert batch.mask is not None
     ground = (batch.mask[0, 0] == 0).clone()
@@ -155,7 +153,7 @@ def test_colour_changes_are_the_backgrounds_too(tmp_path: Path) -> None:
 @pytest.mark.parametrize("channels_last", [False, True])
 def test_backgrounds_are_normalised_as_images_are(tmp_path: Path, channels_last: bool) -> None:
     examples = small_examples(tmp_path)
-    batch = ImageDataset(examples, examples.rows("train"), files_of(examples)).__getitems__([0, 1])
+    batch = ImageDataset(examples, examples.rows("train"), files_of(examples))[Visits.of([0, 1])]
     mean, std = torch.tensor([0.1, 0.2, 0.3]), torch.tensor([0.4, 0.5, 0.6])
     result = normalise(batch, mean, std, channels_last=channels_last)
     alone = normalise(

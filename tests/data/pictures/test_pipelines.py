@@ -11,13 +11,12 @@ import torch
 
 from debias import components
 from debias.data.dataset import ImageDataset
-from debias.data.orders import Draw
 from debias.data.pictures.cache import open_cache
 from debias.data.pictures.image_files import ImageFiles
 from debias.data.pictures.pipelines import pipelines
 from debias.data.pictures.preprocessing import Preprocessing
 from debias.errors import InputError
-from tests.data.small_pictures import noise, small_examples
+from tests.data.small_pictures import noise, small_examples, visits
 
 EVALUATION = [{"SmallestMaxSize": {"max_size": 9}}, {"CenterCrop": {"height": 8, "width": 7}}]
 TRAIN = [
@@ -86,7 +85,7 @@ def test_training_draws_from_the_key(tmp_path: Path):
     examples = small_examples(tmp_path)
     source = ImageFiles.of(examples, torch.tensor([0]), recipe.train)
     data = ImageDataset(examples, torch.tensor([0]), source, augmentation=recipe.augmentation)
-    batch = data.__getitems__([Draw(0, key) for key in [*range(20), *range(20)]])
+    batch = data[visits(0, [*range(20), *range(20)])]
     assert batch.image.shape == (40, 3, 8, 7)
     assert torch.equal(batch.image[:20], batch.image[20:])
     assert len({image.numpy().tobytes() for image in batch.image}) > 10
