@@ -7,13 +7,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from debias.api import TrainedRun, compare, evaluate, load, train
+    from debias.api import TrainedRun, audit, compare, evaluate, load, train
 
 # on import albumentations looks up its newest version over the network, which must not happen
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 
 __version__ = "0.1.0"
-__all__ = ["TrainedRun", "compare", "evaluate", "load", "train"]
+__all__ = ["TrainedRun", "audit", "compare", "evaluate", "load", "train"]
 
 
 def __getattr__(name: str) -> object:

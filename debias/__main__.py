@@ -1,5 +1,5 @@
 """The command line: ``debias train | evaluate | predict | export | check | compare | index | sweep
-| reproduce | infer-groups | masks | data | list``.
+| reproduce | audit | infer-groups | masks | data | list``.
 """
 
 import argparse
@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from debias import __version__
-from debias.commands.help_texts import DATA, EXAMPLES, MASKS
+from debias.commands.help_texts import AUDIT, DATA, EXAMPLES, MASKS
 from debias.errors import OfflineError, one_line, told
 
 LISTS = (
@@ -131,6 +131,14 @@ def _add_preparations(commands: Any) -> None:
         "method=jtt, eiil steps=N learning_rate=NUMBER, spare largest=N, or own; out=groups.csv "
         "data.root=PATH",
     )
+    audit = commands.add_parser(
+        "audit",
+        help="find shortcuts in data, and which of them a run takes, without bias labels",
+        epilog=AUDIT,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    audit.add_argument("source", help="a config, a table, a folder of images, or a run's folder")
+    _add_overrides(audit, "as in target=COLUMN data.root=PATH images=5000 out=FOLDER")
     masks = commands.add_parser(
         "masks",
         help="make foreground masks for a data set without masks",

@@ -1,4 +1,4 @@
-"""The commands as functions: ``debias.train``, ``load``, ``evaluate`` and ``compare``.
+"""The commands as functions: ``debias.train``, ``load``, ``evaluate``, ``compare`` and ``audit``.
 
 Overrides are a list of ``key=value`` texts, or a mapping such as ``{"optimizer.lr": 1e-3}``.
 """
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     import pandas
     from pytorch_lightning import Callback
 
+    from debias.audits.record import AuditReport
     from debias.reports.comparison import ComparedMethod, Comparison
     from debias.trained.model import TrainedModel
 
@@ -142,6 +143,25 @@ def evaluate(place: str | PathLike[str], overrides: Overrides = ()) -> Evaluatio
     if path.suffix == ".csv":
         return evaluate_file(path, others, families)[0]
     return evaluate_run(path, others, families, tell=log.info)[0]
+
+
+def audit(source: str | PathLike[str], overrides: Overrides = ()) -> AuditReport:
+    """Look for shortcuts in a data set or a run without bias labels, as ``debias audit`` does.
+
+    Writes the page, ``audit.json`` and the files of the steps. ``report.lines`` has the findings,
+    strong ones first.
+
+    Args:
+        source: a config, a table, a folder of images, a data set known by name, or a run.
+        overrides: options such as ``target=COLUMN``, ``images=5000``, ``out=FOLDER`` and
+            ``data.root=PATH``.
+
+    Raises:
+        ValueError: the source, the data or an option has a mistake.
+    """
+    from debias.commands.audit import audit as audit_source
+
+    return audit_source(fspath(source), _texts(overrides), tell=log.info)[0]
 
 
 def compare(*runs: str | PathLike[str], measures: Sequence[str] = ()) -> pandas.DataFrame:

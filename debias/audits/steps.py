@@ -14,6 +14,8 @@ from debias.data.examples import SPLITS, Examples
 
 #: Arrays by name, as one step computes them. They are kept in a file, without pickled objects.
 Arrays = Mapping[str, NDArray[np.generic]]
+#: Value of ``Audited.encoder`` without an encoder.
+NO_ENCODER = "none"
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,7 @@ class Audited:
         pictures: ``(N, S, S, 3)`` uint8 images, short side resized and centre cropped.
         masks: ``(N, S, S)`` bool foregrounds of the same geometry, or ``None`` without masks.
         seed: seed of all draws.
-        encoder: name of the frozen network for features, or "none".
+        encoder: name of the frozen network for features, or ``NO_ENCODER``.
         found: what earlier steps computed, by name of the step.
         model: the trained model under audit, or ``None`` if the data alone are audited.
         encoder_weights: file of the encoder's weights; ``None`` means those of timm.

@@ -12,6 +12,8 @@ EXAMPLES = """examples:
   debias sweep run my_sweep.yaml data.root=PATH workers=4
   debias reproduce waterbirds data.root=PATH --strategies jtt,dfr
   debias check my_config.yaml
+  debias audit my_config.yaml
+  debias audit images.csv target=species
   debias infer-groups RUN method=eiil out=groups.csv
   debias masks boxes my_config.yaml source=boxes.csv out=masks
   debias data list
@@ -32,6 +34,22 @@ DATA = """actions:
                                    its options, as in seed=1, are those of data.*
   sample NAME out=FOLDER images=3  writes a tiny tree in the layout of a data set, with images=
                                    pictures of noise per split, class and bias, for your own tests
+"""
+
+AUDIT = """sources:
+  CONFIG                a shipped config or a YAML file, with data.root=PATH and the like
+  TABLE.csv             a table of images: target=COLUMN, and path=, split=, mask=, root= if needed
+  FOLDER                <split>/<class>/<image> or <class>/<image>; or any data.name=NAME
+  NAME root=PATH        a data set that debias knows by name (debias data list)
+  RUN                   the folder of a finished run: its data, and what its model takes
+options:
+  checks=all            the steps that speak, separated by commas
+  images=5000           most images per split; the classes take turns
+  encoder=none          a frozen network of timm, whose features are used too
+  encoder_weights=FILE  its weights; by default, timm downloads them
+  out=FOLDER            the results; by default, the folder `audit` in the run's, or here
+It needs no bias labels. It writes audit.html, audit.json, and the files of its steps, and continues
+after a stop.
 """
 
 MASKS = """methods and their options:

@@ -77,7 +77,8 @@ ALLOWED = {
     }
     | {"heads", "merging", "metrics", "models", "parts", "places", "progress"}
     | {"reports", "runs", "training"},
-    "audits": {"build", "config", "csv_files", "data", "evaluation", "files", "group_inference"}
+    "audits": {"build", "config", "csv_files", "data", "devices", "evaluation", "files"}
+    | {"group_inference"}
     | {"heads", "json_files", "metrics", "models", "parts", "progress", "reports", "trained"},
     "sweeps": {
         "build",
@@ -96,6 +97,7 @@ ALLOWED = {
         "methods",
         "components",
         "config",
+        "csv_files",
         "data",
         "devices",
         "downloads",
@@ -108,7 +110,16 @@ ALLOWED = {
     | {"reports", "runs", "signatures", "sweeps", "trained", "training"},
     "trained": {"components", "config", "data", "files", "json_files", "merging", "models"}
     | {"progress", "reports", "strategies"},
-    "api": {"commands", "config", "evaluation", "merging", "reports", "trained", "training"},
+    "api": {
+        "audits",
+        "commands",
+        "config",
+        "evaluation",
+        "merging",
+        "reports",
+        "trained",
+        "training",
+    },
     "__main__": {"commands"},
 }
 

@@ -50,6 +50,15 @@ def read_table(
     return replace(columns, cells={name: cells[name] for name in wanted})
 
 
+def table_columns(source: Path) -> list[str]:
+    """Names of the columns of a table.
+
+    Raises:
+        ValueError: the file does not exist or cannot be read.
+    """
+    return list(_read(source).cells)
+
+
 def _pooled(parts: Sequence[Columns]) -> Columns:
     """The rows of several tables in a row, with the columns that all of them have."""
     first = parts[0]

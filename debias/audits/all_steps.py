@@ -1,0 +1,6 @@
+"""All steps of an audit, in order. Each comes after the steps that it needs."""
+
+from debias.audits.files.headers import HEADERS
+from debias.audits.steps import Step
+
+STEPS: tuple[Step, ...] = (HEADERS,)

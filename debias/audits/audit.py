@@ -1,0 +1,166 @@
+"""An audit of images: draw and decode them, compute the steps, and write what they say."""
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Optional
+
+import numpy as np
+import torch
+
+from debias.audits.all_steps import STEPS
+from debias.audits.drawing import check_audited, drawn_rows
+from debias.audits.engine import Findings, chosen_steps, find
+from debias.audits.model import AuditedModel
+from debias.audits.page import write_page
+from debias.audits.record import AuditReport, write_record
+from debias.audits.steps import NO_ENCODER, Audited
+from debias.data.examples import SPLITS, Examples
+from debias.data.pictures.cache import open_cache
+from debias.data.pictures.geometry import CentreCrop, Geometry, ShorterSide
+from debias.data.pictures.image_files import ImageFiles
+from debias.errors import InputError, check_at_least
+
+#: Shorter side to which images are resized, and side of the square that is cropped from the centre.
+SHORTER, SIDE = 144, 128
+GEOMETRY = Geometry((ShorterSide(SHORTER), CentreCrop(SIDE, SIDE)), SIDE, SIDE)
+#: Seed of all draws of an audit.
+SEED = 0
+#: Folder of the decoded images, in the folder of the audit. It is removed at the end.
+PICTURES = "pictures"
+
+
+@dataclass(frozen=True)
+class AuditOptions:
+    """What is looked at, and where the results go.
+
+    Args:
+        checks: names of steps, separated by commas, or "all".
+        images: most images of each split; the classes take turns.
+        encoder: name of a frozen network of timm whose features are used too, or "none".
+        encoder_weights: file of the encoder's weights. By default, timm downloads them.
+        out: folder of the results.
+    """
+
+    checks: str = "all"
+    images: int = 5000
+    encoder: str = NO_ENCODER
+    encoder_weights: Optional[str] = None  # noqa: UP045 - omegaconf reads Optional
+    out: Optional[str] = None  # noqa: UP045
+
+    def check(self) -> None:
+        """Check the options that need no data.
+
+        Raises:
+            ValueError: a check or a network is unknown, a number is too small, or there is no such
+                file of weights.
+        """
+        check_at_least(2, {"images": self.images})
+        chosen_steps(STEPS, self.checks)
+        if self.encoder_weights is not None:
+            if self.encoder == NO_ENCODER:
+                raise InputError(
+                    f"encoder_weights={self.encoder_weights} needs encoder=NAME of the same network"
+                )
+            if not Path(self.encoder_weights).is_file():
+                raise InputError(f"encoder_weights={self.encoder_weights} is not a file")
+        if self.encoder != NO_ENCODER:
+            _check_encoder(self.encoder)
+
+
+def audit_examples(
+    examples: Examples,
+    options: AuditOptions,
+    *,
+    name: str,
+    out: Path,
+    model: AuditedModel | None = None,
+    tell: Callable[[str], object],
+) -> AuditReport:
+    """Look for shortcuts in a data set, and for those that a model takes.
+
+    Writes ``audit.json``, ``audit.html`` and the files of the steps into ``out``.
+
+    Args:
+        examples: the data set.
+        options: what is looked at.
+        name: name of the data set, for the page.
+        out: folder of the results.
+        model: a trained model of these classes, or ``None``.
+        tell: prints a line.
+
+    Raises:
+        ValueError: an option has a mistake, an image is missing or damaged, images have several
+            labels, or there is only one class.
+    """
+    options.check()
+    check_audited(examples)
+    steps, speaking = chosen_steps(STEPS, options.checks)
+    rows = drawn_rows(examples, images=options.images, seed=SEED)
+    tell(_drawn(examples, rows, options.images))
+    files = ImageFiles.of(examples, torch.from_numpy(rows), GEOMETRY)
+    pictures = open_cache(files, out / PICTURES).arrays
+    audited = Audited(
+        examples=examples,
+        rows=rows,
+        target=examples.target.numpy()[rows],
+        split=examples.split.numpy()[rows],
+        classes=examples.groups.target_names,
+        pictures=pictures[0].numpy(),
+        masks=pictures[1].numpy() > 0 if len(pictures) > 1 else None,
+        seed=SEED,
+        encoder=options.encoder,
+        found={},
+        model=model,
+        encoder_weights=Path(options.encoder_weights) if options.encoder_weights else None,
+    )
+    key = files.masks_key() if files.masks else files.images_key()
+    findings = find(audited, steps, speaking, out=out, pictures_key=key)
+    report = _report(audited, findings, options, name)
+    write_record(report, out)
+    write_page(report, audited, out)
+    shutil.rmtree(out / PICTURES)
+    return report
+
+
+def _report(audited: Audited, findings: Findings, options: AuditOptions, name: str) -> AuditReport:
+    number = len(audited.classes)
+    counts = {
+        split: np.bincount(audited.target[audited.split == position], minlength=number)
+        for position, split in enumerate(SPLITS)
+    }
+    return AuditReport(
+        name=name,
+        classes=audited.classes,
+        images={split: tuple(row.tolist()) for split, row in counts.items()},
+        available=len(audited.examples),
+        settings={
+            "checks": options.checks,
+            "images": options.images,
+            "encoder": options.encoder,
+            "seed": audited.seed,
+        },
+        findings=findings,
+        masks=audited.masks is not None,
+        paths=tuple(audited.examples.images[row] for row in audited.rows.tolist()),
+    )
+
+
+def _drawn(examples: Examples, rows: np.ndarray, most: int) -> str:
+    total = len(examples)
+    if len(rows) == total:
+        return f"audit of all {total:,} images"
+    return (
+        f"audit of {len(rows):,} of {total:,} images: at most {most:,} per split, classes taking "
+        f"turns, seed {SEED}"
+    )
+
+
+def _check_encoder(name: str) -> None:
+    from timm import is_model, list_models
+
+    from debias.errors import near
+
+    if not is_model(name.partition(".")[0]):
+        raise InputError(f"encoder={name}: timm has no such network; {near(name, list_models())}")

@@ -1,0 +1,81 @@
+"""What an audit found, as one value, and its file ``audit.json``."""
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from debias.audits.engine import Findings
+from debias.audits.lines import KINDS, STRENGTHS, AuditLine, Section
+from debias.files import write_atomically
+from debias.json_files import Json, json_text
+from debias.reports.environment import versions
+
+RECORD, AUDIT_PAGE = "audit.json", "audit.html"
+#: Version of the form of the file.
+FORM = 1
+
+
+class AuditReport(NamedTuple):
+    """The result of an audit.
+
+    Attributes:
+        name: name of the data set or run.
+        classes: names of the classes.
+        images: number of images of each class, by split.
+        available: number of images from which they were drawn.
+        settings: options of the audit that can change its result, and the seed.
+        findings: lines and sections, times, and steps that could not run.
+        masks: whether the images have foreground masks.
+        paths: path of each image, which the ``rows`` of lines and sections count.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    images: dict[str, tuple[int, ...]]
+    available: int
+    settings: Json
+    findings: Findings
+    masks: bool
+    paths: tuple[str, ...]
+
+    @property
+    def lines(self) -> list[AuditLine]:
+        """All lines, strong ones first. A line that another cue explains comes after its equals."""
+        return sorted(self.findings.lines, key=_order)
+
+
+def _order(line: AuditLine) -> tuple[int, bool, float, int]:
+    above = abs(line.value - line.chance) if line.value is not None and line.chance else 0.0
+    strength = STRENGTHS.index(line.strength)
+    return strength, bool(line.explained_by), -above, KINDS.index(line.kind)
+
+
+def write_record(report: AuditReport, out: Path) -> None:
+    """Write ``audit.json``. Only the entry ``seconds`` differs between two audits of equal data."""
+    lines = [line._asdict() | {"rows": _paths(report, line.rows)} for line in report.lines]
+    record: Json = {
+        "form": FORM,
+        "data": report.name,
+        "classes": report.classes,
+        "images": report.images,
+        "available": report.available,
+        "settings": report.settings,
+        "versions": versions(),
+        "lines": lines,
+        "sections": [_section(report, section) for section in report.findings.sections],
+        "not_looked_at": report.findings.unavailable,
+        "seconds": {name: round(took, 2) for name, took in report.findings.seconds.items()},
+    }
+    write_atomically(out / RECORD, json_text(record))
+
+
+def _section(report: AuditReport, section: Section) -> dict[str, Any]:
+    strips = [
+        {"title": strip.title, "images": _paths(report, strip.rows), "captions": strip.captions}
+        for strip in section.strips
+    ]
+    bars = [bar._asdict() for bar in section.bars]
+    return section._asdict() | {"bars": bars, "strips": strips}
+
+
+def _paths(report: AuditReport, rows: tuple[int, ...]) -> list[str]:
+    return [report.paths[row] for row in rows]
