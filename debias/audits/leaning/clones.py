@@ -1,0 +1,149 @@
+"""Gaussian clones of a data set, and the time a network needs for random labels."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from debias.audits.leaning.parts_of_pictures import Pictures
+
+#: Side of the pictures whose pixels are drawn from a Gaussian.
+SIDE = 32
+#: Added to the diagonal of a covariance, for pixels in [0, 1].
+RIDGE = 1e-4
+
+
+def gaussian_clones(
+    pictures: Pictures,
+    target: NDArray[np.int64],
+    generator: np.random.Generator,
+    *,
+    covariance: bool,
+    side: int = SIDE,
+) -> Pictures:
+    """Replace the pictures of each class by draws of a Gaussian with their mean and covariance.
+
+    A network that is right on the clones reads means (and covariances) of pixels, and no shapes.
+
+    Source: Refinetti, Ingrosso and Goldt, "Neural networks trained with SGD learn distributions of
+    increasing complexity", ICML 2023.
+
+    Args:
+        pictures: ``(N, H, W, 3)`` uint8.
+        target: ``(N,)`` int64 classes.
+        generator: source of the draws.
+        covariance: whether each class has its own covariance of all pixels. If not, all classes
+            have the covariance of the pictures around the mean of their class, so that only the
+            means tell the classes.
+        side: side of the pictures that are drawn; they are enlarged to ``(H, W)``.
+
+    Returns:
+        ``(N, H, W, 3)`` uint8, of the same classes in the same order.
+    """
+    size = pictures.shape[2], pictures.shape[1]
+    small = np.stack(
+        [cv2.resize(one, (side, side), interpolation=cv2.INTER_AREA) for one in pictures]
+    )
+    flat = small.reshape(len(small), -1).astype(np.float32) / np.float32(255)
+    drawn = _drawn(flat, target, generator, covariance)
+    images = (drawn.clip(0, 1) * 255).round().astype(np.uint8).reshape(small.shape)
+    return np.stack([cv2.resize(one, size, interpolation=cv2.INTER_LINEAR) for one in images])
+
+
+def _drawn(
+    flat: NDArray[np.float32],
+    target: NDArray[np.int64],
+    generator: np.random.Generator,
+    covariance: bool,
+) -> NDArray[np.float32]:
+    """Draws for ``(N, D)`` rows: mean + centred rows' random combinations + ridge noise.
+
+    For n centred rows X, the sum ``X^T g / sqrt(n)`` with normal g has the covariance of the rows.
+    It needs neither the ``D x D`` matrix nor its factor.
+    """
+    classes = np.unique(target)
+    means = {one: flat[target == one].mean(axis=0) for one in classes.tolist()}
+    centred = flat - np.stack([means[one] for one in target.tolist()])
+    drawn = np.empty_like(flat)
+    for one in classes.tolist():
+        rows = target == one
+        source = centred[rows] if covariance else centred
+        mixed = generator.standard_normal((int(rows.sum()), len(source)), np.float32)
+        noise = generator.standard_normal((int(rows.sum()), flat.shape[1]), np.float32)
+        drawn[rows] = means[one] + mixed @ source / np.sqrt(len(source)) + noise * RIDGE**0.5
+    return drawn
+
+
+class Capacity(NamedTuple):
+    """Epochs until a network fits its training images; ``None`` if it does not in time.
+
+    Attributes:
+        true: with the true classes.
+        random: with permuted classes.
+    """
+
+    true: int | None
+    random: int | None
+
+
+def random_label_capacity(
+    make: Callable[[], nn.Module],
+    image: Tensor,
+    target: Tensor,
+    *,
+    epochs: int = 100,
+    batch_size: int = 50,
+    learning_rate: float = 0.01,
+    wanted: float = 0.99,
+    seed: int = 0,
+) -> Capacity:
+    """How many epochs a network needs to fit true and to fit random labels of the same images.
+
+    Source: Zhang et al., "Understanding deep learning requires rethinking generalization", ICLR
+    2017.
+
+    Args:
+        make: makes the network with new weights: images to ``(N, C)`` logits.
+        image: ``(N, 3, H, W)`` float, normalised; about 1,000 images.
+        target: ``(N,)`` int64 classes.
+        epochs: the most epochs.
+        batch_size, learning_rate: of SGD with momentum 0.9.
+        wanted: accuracy on the training images that counts as a fit.
+        seed: seed of weights, batches and permutation.
+    """
+    shuffled = target[torch.randperm(len(target), generator=torch.Generator().manual_seed(seed))]
+    found = []
+    for labels in (target, shuffled):
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            network = make().train()
+            settings = (epochs, batch_size, learning_rate, wanted)
+            found.append(_epochs_to_fit(network, image, labels, *settings))
+    return Capacity(*found)
+
+
+def _epochs_to_fit(
+    network: nn.Module,
+    image: Tensor,
+    target: Tensor,
+    epochs: int,
+    batch_size: int,
+    learning_rate: float,
+    wanted: float,
+) -> int | None:
+    optimizer = torch.optim.SGD(network.parameters(), lr=learning_rate, momentum=0.9)
+    for epoch in range(1, epochs + 1):
+        for rows in torch.split(torch.randperm(len(image)), batch_size):
+            optimizer.zero_grad()
+            loss = nn.functional.cross_entropy(network(image[rows]), target[rows])
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+        with torch.no_grad():
+            logits = torch.cat([network(part) for part in torch.split(image, batch_size)])
+        if float((logits.argmax(dim=1) == target).double().mean()) >= wanted:
+            return epoch
+    return None
