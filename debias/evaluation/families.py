@@ -30,6 +30,7 @@ from debias.metrics.fairness.rates import fairness_report
 from debias.metrics.leakage.amplification import leakage_report
 from debias.metrics.leakage.features import feature_leakage_report
 from debias.metrics.leakage.probes import probe_report
+from debias.metrics.leakage.variance import variance_report
 from debias.metrics.scores.report import reliability_rows, scores_report
 from debias.metrics.shortcuts.context import biased_pairs, context_report
 from debias.metrics.shortcuts.made_sets import (
@@ -173,7 +174,8 @@ def _features(evidence: Evidence) -> Scalars:
     features, rows = kept[0], evidence.predictions
     with counted_attacks("measuring features") as attacker:
         leaked = feature_leakage_report(features, rows.bias, rows.target, attacker=attacker)
-    return leaked | probe_report(features, rows.bias)
+    spread = variance_report(features, rows.bias, rows.target)
+    return leaked | probe_report(features, rows.bias) | spread
 
 
 def _of_run(measure: Callable[..., Scalars]) -> Callable[[Evidence], Scalars]:

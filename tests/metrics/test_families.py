@@ -32,6 +32,7 @@ from debias.metrics.frequency.bands import CUTOFFS, band_pass_scalars
 from debias.metrics.leakage.amplification import leakage_report
 from debias.metrics.leakage.features import feature_leakage_report
 from debias.metrics.leakage.probes import probe_report
+from debias.metrics.leakage.variance import variance_report
 from debias.metrics.scores.report import scores_report
 from debias.metrics.shortcuts.context import ContextPair, context_report
 from debias.metrics.shortcuts.made_sets import (
@@ -85,7 +86,9 @@ def measured(groups: Groups) -> dict[str, dict[str, float]]:
         "shortcuts": shortcut_report(*facts, train),
         "leakage": leakage_report(logits, target, bias, groups, rounds=1),
         "features": (
-            feature_leakage_report(logits, bias, target, rounds=1) | probe_report(logits, bias)
+            feature_leakage_report(logits, bias, target, rounds=1)
+            | probe_report(logits, bias)
+            | variance_report(logits, bias, target)
         ),
         "attention": attention(target, bias, groups),
         "frequency": frequencies(),
