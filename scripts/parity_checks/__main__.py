@@ -15,6 +15,7 @@ import torch
 from parity_checks import (
     balance,
     clipping,
+    coloured,
     domains,
     environments,
     features,
@@ -73,6 +74,8 @@ CHECKS: dict[str, Check] = {
     "rebias_game": games.rebias,
     "lff_game": games.lff,
     "group_dro_game": games.group_dro,
+    "spectral_decoupling_game": coloured.spectral_decoupling_game,
+    "eiil_game": coloured.eiil_game,
     "clip": clipping.clip,
     "jtt_recipe": recipes.jtt,
     "dfr_choice": recipes.dfr,
