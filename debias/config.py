@@ -256,11 +256,11 @@ def computing(settings: merging.Section) -> merging.Settings:
 
 def without_additions(settings: merging.Section) -> merging.Settings:
     """Settings without the keys of :data:`ADDED` that are at their defaults."""
-    defaults = plain(Config())
+    defaults = Config()
     return {
         key: value
         for key, value in settings.items()
-        if not (key in ADDED and value == defaults[key])
+        if not (key in ADDED and value == getattr(defaults, key))
     }
 
 

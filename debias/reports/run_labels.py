@@ -2,8 +2,10 @@
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from debias.config import without_additions
 from debias.reports.record import Data, Git, Report
@@ -54,8 +56,19 @@ def labels(runs: Sequence[Report], ignore: Collection[str]) -> list[str]:
     A name is that of the method. If runs share it, the name of the config is added. If they also
     share that, the settings that differ are added.
     """
+    rivals: dict[str, dict[str, list[dict[str, str]]]] = {}
+    own = [_settings(run, ignore) for run in runs]
+    for run, settings_of_run in zip(runs, own, strict=True):
+        by_config = rivals.setdefault(run.method, {})
+        by_config.setdefault(run.config_name, []).append(settings_of_run)
+    differing = {
+        (method, config): _Differing.among(several)
+        for method, by_config in rivals.items()
+        for config, several in by_config.items()
+    }
     return [
-        _label(run, [other for other in runs if other.method == run.method], ignore) for run in runs
+        _label(run, len(rivals[run.method]), differing[run.method, run.config_name].named(values))
+        for run, values in zip(runs, own, strict=True)
     ]
 
 
@@ -100,23 +113,42 @@ def _code(git: Git) -> str:
     return f"commit {git.commit[:7]}{changes}" if git.commit else "unknown"
 
 
-def _label(run: Report, rivals: Sequence[Report], ignore: Collection[str]) -> str:
-    same_config = [rival for rival in rivals if rival.config_name == run.config_name]
-    named = len(same_config) < len(rivals) and run.config_name != run.method
-    parts = [run.config_name] * named + _differences(run, same_config, ignore)
+def _label(run: Report, configs: int, settings_named: Sequence[str]) -> str:
+    named = configs > 1 and run.config_name != run.method
+    parts = [*[run.config_name] * named, *settings_named]
     return f"{run.method} ({', '.join(parts)})" if parts else run.method
 
 
-def _differences(run: Report, rivals: Sequence[Report], ignore: Collection[str]) -> list[str]:
-    own, others = _settings(run, ignore), [_settings(rival, ignore) for rival in rivals]
-    every = own.keys() | {key for other in others for key in other}
-    keys = sorted(key for key in every if any(own.get(key) != other.get(key) for other in others))
-    shared = [key for key in keys if key != COUNTS]
-    alike = [other for other in others if all(own.get(key) == other.get(key) for key in shared)]
-    # settings that the run does not have are named only if there is no other difference; the digest
-    # of the data is named only if a rival has the same settings
-    named = [key for key in keys if key in own and (key != COUNTS or len(alike) > 1)] or keys
-    return [f"{key}={own.get(key, 'default').strip(chr(34))}" for key in named]
+class _Differing(NamedTuple):
+    """The settings in which several runs differ.
+
+    Attributes:
+        keys: the settings with more than one value, sorted.
+        alike: how many runs share their values of all ``keys`` except ``COUNTS``.
+    """
+
+    keys: tuple[str, ...]
+    alike: Counter[tuple[str | None, ...]]
+
+    @classmethod
+    def among(cls, several: Sequence[dict[str, str]]) -> "_Differing":
+        every = sorted({key for own in several for key in own})
+        found = tuple(key for key in every if len({own.get(key) for own in several}) > 1)
+        return cls(found, Counter(_shared(found, own) for own in several))
+
+    def named(self, own: dict[str, str]) -> list[str]:
+        """The settings that name a run.
+
+        Settings that the run does not have are named only if there is no other difference. The
+        digest of the data is named only if another run has the same settings.
+        """
+        same = self.alike[_shared(self.keys, own)] > 1
+        named = [key for key in self.keys if key in own and (key != COUNTS or same)] or self.keys
+        return [f"{key}={own.get(key, 'default').strip(chr(34))}" for key in named]
+
+
+def _shared(keys: Sequence[str], own: dict[str, str]) -> tuple[str | None, ...]:
+    return tuple(own.get(key) for key in keys if key != COUNTS)
 
 
 def _settings(run: Report, ignore: Collection[str]) -> dict[str, str]:
