@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from debias.errors import InputError
 from debias.json_files import Json
@@ -182,10 +182,15 @@ def datasets(sections: Sequence[Json], ignore: Collection[str]) -> list[str]:
     hidden = {*(f"data.{key}" for key in COMPANIONS), *ignore}
     every = dict.fromkeys(key for data in sections for key in data)
     keys = [key for key in every if not {"data", f"data.{key}"} & hidden]
+    values: dict[tuple[Any, str], list[Any]] = {}
+    for data in sections:
+        for key in keys:
+            known = values.setdefault((data["name"], key), [])
+            if data.get(key) not in known:
+                known.append(data.get(key))
     names = []
     for data in sections:
-        same = [one for one in sections if one["name"] == data["name"]]
-        varied = [key for key in keys if any(one.get(key) != data.get(key) for one in same)]
+        varied = [key for key in keys if len(values[data["name"], key]) > 1]
         different = ", ".join(f"{key}={data.get(key, 'default')}" for key in varied)
         names.append(f"{data['name']} ({different})" if different else str(data["name"]))
     return names

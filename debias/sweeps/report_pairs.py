@@ -85,7 +85,9 @@ def compare_pairs(methods: Sequence[ComparedMethod], generator: torch.Generator)
         The pairs, in the order of the methods. Runs without predictions and multi-label runs are
         left out, and so are pairs without a common seed or with different test images.
     """
-    left_out = [f"not compared in pairs: {method.label}" for method in methods[MOST_METHODS:]]
+    rest = ", ".join(method.label for method in methods[MOST_METHODS:])
+    beyond = f"not compared in pairs, as not among the best {MOST_METHODS}: {rest}"
+    left_out = [beyond] if rest else []
     outcomes = {method.label: _outcomes(method, left_out) for method in methods[:MOST_METHODS]}
     pairs: list[Pair] = []
     for (first, ours), (second, theirs) in itertools.combinations(outcomes.items(), 2):
