@@ -1,0 +1,164 @@
+"""The rungs that are a few numbers of a picture: colours, places and gradients, without a network.
+
+Every function takes ``(N, S, S, 3)`` uint8 pictures and ``(N, S, S)`` bool masks, and returns
+``(N, d)`` float32 numbers. Functions of whole pictures do not read the masks.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Pixels = NDArray[np.uint8]
+Masks = NDArray[np.bool_]
+Numbers = NDArray[np.float32]
+
+#: Pixels by which a mask grows before the background is read, so that no edge of the object stays.
+MARGIN = 3
+
+
+def mean_colour(pictures: Pixels, masks: Masks | None = None) -> Numbers:
+    """``(N, 3)``: mean of each channel, in [0, 1].
+
+    Example:
+        >>> mean_colour(np.full((1, 4, 4, 3), 51, np.uint8)).round(3).tolist()
+        [[0.2, 0.2, 0.2]]
+    """
+    return np.asarray(pictures.mean(axis=(1, 2)) / 255, np.float32)
+
+
+def colours(pictures: Pixels, masks: Masks | None = None) -> Numbers:
+    """``(N, 64)``: share of the pixels in each cell of a 4x4x4 histogram of red, green and blue."""
+    return _histograms(pictures, np.ones(pictures.shape[:3], bool))
+
+
+def layout(pictures: Pixels, masks: Masks | None = None) -> Numbers:
+    """``(N, 48)``: the picture averaged to 4x4 pixels, in [0, 1]: colours and their places."""
+    small = [cv2.resize(one, (4, 4), interpolation=cv2.INTER_AREA) for one in pictures]
+    return (np.stack(small).reshape(len(pictures), -1) / 255).astype(np.float32)
+
+
+def corners(pictures: Pixels, masks: Masks | None = None) -> Numbers:
+    """``(N, 16)``: mean of the channels, and contrast, of the four corners: logos, dates, marks.
+
+    A corner is a square with an eighth of the picture's side. Its contrast is the standard
+    deviation of its grey values.
+    """
+    side = max(pictures.shape[1] // 8, 1)
+    first, last = slice(None, side), slice(-side, None)
+    parts = [pictures[:, rows, columns] for rows in (first, last) for columns in (first, last)]
+    numbers = [(part.mean(axis=(1, 2)), grey(part).std(axis=(1, 2))[:, None]) for part in parts]
+    return np.asarray(np.hstack([one for pair in numbers for one in pair]) / 255, np.float32)
+
+
+def gradient(pictures: Pixels, masks: Masks | None = None) -> Numbers:
+    """``(N, 1)``: mean logarithm of 1 + the gradient in grey levels per pixel: low if smooth."""
+    return _mean_where(np.log1p(gradients(pictures)), np.ones(pictures.shape[:3], bool))
+
+
+def statistics(pictures: Pixels, masks: Masks | None = None) -> Numbers:
+    """``(N, 65)``: :func:`colours` and :func:`gradient` of the whole picture."""
+    return np.hstack([colours(pictures), gradient(pictures)])
+
+
+def hog(pictures: Pixels, masks: Masks | None = None) -> Numbers:
+    """``(N, 441)``: histograms of oriented gradients, 9 directions on a 7x7 grid, of length 1."""
+    numbers = np.stack([_oriented(one) for one in grey(pictures)])
+    lengths = np.linalg.norm(numbers, axis=1, keepdims=True)
+    return np.asarray(numbers / np.maximum(lengths, 1e-6), np.float32)
+
+
+def background_statistics(pictures: Pixels, masks: Masks) -> Numbers:
+    """``(N, 65)``: :func:`statistics` of the pixels outside the grown mask; 0 if there is none."""
+    return _statistics_where(pictures, ~grown(masks))
+
+
+def background_gradient(pictures: Pixels, masks: Masks) -> Numbers:
+    """``(N, 1)``: :func:`gradient` over the pixels outside the grown mask; 0 if there is none."""
+    return _mean_where(np.log1p(gradients(pictures)), ~grown(masks))
+
+
+def foreground_statistics(pictures: Pixels, masks: Masks) -> Numbers:
+    """``(N, 65)``: :func:`statistics` of the pixels inside the shrunken mask; 0 if none is left."""
+    return _statistics_where(pictures, ~grown(~masks))
+
+
+def box(pictures: Pixels, masks: Masks) -> Numbers:
+    """``(N, 4)``: centre, width and height of the mask's bounding box, as shares of the side.
+
+    A picture without foreground has the centre 0.5 and the size 0.
+
+    Example:
+        >>> mask = np.zeros((1, 4, 4), bool)
+        >>> mask[0, 1:3, 2:] = True
+        >>> box(np.zeros((1, 4, 4, 3), np.uint8), mask).tolist()  # x, y, width, height
+        [[0.75, 0.5, 0.5, 0.5]]
+    """
+    sides = []
+    for axis in (1, 2):  # over the rows: which columns are occupied; then the reverse
+        occupied: NDArray[np.bool_] = np.any(masks, axis=axis)
+        size = occupied.shape[1]
+        first, last = occupied.argmax(axis=1), size - occupied[:, ::-1].argmax(axis=1)
+        some = occupied.any(axis=1)
+        sides.append((np.where(some, (first + last) / 2 / size, 0.5), some * (last - first) / size))
+    (x, width), (y, height) = sides
+    return np.stack([x, y, width, height], axis=1).astype(np.float32)
+
+
+def grey(pictures: Pixels) -> Pixels:
+    """``(N, H, W)`` uint8 luminance: 0.299 red, 0.587 green, 0.114 blue."""
+    flat = cv2.cvtColor(pictures.reshape(-1, pictures.shape[2], 3), cv2.COLOR_RGB2GRAY)
+    result: Pixels = flat.reshape(pictures.shape[:3])
+    return result
+
+
+def gradients(pictures: Pixels) -> NDArray[np.float32]:
+    """``(N, S, S)`` length of the gradient of the grey picture, in grey levels per pixel."""
+    return np.stack([cv2.magnitude(*_slopes(one)) for one in grey(pictures)])
+
+
+def grown(masks: Masks, margin: int = MARGIN) -> Masks:
+    """``(N, S, S)``: masks that are larger by ``margin`` pixels in every direction."""
+    kernel = np.ones((2 * margin + 1, 2 * margin + 1), np.uint8)
+    larger = [cv2.dilate(mask.astype(np.uint8), kernel).astype(bool) for mask in masks]
+    return np.stack(larger) if larger else masks
+
+
+def _slopes(one: Pixels) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Central differences in both directions."""
+    right: NDArray[np.float32] = cv2.Sobel(one, cv2.CV_32F, 1, 0, ksize=1, scale=0.5)
+    down: NDArray[np.float32] = cv2.Sobel(one, cv2.CV_32F, 0, 1, ksize=1, scale=0.5)
+    return right, down
+
+
+def _oriented(one: Pixels) -> NDArray[np.float64]:
+    """``(441,)``: total length of the gradients of each direction in each cell of a 7x7 grid."""
+    right, down = _slopes(one)
+    turn = np.minimum(np.mod(np.arctan2(down, right), np.pi) * (9 / np.pi), 8).astype(np.int64)
+    row, column = (np.arange(side) * 7 // side for side in one.shape)
+    place = (row[:, None] * 7 + column) * 9 + turn
+    lengths = cv2.magnitude(right, down).ravel()
+    return np.asarray(np.bincount(place.ravel(), weights=lengths, minlength=441), np.float64)
+
+
+def _statistics_where(pictures: Pixels, where: Masks) -> Numbers:
+    return np.hstack(
+        [_histograms(pictures, where), _mean_where(np.log1p(gradients(pictures)), where)]
+    )
+
+
+def _histograms(pictures: Pixels, where: Masks) -> Numbers:
+    """``(N, 64)``: the histogram of colours over the pixels of ``where``; 0 if there is none."""
+    quarter = pictures >> 6
+    cell = (quarter[..., 0] << 4) | (quarter[..., 1] << 2) | quarter[..., 2]
+    counts = [
+        np.bincount(one[inside], minlength=64) for one, inside in zip(cell, where, strict=True)
+    ]
+    sizes = np.maximum(where.sum(axis=(1, 2)), 1)[:, None]
+    return np.asarray(np.stack(counts) / sizes, np.float32)
+
+
+def _mean_where(values: NDArray[np.float32], where: Masks) -> Numbers:
+    total = np.einsum("nij,nij->n", values, where.astype(np.float32))
+    return np.asarray((total / np.maximum(where.sum(axis=(1, 2)), 1))[:, None], np.float32)

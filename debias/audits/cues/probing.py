@@ -1,0 +1,257 @@
+"""Cross-fitted probes: how well a class is told on rows that the probe did not learn from."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from debias.metrics.accuracy.uncertainty import percentile_interval
+from debias.metrics.leakage.artifacts import resampled_auroc
+from debias.metrics.scores.ranking import auroc
+
+Numbers = NDArray[np.float32]
+Scores = NDArray[np.float64]
+Rows = NDArray[np.int64]
+
+FOLDS = 5
+#: Directions that are kept of features with few rows per feature.
+DIRECTIONS = 256
+#: Bootstrap samples of an interval.
+RESAMPLES = 500
+
+
+class Measured(NamedTuple):
+    """A number with the ends of its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+class CueProbe(NamedTuple):
+    """A linear classifier of numbers.
+
+    Attributes:
+        weight: ``(C, d)`` float64.
+        bias: ``(C,)`` float64; minus infinity for a class that the probe never saw.
+    """
+
+    weight: NDArray[np.float64]
+    bias: NDArray[np.float64]
+
+    def scores(self, numbers: Numbers) -> Scores:
+        """``(N, C)`` probabilities of ``(N, d)`` numbers."""
+        logits = numbers.astype(np.float64) @ self.weight.T + self.bias
+        shares = np.exp(logits - logits.max(axis=1, keepdims=True))
+        return np.asarray(shares / shares.sum(axis=1, keepdims=True))
+
+
+def unit_folds(unit: Rows, target: Rows, rank: Rows, *, folds: int = FOLDS) -> Rows:
+    """Deal units to folds, so that rows of one unit share a fold and classes are spread evenly.
+
+    Args:
+        unit: ``(N,)`` number of the unit of each row: a set of duplicates, a patient.
+        target: ``(N,)`` classes. A unit counts for the class of its first row in ``rank``.
+        rank: ``(N,)`` distinct numbers that order the rows. Let them depend on names and a seed, so
+            that the order of the table does not matter.
+        folds: number of folds.
+
+    Returns:
+        ``(N,)`` fold of each row, in [0, folds).
+
+    Example:
+        >>> unit, target = np.array([0, 0, 1, 2, 3]), np.array([0, 0, 0, 1, 1])
+        >>> unit_folds(unit, target, np.arange(5), folds=2).tolist()
+        [0, 0, 1, 0, 1]
+    """
+    in_order = np.argsort(rank, kind="stable")
+    _, first, member = np.unique(unit[in_order], return_index=True, return_inverse=True)
+    by_class = np.lexsort((first, target[in_order][first]))
+    fold_of_unit = np.empty(len(first), np.int64)
+    fold_of_unit[by_class] = np.arange(len(first)) % folds
+    fold = np.empty(len(unit), np.int64)
+    fold[in_order] = fold_of_unit[member]
+    return fold
+
+
+def fitted_probe(numbers: Numbers, target: Rows, *, classes: int) -> CueProbe:
+    """Logistic regression with C = 1 on standardised numbers, every class with the same weight.
+
+    With fewer than 4 rows per number, the standardised numbers are first reduced to their 256
+    principal directions.
+
+    Args:
+        numbers: ``(N, d)`` finite.
+        target: ``(N,)`` in [0, classes). A class without a row gets probability 0.
+        classes: number of classes C.
+    """
+    from sklearn.linear_model import LogisticRegression
+
+    values = numbers.astype(np.float64)
+    mean, scale = values.mean(axis=0), values.std(axis=0)
+    scale = np.where(scale > 1e-9, scale, np.inf)  # a constant number says nothing
+    values = (values - mean) / scale
+    directions = _directions(values)
+    reduced = values if directions is None else values @ directions
+    weight, bias = np.zeros((classes, reduced.shape[1])), np.full(classes, -np.inf)
+    present = np.unique(target)
+    bias[present] = 0
+    if len(present) > 1:
+        model = LogisticRegression(C=1.0, class_weight="balanced", max_iter=300, tol=1e-3)
+        model.fit(reduced, target)
+        two = len(present) == 2
+        weight[present] = np.vstack([-model.coef_, model.coef_]) / 2 if two else model.coef_
+        bias[present] = np.r_[-model.intercept_, model.intercept_] / 2 if two else model.intercept_
+    weight = (weight if directions is None else weight @ directions.T) / scale
+    return CueProbe(weight, bias - weight @ mean)
+
+
+def cross_fitted(numbers: Numbers, target: Rows, fold: Rows, *, classes: int) -> Scores:
+    """``(N, classes)`` probabilities of each row by a probe that was fitted on the other folds."""
+    scores = np.zeros((len(target), classes))
+    for one in np.unique(fold):
+        inside = fold == one
+        probe = fitted_probe(numbers[~inside], target[~inside], classes=classes)
+        scores[inside] = probe.scores(numbers[inside])
+    return scores
+
+
+def class_aurocs(scores: Scores, target: Rows) -> NDArray[np.float64]:
+    """``(C,)`` AUROC of each class against the others; NaN for a class without rows."""
+    columns = torch.from_numpy(scores)
+    return np.array(
+        [auroc(columns[:, c], torch.from_numpy(target == c)) for c in range(scores.shape[1])]
+    )
+
+
+def macro_auroc(scores: Scores, target: Rows, *, seed: int) -> Measured:
+    """Mean AUROC of the classes, with a bootstrap interval that is stratified by class."""
+    generator = torch.Generator().manual_seed(seed)
+    areas = class_aurocs(scores, target)
+    known = np.flatnonzero(~np.isnan(areas))
+    asked = known[:1] if len(known) == 2 else known  # two classes have the same area
+    drawn = [
+        resampled_auroc(
+            torch.from_numpy(scores[:, c]),
+            torch.from_numpy(target == c),
+            generator=generator,
+            resamples=max(RESAMPLES // max(len(asked), 1), 50),
+        )
+        for c in asked
+    ]
+    if not drawn:
+        return Measured(math.nan, math.nan, math.nan)
+    low, high = percentile_interval(torch.stack(drawn).mean(dim=0))
+    return Measured(float(areas[known].mean()), float(low), float(high))
+
+
+def auroc_p_value(scores: Scores, target: Rows) -> float:
+    r"""One-sided p-value of the mean AUROC, if the classes were dealt to the rows at random.
+
+    The mean AUROC is a sum :math:`\sum_i a_{i, y_i}` with
+    :math:`a_{ic} = r_{ic} / (C n_c (N - n_c))` and r the rank of row i in the scores of class c.
+    Over all orders of y its variance is
+    :math:`\frac{1}{N - 1} \sum_i \sum_c n_c d_{ic}^2`, with d doubly centred a. The p-value is that
+    of the normal distribution.
+
+    Source: Hoeffding, "A Combinatorial Central Limit Theorem", 1951. With two classes this is the
+    test of Wilcoxon and Mann-Whitney with ties.
+
+    Args:
+        scores: ``(N, C)``.
+        target: ``(N,)``.
+
+    Returns:
+        In [0, 1]; 1 if there is nothing to rank.
+
+    Example:
+        >>> scores = np.array([[0.9, 0.1], [0.8, 0.2], [0.3, 0.7], [0.2, 0.8]])
+        >>> round(auroc_p_value(scores, np.array([0, 0, 1, 1])), 4)  # z = 0.5 / sqrt(5 / 48)
+        0.0607
+    """
+    from scipy.stats import norm, rankdata
+
+    count = np.bincount(target, minlength=scores.shape[1])
+    known = (count > 0) & (count < len(target))
+    if not known.any():
+        return 1.0
+    n = count[known]
+    entry = rankdata(scores[:, known], axis=0) / (known.sum() * n * (len(target) - n))
+    share = n / len(target)  # absent classes have no weight
+    centred = entry - entry.mean(axis=0)
+    centred -= (centred * share).sum(axis=1, keepdims=True)
+    variance = float((centred**2 * n).sum() / (len(target) - 1))
+    excess = float(np.nanmean(class_aurocs(scores, target)) - 0.5)
+    return float(norm.sf(excess / math.sqrt(variance))) if variance > 0 else 1.0
+
+
+def balanced_accuracy(scores: Scores, target: Rows) -> float:
+    """Mean recall over the classes that occur.
+
+    Example:
+        >>> balanced_accuracy(np.array([[0.9, 0.1], [0.6, 0.4], [0.8, 0.2]]), np.array([0, 0, 1]))
+        0.5
+    """
+    correct = scores.argmax(axis=1) == target
+    return float(np.mean([correct[target == c].mean() for c in np.unique(target)]))
+
+
+def recovered(accuracy: float, full: float, *, classes: int) -> float:
+    r"""Share of what the whole image tells that a cue tells too.
+
+    .. math:: \frac{a - 1/C}{a_\mathrm{full} - 1/C}
+
+    Args:
+        accuracy: balanced accuracy of the cue.
+        full: balanced accuracy of the whole image.
+        classes: number of classes C.
+
+    Returns:
+        0 if the whole image is at chance or below.
+
+    Example:
+        >>> round(recovered(0.75, 0.95, classes=2), 4)
+        0.5556
+    """
+    room = full - 1 / classes
+    return (accuracy - 1 / classes) / room if room > 0 else 0.0
+
+
+def recovered_interval(scores: Scores, full: Scores, target: Rows, *, seed: int) -> Measured:
+    """:func:`recovered` of two cross-fitted probes, with a paired bootstrap within each class."""
+    rng = np.random.default_rng(seed)
+    right = np.stack([scores.argmax(axis=1) == target, full.argmax(axis=1) == target])
+    present = np.unique(target)
+    recalls = []
+    for c in present:
+        pattern = np.bincount(right[:, target == c].T @ [1, 2], minlength=4)
+        drawn = rng.multinomial(pattern.sum(), pattern / pattern.sum(), size=RESAMPLES)
+        recalls.append(
+            np.stack([drawn[:, 1] + drawn[:, 3], drawn[:, 2] + drawn[:, 3]])
+            / len(target[target == c])
+        )
+    accuracies = np.mean(recalls, axis=0)
+    sample = [recovered(one, whole, classes=len(present)) for one, whole in accuracies.T]
+    low, high = np.quantile(sample, [0.025, 0.975])
+    value = recovered(
+        balanced_accuracy(scores, target), balanced_accuracy(full, target), classes=len(present)
+    )
+    return Measured(value, float(low), float(high))
+
+
+def _directions(values: NDArray[np.float64]) -> NDArray[np.float64] | None:
+    """``(d, 256)`` principal directions of standardised rows; ``None`` if they are not reduced."""
+    rows, size = values.shape
+    if size <= DIRECTIONS or rows >= 4 * size:
+        return None
+    if rows < size:
+        _, vectors = np.linalg.eigh(values @ values.T)
+        largest = values.T @ vectors[:, -min(DIRECTIONS, rows) :]
+        lengths = np.maximum(np.linalg.norm(largest, axis=0), 1e-12)
+        return np.asarray(largest / lengths)
+    _, vectors = np.linalg.eigh(values.T @ values)
+    return np.asarray(vectors[:, -DIRECTIONS:])
