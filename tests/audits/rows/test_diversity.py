@@ -54,3 +54,10 @@ def test_neurons_are_as_far_apart_as_the_samples():
 def test_a_constant_neuron_is_equal_and_two_points_lie_a_range_apart():
     assert neuron_distances(np.zeros((3, 1)), np.zeros((2, 1))).tolist() == [0]
     assert neuron_distances(np.zeros((3, 1)), np.ones((2, 1))).tolist() == [1]
+
+
+def test_the_score_is_that_of_the_authors_code():
+    """vertaix/Vendi-Score, ``score_X`` and ``score_dual`` on sines."""
+    step = np.arange(40)
+    vectors = np.stack([np.sin(k * step + k) for k in range(1, 7)], axis=1)
+    assert vendi_score(vectors) == pytest.approx(5.971109079380)

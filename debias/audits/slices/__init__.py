@@ -1,0 +1,1 @@
+"""Slices: groups of images on which a model errs, found without labels of them."""

@@ -1,0 +1,199 @@
+"""Slices of wrong predictions by Domino's mixture, and by the second phase of FACTS."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from debias.audits.slices.mixture import (
+    CategoryShares,
+    Memberships,
+    MixtureTerm,
+    SliceMixture,
+    Values,
+    category_shares,
+    cluster_start,
+    confusion_start,
+    diagonal_normals,
+    fitted_mixture,
+    full_normals,
+)
+from debias.errors import InputError, check_one_of
+
+#: Principal directions of the features that a mixture sees.
+DIRECTIONS = 128
+STARTS = ("confusion", "clusters")
+
+
+@dataclass(frozen=True)
+class PredictedImages:
+    """Images with what a model says of them.
+
+    Args:
+        features: ``(N, D)`` float64 features, of the model or of a frozen network.
+        target: ``(N,)`` int64 class.
+        probabilities: ``(N, C)`` float64 predicted probabilities.
+    """
+
+    features: Values
+    target: NDArray[np.int64]
+    probabilities: Values
+
+    def __len__(self) -> int:
+        return len(self.target)
+
+    def take(self, rows: NDArray[np.int64] | NDArray[np.bool_]) -> "PredictedImages":
+        """Some of the images."""
+        return PredictedImages(self.features[rows], self.target[rows], self.probabilities[rows])
+
+    @property
+    def one_hot(self) -> Values:
+        """``(N, C)`` classes as 0 and 1."""
+        return np.asarray(np.eye(self.probabilities.shape[1])[self.target])
+
+
+class FoundSlices(NamedTuple):
+    """Slices in the order of their gap, largest first.
+
+    Attributes:
+        memberships: ``(M, T)`` float64 probability of each slice, for the judged images. The other
+            components have the rest of the probability.
+        gaps: ``(T,)`` largest excess of the share of a predicted class over that of the class.
+    """
+
+    memberships: Memberships
+    gaps: Values
+
+
+def principal_directions(features: Values, most: int = DIRECTIONS) -> Values:
+    """``(D, d)`` principal directions of ``(N, D)`` features, largest first; d is at most N."""
+    centred = features - features.mean(axis=0)
+    rows, columns = centred.shape
+    count = min(most, rows, columns)
+    if rows < columns:
+        vectors = np.linalg.eigh(centred @ centred.T)[1][:, ::-1][:, :count]
+        long = centred.T @ vectors
+        return np.asarray(long / np.maximum(np.linalg.norm(long, axis=0), 1e-12))
+    return np.asarray(np.linalg.eigh(centred.T @ centred)[1][:, ::-1][:, :count])
+
+
+def domino_slices(
+    fitted: PredictedImages,
+    judged: PredictedImages,
+    *,
+    generator: np.random.Generator,
+    slices: int = 5,
+    components: int = 25,
+    target_weight: float = 1.0,
+    prediction_weight: float = 1.0,
+    start: str = "confusion",
+) -> FoundSlices:
+    """Find slices of systematic errors by a mixture over features, classes and predictions.
+
+    Source: Eyuboglu et al., "Domino: Discovering Systematic Errors with Cross-Modal Embeddings",
+    ICLR 2022, HazyResearch/domino.
+
+    Args:
+        fitted: images on which the mixture is fitted.
+        judged: other images, whose memberships are returned. A slice that is scored on the images
+            on which it was found always looks bad.
+        generator: source of the start.
+        slices: number of slices T: the components with the largest gap.
+        components: number of components S of the mixture, at most half of the images.
+        target_weight: weight of the class in the likelihood. The paper has larger ones.
+        prediction_weight: weight of the prediction.
+        start: "confusion" deals the components to the cells of the confusion matrix; "clusters"
+            starts from k-means. With fewer components than cells, it is "clusters".
+
+    Raises:
+        ValueError: ``start`` is unknown, or there are fewer than four images.
+
+    Differs from the reference: its documented default start is "confusion", its signature says
+    k-means, and its release has only the latter. Without labels, it returns the least telling
+    components.
+    """
+    check_one_of(STARTS, {"start": start})
+    directions = _directions(fitted)
+    terms = [
+        MixtureTerm(fitted.features @ directions, diagonal_normals),
+        MixtureTerm(fitted.one_hot, category_shares, target_weight),
+        MixtureTerm(fitted.probabilities, category_shares, prediction_weight),
+    ]
+    first = _started(fitted, terms[0].values, components, start, generator)
+    mixture = fitted_mixture(terms, first)
+    values = [judged.features @ directions, judged.one_hot, judged.probabilities]
+    return _largest(mixture, values, slices)
+
+
+def facts_slices(
+    fitted: PredictedImages,
+    judged: PredictedImages,
+    *,
+    generator: np.random.Generator,
+    slices: int = 10,
+    components: int = 36,
+    output_weight: float = 25.0,
+) -> FoundSlices:
+    """Find slices of one class, from the outputs of a model that takes the shortcut.
+
+    The mixture sees features and outputs: the outputs as normal distributions with any covariance.
+    Train the model with strong weight decay first, so that it relies on the shortcut alone.
+
+    Source: Yenamandra et al., "FACTS: First Amplify Correlations and Then Slice", ICCV 2023,
+    yvsriram/FACTS.
+
+    Args:
+        fitted: images of one class.
+        judged: other images of this class.
+        generator: source of the start.
+        slices: number of slices.
+        components: number of components, at most half of the images.
+        output_weight: weight of the outputs in the likelihood.
+
+    Raises:
+        ValueError: there are fewer than four images.
+    """
+    directions = _directions(fitted)
+    terms = [
+        MixtureTerm(fitted.features @ directions, diagonal_normals),
+        MixtureTerm(fitted.one_hot, category_shares, 0.0),
+        MixtureTerm(fitted.probabilities, category_shares, 0.0),
+        MixtureTerm(fitted.probabilities, full_normals, output_weight),
+    ]
+    first = _started(fitted, terms[0].values, components, "confusion", generator)
+    mixture = fitted_mixture(terms, first, tolerance=1e-7)
+    outputs = judged.probabilities
+    values = [judged.features @ directions, judged.one_hot, outputs, outputs]
+    return _largest(mixture, values, slices)
+
+
+def _directions(fitted: PredictedImages) -> Values:
+    if len(fitted) < 4:
+        raise InputError(f"slices need at least 4 images to be found on; got {len(fitted)}")
+    return principal_directions(fitted.features)
+
+
+def _started(
+    fitted: PredictedImages,
+    features: Values,
+    components: int,
+    start: str,
+    generator: np.random.Generator,
+) -> Memberships:
+    count = min(components, len(fitted) // 2)
+    if start == "confusion" and count >= fitted.probabilities.shape[1] ** 2:
+        return confusion_start(
+            fitted.one_hot, fitted.probabilities, components=count, generator=generator
+        )
+    return cluster_start(features, components=count, seed=int(generator.integers(2**31)))
+
+
+def _largest(mixture: SliceMixture, values: list[Values], slices: int) -> FoundSlices:
+    """The slices of largest gap; the second and third density are of classes and predictions."""
+    actual, predicted = mixture.densities[1], mixture.densities[2]
+    assert isinstance(actual, CategoryShares)
+    assert isinstance(predicted, CategoryShares)
+    gaps = (predicted.shares - actual.shares).max(axis=1)
+    chosen = np.argsort(-gaps, kind="stable")[:slices]
+    return FoundSlices(mixture.memberships(values)[:, chosen], gaps[chosen])

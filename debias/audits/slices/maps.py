@@ -1,0 +1,119 @@
+"""Slices from explanation maps: what a model looked at, and clusters of where it looked."""
+
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from debias.errors import check_one_of
+from debias.group_inference.clusters import class_clusters
+
+FILLS = ("mean", "blur")
+#: Cells of a side of a map in the comparison of maps.
+CELLS = 7
+
+
+def looked_at(
+    pictures: NDArray[np.uint8],
+    maps: NDArray[np.float32],
+    *,
+    threshold: float = 0.5,
+    fill: str = "mean",
+) -> NDArray[np.uint8]:
+    """Keep what a model looked at, and fill the rest.
+
+    Find slices on the features of these pictures: they are then about what the model used. If a map
+    covers everything, the picture does not change, and the slices are those of the pictures.
+
+    Source: Marani et al., "ViG-Bias: Visually Grounded Bias Discovery and Mitigation", ECCV 2024.
+    The threshold is a choice of debias.
+
+    Args:
+        pictures: ``(N, H, W, 3)`` uint8.
+        maps: ``(N, h, w)`` explanation maps of the predicted class. Each is resized to the picture
+            and scaled to [0, 1]. A constant map covers everything.
+        threshold: pixels below it are filled.
+        fill: "mean" of the picture, or "blur".
+
+    Raises:
+        ValueError: ``fill`` is unknown.
+    """
+    check_one_of(FILLS, {"fill": fill})
+    kept = [_one(*pair, threshold, fill) for pair in zip(pictures, maps, strict=True)]
+    return np.stack(kept) if kept else pictures
+
+
+def _one(
+    picture: NDArray[np.uint8], map_: NDArray[np.float32], threshold: float, fill: str
+) -> NDArray[np.uint8]:
+    height, width = picture.shape[:2]
+    large = np.asarray(cv2.resize(map_, (width, height)))
+    spread = np.ptp(large)
+    inside = (
+        (large - large.min()) / spread >= threshold if spread > 0 else np.ones_like(large, bool)
+    )
+    mean = np.broadcast_to(picture.mean(axis=(0, 1)).round().astype(np.uint8), picture.shape)
+    rest = mean if fill == "mean" else cv2.GaussianBlur(picture, (0, 0), width / 16)
+    return np.asarray(np.where(inside[..., None], picture, rest), dtype=np.uint8)
+
+
+class MapStrategies(NamedTuple):
+    """Clusters of explanation maps within each class.
+
+    Attributes:
+        cluster: ``(N,)`` int64 cluster of each image within its class, 0 the largest.
+        silhouette: ``(C,)`` float64, how well the clusters of a class are separated; NaN for one.
+        mean_maps: ``(C, K, 7, 7)`` float64 mean map of each cluster, with sum 1; 0 without images.
+    """
+
+    cluster: NDArray[np.int64]
+    silhouette: NDArray[np.float64]
+    mean_maps: NDArray[np.float64]
+
+
+def map_strategies(
+    maps: NDArray[np.float32],
+    target: NDArray[np.int64],
+    *,
+    seed: int,
+    features: NDArray[np.float32] | None = None,
+    largest: int = 5,
+) -> MapStrategies:
+    """Cluster where a model looks, within each class. A cluster on a corner is a watermark.
+
+    Source: spectral relevance analysis (Lapuschkin et al., "Unmasking Clever Hans predictors and
+    assessing what machines really learn", Nature Communications 2019), with the clusters of
+    :func:`debias.group_inference.clusters.class_clusters`.
+
+    Args:
+        maps: ``(N, h, w)`` explanation maps, at least 0.
+        target: ``(N,)`` int64 class.
+        seed: seed of k-means.
+        features: ``(N, D)`` mean features, weighted by the map, which say what was looked at.
+        largest: the most clusters of a class.
+    """
+    pooled = np.stack(
+        [cv2.resize(one, (CELLS, CELLS), interpolation=cv2.INTER_AREA) for one in maps]
+    )
+    flat = np.maximum(pooled.reshape(len(maps), -1), 0).astype(np.float64)
+    flat /= np.maximum(flat.sum(axis=1, keepdims=True), 1e-12)
+    vectors = flat if features is None else np.hstack([_scaled(flat), _scaled(features)])
+    found = class_clusters(
+        torch.from_numpy(vectors), torch.from_numpy(target), seed=seed, largest=largest
+    )
+    cluster: NDArray[np.int64] = found.inferred.numpy()
+    shape = (int(target.max()) + 1, int(cluster.max()) + 1)
+    place = np.ravel_multi_index((target, cluster), shape)
+    total = np.zeros((shape[0] * shape[1], flat.shape[1]))
+    np.add.at(total, place, flat)
+    sizes = np.bincount(place, minlength=len(total))[:, None]
+    mean = (total / np.maximum(sizes, 1)).reshape(*shape, CELLS, CELLS)
+    return MapStrategies(cluster, found.silhouette.numpy(), mean)
+
+
+def _scaled(vectors: NDArray[np.generic]) -> NDArray[np.float64]:
+    """Centred, with a mean squared length of 1, so that maps and features count alike."""
+    centred = np.asarray(vectors, np.float64) - np.asarray(vectors, np.float64).mean(axis=0)
+    return np.asarray(centred / max(float(np.sqrt((centred**2).sum(axis=1).mean())), 1e-12))

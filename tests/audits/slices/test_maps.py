@@ -1,0 +1,49 @@
+"""Slices from explanation maps."""
+
+import numpy as np
+import pytest
+
+from debias.audits.slices.maps import looked_at, map_strategies
+from debias.errors import InputError
+
+
+def spots(count: int, row: int, column: int, seed: int) -> np.ndarray:
+    """Maps of 14x14 cells with a bright square, and a little noise."""
+    maps = 0.05 * np.random.default_rng(seed).random((count, 14, 14), dtype=np.float32)
+    maps[:, row : row + 4, column : column + 4] += 1
+    return maps
+
+
+def test_maps_on_the_corner_and_in_the_centre_are_two_clusters():
+    maps = np.concatenate([spots(20, 0, 0, 0), spots(20, 5, 5, 1)])
+    found = map_strategies(maps, np.zeros(40, np.int64), seed=0)
+    assert len(set(found.cluster[:20].tolist())) == len(set(found.cluster[20:].tolist())) == 1
+    assert found.cluster[0] != found.cluster[-1]
+    corner = found.mean_maps[0, found.cluster[0]]
+    assert corner[:2, :2].sum() > 0.6
+    assert corner.sum() == pytest.approx(1)
+
+
+def test_features_separate_what_is_looked_at_in_one_place():
+    maps, what = spots(40, 5, 5, 0), np.repeat([[0.0], [5.0]], 20, axis=0).astype(np.float32)
+    found = map_strategies(maps, np.zeros(40, np.int64), seed=0, features=what, largest=2)
+    assert len(set(found.cluster[:20].tolist())) == len(set(found.cluster[20:].tolist())) == 1
+    assert found.cluster[0] != found.cluster[-1]
+
+
+@pytest.mark.parametrize("fill", ["mean", "blur"])
+def test_a_map_that_covers_everything_keeps_the_picture(fill):
+    pictures = np.random.default_rng(0).integers(0, 256, (2, 16, 16, 3), dtype=np.uint8)
+    assert (looked_at(pictures, np.ones((2, 4, 4), np.float32), fill=fill) == pictures).all()
+    kept = looked_at(pictures, spots(2, 0, 0, 0), fill=fill)
+    assert (kept[:, :3, :3] == pictures[:, :3, :3]).all()
+    assert (kept[:, 8:] != pictures[:, 8:]).mean() > 0.9
+
+
+def test_the_mean_fills_what_was_not_looked_at():
+    picture = np.zeros((1, 16, 16, 3), np.uint8)
+    picture[:, 8:] = 100
+    kept = looked_at(picture, spots(1, 0, 0, 0))
+    assert (kept[0, 12] == 50).all()
+    with pytest.raises(InputError, match="fill"):
+        looked_at(picture, spots(1, 0, 0, 0), fill="black")
