@@ -234,6 +234,15 @@ class Report:
         """
         return self._split("val")
 
+    @cached_property
+    def train(self) -> Split:
+        """Metrics of the training split.
+
+        Raises:
+            InputError: the report has no training metrics, or damaged ones.
+        """
+        return self._split("train")
+
     @property
     def groups(self) -> Groups:
         """The groups of the run's evaluation, for computing metrics of its predictions again."""

@@ -1,7 +1,9 @@
 """Estimate the cost of a run before it starts: images processed, and seconds on this machine."""
 
+import math
 import time
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,25 +13,22 @@ from torch.nn import functional as F
 from debias import components
 from debias.config import Config
 from debias.devices import resolve_accelerator
+from debias.merging import Section
+from debias.methods import method
 from debias.models.classifier import Classifier
 from debias.own_parts import is_own
 from debias.runs.run import Recipe, Run
-from debias.runs.work import Sizes, Work
+from debias.runs.work import Work
+from debias.sweeps.published import FACTS
 from debias.types import Groups
 
-#: Sizes of each benchmark: training images of each group, validation images, test images. For
-#: Biased MNIST, 5,000 of MNIST's training images form the validation split.
-SIZES = {
-    "waterbirds": ((3498, 184, 56, 1057), 1199, 5794),
-    "celeba": ((71629, 66874, 22880, 1387), 19867, 19962),
-    "biased_mnist": ((55000,), 5000, 10000),
-}
 #: Assumed error rate of a first model on the training images, for stages that repeat its errors.
 ERRORS = 0.05
-#: Seconds for which steps are timed, after one untimed step.
+#: Seconds for which steps are timed.
 SECONDS = 1.0
-#: Largest timed batch on a CPU, where larger batches take no less time per image.
-CPU_BATCH = 8
+#: On a CPU, the timed batch doubles from ``CPU_BATCH`` on until a step takes ``LONG_STEP`` seconds:
+#: then larger batches take no less time per image.
+CPU_BATCH, LONG_STEP = 8, 0.5
 
 
 class ImageCounts(NamedTuple):
@@ -64,14 +63,14 @@ class Estimate(NamedTuple):
 class Estimator:
     """Estimates the cost of runs of one benchmark.
 
-    Each network is timed once per image size, batch size, accelerator and precision.
+    Each network is timed once per image size, accelerator, precision and, on a GPU, batch size.
 
     Args:
-        benchmark: a key of ``SIZES``.
+        benchmark: a key of ``published.FACTS``.
     """
 
     def __init__(self, benchmark: str) -> None:
-        self.sizes = Sizes(*SIZES[benchmark])
+        self.sizes = FACTS[benchmark].sizes
         self.speeds: dict[tuple[object, ...], Speed | None] = {}
 
     def estimate(self, config: Config, *, timed: bool = True) -> Estimate:
@@ -91,13 +90,15 @@ class Estimator:
             speed = self._speed(work.config)
             if speed is None:
                 return None
-            total += images.trained / speed.trained + images.evaluated / speed.evaluated
+            cost = step_cost(work.config.strategy["name"])
+            total += cost * images.trained / speed.trained + images.evaluated / speed.evaluated
         return total
 
     def _speed(self, config: Config) -> Speed | None:
-        name, size = config.model["name"], config.preprocessing.get("size")
-        network = str(config.model) if is_own(name) else name.partition(".")[0]
-        key = (network, size, timed_batch(config), config.accelerator, config.precision)
+        size = config.preprocessing.get("size")
+        on_cpu = resolve_accelerator(config.accelerator) == "cpu"  # there the batch matters little
+        batch = None if on_cpu else config.batch_size
+        key = (_network_key(config.model), size, batch, config.accelerator, config.precision)
         if key not in self.speeds:
             self.speeds[key] = speed_of(config)
         return self.speeds[key]
@@ -142,25 +143,51 @@ def epoch_of(config: Config, groups: tuple[int, ...]) -> int:
     return len(components.construct("sampler", config.sampler, facts))
 
 
-def timed_batch(config: Config) -> int:
-    """Batch size for timing a config's network: its own, but at most ``CPU_BATCH`` on a CPU."""
-    on_cpu = resolve_accelerator(config.accelerator) == "cpu"
-    return min(config.batch_size, CPU_BATCH) if on_cpu else config.batch_size
+def step_cost(strategy: str) -> float:
+    """Cost of a strategy's step in steps of ERM by the table of methods.
+
+    It is 1 where the table has no number.
+
+    Example:
+        >>> [round(step_cost(name), 2) for name in ("erm", "lff", "debian", "soft_contrastive")]
+        [1.0, 2.0, 2.67, 1.0]
+    """
+    try:
+        return float(Fraction(method("strategy", strategy).cost))
+    except ValueError:
+        return 1.0
 
 
 def speed_of(config: Config) -> Speed | None:
     """Time a config's network at its image size, batch size, accelerator and precision.
 
-    The time to load images is not included. The weights are random, so that nothing is downloaded.
+    On a CPU, the timed batch is the smallest at which the machine is busy, or the config's. The
+    time to load images is not included. The weights are random, so that nothing is downloaded.
 
     Returns:
         Images per second. ``None`` if a step does not fit into the accelerator's memory.
     """
     device = torch.device(resolve_accelerator(config.accelerator))
-    shape: Any = components.construct("preprocessing", config.preprocessing, {}).evaluation
-    count = timed_batch(config)
-    images = torch.randn(count, 3, shape.height, shape.width, device=device)
     model = _network(config).to(device)
+    count = config.batch_size if device.type != "cpu" else min(config.batch_size, CPU_BATCH)
+    try:
+        train, evaluate = _steps(config, model, count, device)
+        while count < config.batch_size and _seconds(train, device, least=0) < LONG_STEP:
+            count = min(2 * count, config.batch_size)
+            train, evaluate = _steps(config, model, count, device)
+        trained = count / _seconds(train, device)
+        model.eval()
+        return Speed(trained, count / _seconds(evaluate, device))
+    except torch.cuda.OutOfMemoryError:
+        return None
+
+
+def _steps(
+    config: Config, model: Classifier, count: int, device: torch.device
+) -> tuple[Callable[[], None], Callable[[], None]]:
+    """A step of training and one of evaluation on a batch of random images."""
+    shape: Any = components.construct("preprocessing", config.preprocessing, {}).evaluation
+    images = torch.randn(count, 3, shape.height, shape.width, device=device)
     model.use_channels_last(images[:1])
     images = images.to(memory_format=torch.channels_last)
     target = torch.zeros(count, dtype=torch.long, device=device)
@@ -180,31 +207,49 @@ def speed_of(config: Config) -> Speed | None:
         with torch.inference_mode(), mixed:
             model(images)
 
-    try:
-        trained = count / _seconds(train, device)
-        model.eval()
-        return Speed(trained, count / _seconds(evaluate, device))
-    except torch.cuda.OutOfMemoryError:
-        return None
+    return train, evaluate
+
+
+def _network_key(model: Section) -> str:
+    """What determines the speed of a network: its name, without the weights, and its options."""
+    others = ("pretrained", "weights", "freeze_batch_norm")
+    options = {key: value for key, value in model.items() if key not in others}
+    if not is_own(model["name"]):
+        options["name"] = model["name"].partition(".")[0]
+    return str(options)
 
 
 def _network(config: Config) -> Classifier:
     """Build a config's network with random weights."""
-    options = config.model | {"pretrained": False, "weights": None}
+    # networks of layers have no weights to leave out
+    absent = {} if "layers" in config.model else {"pretrained": False, "weights": None}
+    options = config.model | absent
     model: Classifier = components.construct("model", options, {"outputs": 2})
     return model
 
 
-def _seconds(step: Callable[[], None], device: torch.device) -> float:
-    """Mean seconds of a step, over at least ``SECONDS`` seconds, after one untimed step."""
+def _seconds(
+    step: Callable[[], None], device: torch.device, *, least: float | None = None
+) -> float:
+    """Seconds of the fastest step, of all within ``least`` seconds, after an untimed one.
+
+    On a CPU they are the processor time of one thread, divided by the number of threads. Other
+    programs on the machine then change it little.
+    """
+    least, threads = SECONDS if least is None else least, torch.get_num_threads()
+    on_cpu = device.type == "cpu"
+    clock = time.process_time if on_cpu else time.perf_counter
+    torch.set_num_threads(1 if on_cpu else threads)
     step()
     _wait_for(device)
-    started, steps = time.perf_counter(), 0
-    while not steps or time.perf_counter() - started < SECONDS:
+    begun, fastest, steps = clock(), math.inf, 0
+    while not steps or clock() - begun < least:
+        started = clock()
         step()
         _wait_for(device)
-        steps += 1
-    return (time.perf_counter() - started) / steps
+        fastest, steps = min(fastest, clock() - started), steps + 1
+    torch.set_num_threads(threads)
+    return fastest / threads if on_cpu else fastest
 
 
 def _wait_for(device: torch.device) -> None:

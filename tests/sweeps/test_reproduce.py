@@ -11,15 +11,18 @@ from debias.metrics.selection import chosen_rule
 from debias.reports.tables import Spread
 from debias.sweeps import estimate
 from debias.sweeps.checks import check
-from debias.sweeps.estimate import SIZES, Estimator, Speed
-from debias.sweeps.published import BENCHMARKS, Setting
+from debias.sweeps.estimate import Estimator, Speed
+from debias.sweeps.figures import FIGURES
+from debias.sweeps.published import BENCHMARKS, FACTS, Setting
 from debias.sweeps.reproduce import (
     IMAGES,
     RULE,
     TIMED,
+    Reproduced,
     cost_lines,
     reproduction,
     result_lines,
+    shortfall,
     verdict,
 )
 from tests.commands.conftest import SMALL
@@ -33,27 +36,35 @@ JTT = Setting("waterbirds/jtt", "86.7", "somebody")
 #: methods read no group labels.
 LAST = ("erm_augmented", "group_dro_strong", "masktune", "class_balanced_last_layer")
 
+#: The rule of the tables on digits that do not report the last epoch.
+RULES = {"biased_mnist": "average"}
+
 
 def rule_of(config: str) -> str:
     benchmark, _, name = config.partition("/")
-    if benchmark == "biased_mnist":
-        return "average"
-    return "last" if name in LAST else "worst_group"
+    if benchmark in ("waterbirds", "celeba"):
+        return "last" if name in LAST else "worst_group"
+    return RULES.get(benchmark, "last")
 
 
 def test_every_setting_is_shipped_and_has_a_figure() -> None:
-    assert tuple(BENCHMARKS) == CHOICES == tuple(SIZES)
+    assert tuple(BENCHMARKS) == CHOICES == tuple(FACTS)
     for benchmark, settings in BENCHMARKS.items():
-        assert len({(setting.name, *setting.varied.items()) for setting in settings}) == len(
-            settings
-        )
+        rows = {(setting.name, setting.metric, *setting.varied.items()) for setting in settings}
+        assert len(rows) == len(settings)
+        assert FACTS[benchmark].title
+        assert FACTS[benchmark].proves
         for setting in settings:
             assert setting.config.partition("/")[0] == benchmark
             assert chosen_rule(configs.load(setting.config).select, labelled=True) == rule_of(
                 f"{benchmark}/{setting.name}"
             )
-            assert 0.05 < setting.mean < 1
-            assert 0 <= setting.deviation < 0.1
+            assert setting.metric in FIGURES
+            for mean, deviation in (setting.printed, setting.target):
+                assert 0 <= mean <= 1
+                assert 0 <= deviation < 0.1
+            assert setting.accepted is None or 0 <= setting.accepted[0] < setting.accepted[1] <= 1
+            assert setting.seeds > 0
             assert setting.source
 
 
@@ -61,15 +72,14 @@ def test_every_setting_is_shipped_and_has_a_figure() -> None:
 def test_every_setting_passes_the_checks_of_a_sweep(benchmark: str) -> None:
     planned, _ = reproduction(benchmark, ["data.root=anywhere", "seeds=[0]"])
     check(planned.runs)
-    assert len(planned.runs) == len(BENCHMARKS[benchmark])
+    trained = {(setting.config, *setting.varied.items()) for setting in BENCHMARKS[benchmark]}
+    assert len(planned.runs) == len(trained)
 
 
 def test_figures_by_hand() -> None:
     """Two of the table of methods, one of this table, and one of Biased-MNIST."""
     found = {
-        (s.config, *s.varied.values()): (s.mean, s.deviation)
-        for every in BENCHMARKS.values()
-        for s in every
+        (s.config, *s.varied.values()): s.printed for every in BENCHMARKS.values() for s in every
     }
     assert found["waterbirds/jtt",] == (0.867, 0)
     assert found["waterbirds/group_dro_strong",] == (0.846, 0)
@@ -88,12 +98,78 @@ def test_figures_by_hand() -> None:
         ("86.7", Spread(0.888, 0.009), "+2.1"),
         ("86.7 ± 1.2", Spread(0.888, 0.009), "PASS"),
         ("86.7 ± 1.2", Spread(0.836, 0.009), "-3.1"),
-        ("86.7", Spread(None, None), "-"),
+        ("86.7", Spread(None, None), "not run"),
     ],
 )
 def test_verdict_by_hand(figure: str, measured: Spread, expected: str) -> None:
     """1.5, and then 3.0 points->= 1.5, so 3.0 points"""
     assert verdict(JTT._replace(figure=figure), measured) == expected
+
+
+@pytest.mark.parametrize(
+    ("setting", "measured", "expected"),
+    [
+        # a range, whatever the figure
+        (JTT._replace(accept="60-70"), Spread(0.60, 0.1), "PASS"),
+        (JTT._replace(accept="60-70"), Spread(0.70, None), "PASS"),
+        (JTT._replace(accept="60-70"), Spread(0.701, 0.5), "-16.6"),
+        (JTT._replace(accept=">=80"), Spread(0.99, None), "PASS"),
+        (JTT._replace(accept=">=80"), Spread(0.79, None), "-7.7"),
+        (JTT._replace(accept="<=80"), Spread(0.01, None), "PASS"),
+        # the figure of the authors' code, not the published one
+        (JTT._replace(official="65.1"), Spread(0.66, None), "PASS"),
+        (JTT._replace(official="65.1"), Spread(0.867, None), "+21.6"),
+        # two standard errors: 2 sqrt(2.5^2 / 10 + 1.5^2 / 5) = 2.07 points; of one run 5.24
+        (JTT._replace(figure="66.9 ± 2.5", restarts=10), Spread(0.689, 0.015, 5), "PASS"),
+        (JTT._replace(figure="66.9 ± 2.5", restarts=10), Spread(0.690, 0.015, 5), "+2.1"),
+        (JTT._replace(figure="66.9 ± 2.5", restarts=10), Spread(0.617, None, 1), "PASS"),
+        (JTT._replace(figure="66.9 ± 2.5", restarts=10), Spread(0.616, None, 1), "-5.3"),
+    ],
+)
+def test_verdict_on_ranges_codes_and_restarts(
+    setting: Setting, measured: Spread, expected: str
+) -> None:
+    assert verdict(setting, measured) == expected
+
+
+def test_a_range_that_is_none() -> None:
+    with pytest.raises(ValueError, match="got about 5"):
+        _ = JTT._replace(accept="about 5").accepted
+
+
+def test_a_code_that_misses_its_paper_is_named() -> None:
+    """By 8.9 points; 74.0 +- 5.0 would reach 65.1, and so would 66.0."""
+    setting = JTT._replace(figure="74.0 ± 2.2", official="65.1")
+    told = "jtt, worst group: the authors' code does not reach its paper, 74.0 ± 2.2. It reaches "
+    assert shortfall(setting, Spread(0.66, 0.01, 3, 3)) == (
+        f"{told}65.1, and this run reaches 66.0 ± 1.0."
+    )
+    assert shortfall(setting, Spread(None, None)) == f"{told}65.1."
+    for figure in ("74.0 ± 5.0", "66.0"):
+        assert shortfall(setting._replace(figure=figure), Spread(0.66, None)) == ""
+    assert shortfall(JTT, Spread(0.1, None)) == ""
+    lines = result_lines([Reproduced(setting, ())])
+    assert lines[2].endswith("0 of 0  74.0 ± 2.2           65.1         -  not run")
+    assert f"{told}65.1." in lines
+
+
+def test_figures_of_one_setting_share_its_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three rows of two settings; the seeds of each row, of the first before those of the next."""
+    rows = [
+        Setting("waterbirds/jtt", "86.7", "a", seeds=2),
+        Setting("waterbirds/jtt", "90.0", "a", "average", seeds=1),
+        Setting("waterbirds", "70.0", "a"),
+    ]
+    monkeypatch.setitem(BENCHMARKS, "waterbirds", rows)
+    planned, found = reproduction("waterbirds", ["data.root=birds"])
+    assert [(run.source, run.config.seed) for run in planned.runs] == [
+        ("waterbirds/jtt", 0),
+        ("waterbirds", 0),
+        ("waterbirds/jtt", 1),
+        ("waterbirds", 1),
+        ("waterbirds", 2),
+    ]
+    assert [[run.config.seed for run in one.runs] for one in found] == [[0, 1], [0], [0, 1, 2]]
 
 
 def test_runs_are_those_of_train(tmp_path: Path) -> None:
@@ -149,7 +225,7 @@ def test_result_lines(tmp_path: Path) -> None:
         "Sagawa et al. 2020, without group adjustment  1 of 2        84.6    60.0 ± -    -24.6"
     )
     assert lines[3].endswith(
-        "Idrissi et al. 2022, Table 2                  0 of 2  87.6 ± 1.6           -        -"
+        "Idrissi et al. 2022, Table 2                  0 of 2  87.6 ± 1.6           -  not run"
     )
     assert lines[4].endswith(
         "Liu et al. 2021, Table 1                      2 of 2        86.7  86.0 ± 1.4     PASS"
@@ -231,14 +307,54 @@ def test_images_that_a_run_sees(config: str, epochs: int, trained: int, evaluate
     assert (found.epochs, found.images, found.seconds) == (epochs, (trained, evaluated), None)
 
 
-def test_a_network_is_timed(tmp_path: Path) -> None:
+def test_a_network_is_timed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Training and evaluation, a third of the work; how fast depends on the machine."""
+    monkeypatch.setattr(estimate, "SECONDS", 0.01)
+    monkeypatch.setattr(estimate, "LONG_STEP", 0.01)
     small = ["data.root=x", "model.name=test_resnet", "preprocessing.size=32", "accelerator=cpu"]
-    found = estimate.speed_of(configs.load("waterbirds/jtt", small))
-    assert found is not None
-    assert min(found) > 0
-    assert estimate.timed_batch(configs.load("waterbirds/jtt", small)) == 8
-    assert estimate.timed_batch(configs.load("waterbirds/jtt", [*small, "batch_size=4"])) == 4
+    for config, options in (("waterbirds/jtt", small), ("irm_coloured_mnist/irm", [])):
+        found = estimate.speed_of(configs.load(config, options))
+        assert found is not None
+        assert 0 < found.trained < found.evaluated
+
+
+@pytest.mark.parametrize(("batch", "long", "counts"), [(50, 1.0, [8, 16, 32, 50]), (50, 0.0, [8])])
+def test_the_timed_batch_grows_until_a_step_is_long(
+    batch: int, long: float, counts: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Half a second for any batch: the speed is that of the last."""
+    seen: list[int] = []
+
+    def steps(config: object, model: object, count: int, device: object) -> tuple[object, object]:
+        seen.append(count)
+        return "train", "evaluate"
+
+    monkeypatch.setattr(estimate, "_steps", steps)
+    monkeypatch.setattr(estimate, "_seconds", lambda step, device, least=None: 0.5)
+    monkeypatch.setattr(estimate, "LONG_STEP", long)
+    config = configs.load("irm_coloured_mnist/erm", [f"batch_size={batch}", "accelerator=cpu"])
+    speed = estimate.speed_of(config)
+    assert seen == counts
+    assert speed == Speed(2.0 * counts[-1], 2.0 * counts[-1])
+
+
+def test_twins_cost_twice(timed: list[str]) -> None:
+    """LfF trains two networks: 80 x 55,000 images at 500 a second; 470,000 at 4,000 as ERM's."""
+    seconds = [
+        Estimator("biased_mnist")
+        .estimate(configs.load("biased_mnist", ["data.root=x", f"strategy.name={name}"]))
+        .seconds
+        for name in ("erm", "lff")
+    ]
+    assert seconds == [4400 + 117.5, 8800 + 117.5]
+    assert len(timed) == 2
+
+
+def test_networks_that_differ_in_layers_are_timed_apart(timed: list[str]) -> None:
+    one, runs = Estimator("irm_coloured_mnist"), ("erm", "irm", "vrex")
+    for name in runs:
+        one.estimate(configs.load(f"irm_coloured_mnist/{name}", ["data.root=x"]))
+    assert timed == ["layers", "layers"]  # V-REx has the network of ERM
 
 
 def test_dry_run_runs_nothing(
