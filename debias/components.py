@@ -42,7 +42,8 @@ TABLES: dict[str, dict[str, str]] = {
         name: f"debias.training.optimizers:{name}" for name in ("sgd", "adam", "adamw", "timm")
     },
     "scheduler": {
-        name: f"debias.training.optimizers:{name}" for name in ("constant", "cosine", "step")
+        name: f"debias.training.optimizers:{name}"
+        for name in ("constant", "cosine", "step", "multi_step")
     },
 }
 

@@ -28,26 +28,47 @@ class Order(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Permuted:
-    """Visit each of ``(M,)`` int64 ``positions`` ``repeats`` times per epoch, in random order."""
+    """Visit ``(M,)`` int64 ``positions`` in passes, each in another random order.
+
+    An epoch has ``repeats`` passes, or as many passes as ``visits`` need, the last of which may
+    end early. A pass visits the largest multiple of ``multiple`` positions that it can.
+    """
 
     positions: Tensor
     repeats: int = 1
+    visits: int | None = None
+    multiple: int = 1
 
     def __post_init__(self) -> None:
-        if self.repeats < 1:
+        least = {"repeats": self.repeats, "visits": self.visits, "multiple": self.multiple}
+        for name, value in least.items():
+            if value is not None and value < 1:
+                raise InputError(f"sampler.{name} must be at least 1; got sampler.{name}={value}")
+        if self.visits is not None and self.repeats != 1:
             raise InputError(
-                f"sampler.repeats must be at least 1; got sampler.repeats={self.repeats}"
+                f"sampler.repeats and sampler.visits exclude each other; got {self.repeats} and "
+                f"{self.visits}: leave one of them out"
+            )
+        if not self._pass:
+            raise InputError(
+                f"sampler.multiple must be at most {len(self.positions)}, the training samples; "
+                f"got sampler.multiple={self.multiple}"
             )
 
+    @property
+    def _pass(self) -> int:
+        return len(self.positions) // self.multiple * self.multiple
+
     def __len__(self) -> int:
-        return self.repeats * len(self.positions)
+        return self.repeats * self._pass if self.visits is None else self.visits
 
     def draw(self, generator: torch.Generator) -> Tensor:
-        """``(repeats * M,)`` int64 positions. Each repeat is shuffled separately."""
+        """``(len(self),)`` int64 positions. Each pass is shuffled separately."""
         passes = [
-            torch.randperm(len(self.positions), generator=generator) for _ in range(self.repeats)
+            torch.randperm(len(self.positions), generator=generator)[: self._pass]
+            for _ in range(-(-len(self) // self._pass))
         ]
-        return self.positions[torch.cat(passes)]
+        return self.positions[torch.cat(passes)[: len(self)]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,18 +85,26 @@ class Weighted:
         return torch.multinomial(self.weights, len(self), replacement=True, generator=generator)
 
 
-def shuffled(row: Tensor, *, repeats: int = 1) -> Order:
+def shuffled(
+    row: Tensor, *, repeats: int = 1, visits: int | None = None, multiple: int = 1
+) -> Order:
     """Visit every training sample once per epoch, in random order.
 
     Args:
         row: ``(N,)`` or ``(N, L)`` int64 target row of each training sample; only N matters.
         repeats: visits of each sample per epoch, at least 1. Each repeat is shuffled separately.
             With ``batch_size`` N, an epoch has this number of steps on all samples at once.
+        visits: number of visits per epoch, at least 1, in place of ``repeats``. All samples are
+            visited before one is visited again. With 500 times ``batch_size``, an epoch has 500
+            steps.
+        multiple: leave out random samples of each visit of all, so that a multiple of this number
+            remains. With ``batch_size``, no batch is incomplete, as with PyTorch's ``drop_last``.
 
     Raises:
-        ValueError: ``repeats`` is below 1.
+        ValueError: ``repeats``, ``visits`` or ``multiple`` is below 1; ``multiple`` is above N; or
+            both ``repeats`` and ``visits`` are given.
     """
-    return Permuted(torch.arange(len(row)), repeats)
+    return Permuted(torch.arange(len(row)), repeats, visits, multiple)
 
 
 def group_balanced(group: Tensor, groups: Groups, occurring: Tensor | None = None) -> Order:

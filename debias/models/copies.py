@@ -10,13 +10,16 @@ from debias.errors import InputError
 from debias.models.layers import BACKBONE, evaluating, find_layer, read_layer, unwrapped
 
 
-def twin(model: nn.Module, *, outputs: int | None = None) -> nn.Module:
+def twin(model: nn.Module, *, outputs: int | None = None, redrawn: bool = False) -> nn.Module:
     """Copy a classifier with its weights, but with a new random head. No parameter is shared.
 
     Args:
         model: maps images to :class:`debias.types.Outputs`. Its last layer must be an ``nn.Linear``
             called ``head``, as in :class:`debias.models.classifier.Classifier`. It is not changed.
         outputs: number of logits of the copy. ``None`` means as many as the model has.
+        redrawn: draw the other weights anew too, as for a new network: each layer by its
+            ``reset_parameters``. Layers without this method, such as those that are a bare
+            parameter, keep the weights of the model.
 
     Raises:
         ValueError: the model has no ``nn.Linear`` called ``head``.
@@ -36,6 +39,9 @@ def twin(model: nn.Module, *, outputs: int | None = None) -> nn.Module:
         dtype=head.weight.dtype,
     )
     network: nn.Module = copied
+    for layer in network.modules() if redrawn else ():
+        if callable(reset := getattr(layer, "reset_parameters", None)):
+            reset()
     return network
 
 

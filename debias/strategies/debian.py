@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import Parameter
 from torch.nn import functional as F
 
-from debias.errors import check_at_least
+from debias.errors import InputError, check_at_least
 from debias.losses.classification import classification_losses
 from debias.losses.soft_groups import SoftGroups, discovered_weights, discovery_loss, soft_groups
 from debias.models.copies import twin
@@ -42,23 +42,36 @@ class DebiAN(Strategy):
         model: the classifier f; D starts as its copy, with a new head of one logit per class.
         balance: :math:`\lambda \ge 0`; larger values make the two groups of a class more equal in
             size.
+        own_halves: train f on the first half of each batch, and D on the second. With twice the
+            batch size, each turn has its own images, as with the two loaders of the authors.
+        separate_start: draw all weights of D anew, as the authors do; see
+            :func:`debias.models.copies.twin`.
 
     Raises:
-        ValueError: ``balance`` is negative.
+        ValueError: ``balance`` is negative, or a batch of one image has no two halves.
 
-    Differs from the reference: both turns use the same batch; there each has its own loader. For
-    two classes, f has two logits and D has one per class. On CelebA, D of the reference has one
-    logit that both classes share. Means are those of the joined batch of all processes.
+    Differs from the reference: without ``own_halves``, both turns use the same batch; there each
+    has its own loader, which visits every image once per epoch. For two classes, f has two logits
+    and D has one per class. On CelebA, D of the reference has one logit that both classes share.
+    Means are those of the joined batch of all processes.
     """
 
     single_label = True
     hard_targets = True
 
-    def __init__(self, groups: Groups, model: nn.Module, *, balance: float = 1.0) -> None:
+    def __init__(
+        self,
+        groups: Groups,
+        model: nn.Module,
+        *,
+        balance: float = 1.0,
+        own_halves: bool = False,
+        separate_start: bool = False,
+    ) -> None:
         super().__init__(groups)
         check_at_least(0, {"balance": balance}, of="DebiAN")
-        self.balance, self.classes = balance, groups.rows
-        self.discoverer = twin(model)
+        self.balance, self.own_halves, self.classes = balance, own_halves, groups.rows
+        self.discoverer = twin(model, redrawn=separate_start)
 
     def players(self, model: nn.Module) -> dict[str, list[Parameter]]:
         """Two players: the model and the discoverer."""
@@ -70,6 +83,7 @@ class DebiAN(Strategy):
 
     def model_loss(self, model: nn.Module, batch: Batch) -> Loss:
         """Loss of the model: cross-entropy, with larger weights in the worse soft groups."""
+        batch = self._half(batch, 0)
         logits = model(batch.image).logits
         with evaluating(self.discoverer), torch.no_grad():
             membership = self._membership(batch)
@@ -85,11 +99,24 @@ class DebiAN(Strategy):
         It is low if the two groups of a class have equal size and the model's accuracies on them
         differ; see :func:`debias.losses.soft_groups.discovery_loss`.
         """
+        batch = self._half(batch, 1)
         with evaluating(model), torch.no_grad():
             logits = model(batch.image).logits
         groups = self._groups(logits, self._membership(batch), batch)
         gap = (groups.inside - groups.outside).abs().sum() / (groups.counts > 0).sum()
         return Loss(discovery_loss(groups, balance=self.balance), {"discovered_gap": gap.detach()})
+
+    def _half(self, batch: Batch, number: int) -> Batch:
+        if not self.own_halves:
+            return batch
+        count = len(batch.target)
+        if count < 2:
+            raise InputError(
+                "strategy.own_halves=true needs at least two images in a batch; got 1: change "
+                "batch_size"
+            )
+        half = slice(0, count // 2) if number == 0 else slice(count // 2, count)
+        return Batch(*(None if field is None else field[half] for field in batch))  # type: ignore[arg-type]  # a field that is not optional is never None
 
     def _membership(self, batch: Batch) -> Tensor:
         logits: Tensor = self.discoverer(batch.image).logits

@@ -57,16 +57,18 @@ class Disentangled(Strategy):
         swap_weight: :math:`\lambda_\text{swap} \ge 0`.
         biased_weight: :math:`\lambda_\text{dis} \ge 0`.
         biased_swap_weight: :math:`\lambda_{\text{swap}_b} \ge 0`.
+        separate_start: draw all weights of the bias encoder anew, and each classifier, also the
+            head of the model, as one layer of 2 D inputs, with D the feature size. The authors do
+            so for networks without pretrained weights; see :func:`debias.models.copies.twin`.
 
     Raises:
         ValueError: ``q`` is outside (0, 1], ``momentum`` is outside [0, 1), or ``swap_after`` or a
             weight is negative.
 
     Differs from the reference: the step determines the permutation, and each process permutes its
-    own samples. Both encoders start from the same weights; there each has its own random weights.
-    Each part of a classifier is initialised as a layer of D inputs, with D the feature size; there
-    as one layer of 2 D inputs. Swapping begins at step ``swap_after``; there one step later. The
-    code selects the epoch on the *test* split; here the validation split selects.
+    own samples. Without ``separate_start``, both encoders start from the same weights, and each
+    part of a classifier as a layer of D inputs. Swapping begins at step ``swap_after``; there one
+    step later. The code selects the epoch on the *test* split; here the validation split selects.
     """
 
     single_label = True
@@ -85,6 +87,7 @@ class Disentangled(Strategy):
         swap_weight: float = 1.0,
         biased_weight: float = 1.0,
         biased_swap_weight: float = 1.0,
+        separate_start: bool = False,
     ) -> None:
         super().__init__(groups)
         weights = {"swap_weight": swap_weight, "biased_weight": biased_weight}
@@ -94,10 +97,13 @@ class Disentangled(Strategy):
         self.q, self.scaled, self.swap_after = q, scaled, swap_after
         self.swap_weight, self.biased_weight = swap_weight, biased_weight
         self.biased_swap_weight = biased_swap_weight
-        self.network = twin(model)
+        self.network = twin(model, redrawn=separate_start)
         size = cast(int, model.feature_size)
         self.context = nn.Linear(size, groups.outputs, bias=False)
         self.biased_context = nn.Linear(size, groups.outputs, bias=False)
+        if separate_start:
+            _draw_as_one(cast(nn.Linear, model.head), self.context)
+            _draw_as_one(cast(nn.Linear, self.network.head), self.biased_context)
         self.difficulty = RelativeDifficulty(samples, groups.rows, momentum=momentum)
 
     def turns(self, step: int) -> Sequence[Turn]:
@@ -147,6 +153,17 @@ class Disentangled(Strategy):
 
     def _biased_loss(self, logits: Tensor, target: Tensor) -> Tensor:
         return generalized_cross_entropy(logits, target, q=self.q, scaled=self.scaled).mean()
+
+
+@torch.no_grad()
+def _draw_as_one(head: nn.Linear, context: nn.Linear) -> None:
+    """Draw anew the two parts of a linear layer on a concatenation, like one layer."""
+    whole = nn.Linear(head.in_features + context.in_features, head.out_features)
+    own, other = torch.split(whole.weight, head.in_features, dim=1)
+    head.weight.copy_(own)
+    context.weight.copy_(other)
+    if head.bias is not None:
+        head.bias.copy_(whole.bias)
 
 
 def permutation(count: int, *, key: int) -> Tensor:

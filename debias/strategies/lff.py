@@ -37,14 +37,16 @@ class LfF(Strategy):
             easy samples more.
         scaled: use the GCE of the authors' code, whose gradient is q times that of the paper.
         momentum: momentum of the moving averages, in [0, 1); 0 compares the losses of the batch.
+        separate_start: draw all weights of g anew, as the authors do for networks without
+            pretrained weights; see :func:`debias.models.copies.twin`.
 
     Raises:
         ValueError: ``q`` is outside (0, 1], or ``momentum`` is outside [0, 1).
 
-    Differs from the reference: f and g start from the same weights, except for the head, even if
-    the weights are random. There random weights are drawn separately for f and g. The code freezes
-    all layers of pretrained networks except the last; here nothing is frozen. See
-    :class:`debias.losses.sample_memory.SampleMemory` for repeated rows.
+    Differs from the reference: without ``separate_start``, f and g start from the same weights,
+    except for the head, even if the weights are random. There random weights are drawn separately
+    for f and g. The code freezes all layers of pretrained networks except the last; here nothing is
+    frozen. See :class:`debias.losses.sample_memory.SampleMemory` for repeated rows.
     """
 
     single_label = True
@@ -59,11 +61,12 @@ class LfF(Strategy):
         q: float = 0.7,
         scaled: bool = True,
         momentum: float = 0.7,
+        separate_start: bool = False,
     ) -> None:
         super().__init__(groups)
         check_between("(0, 1]", {"q": q}, of="LfF")
         self.q, self.scaled = q, scaled
-        self.network = twin(model)
+        self.network = twin(model, redrawn=separate_start)
         self.difficulty = RelativeDifficulty(samples, groups.rows, momentum=momentum)
 
     def loss(self, model: nn.Module, batch: Batch) -> Loss:

@@ -9,6 +9,7 @@ from torch.optim.lr_scheduler import (
     CosineAnnealingLR,
     LinearLR,
     LRScheduler,
+    MultiStepLR,
     SequentialLR,
     StepLR,
 )
@@ -125,6 +126,22 @@ def step(
     if every < 1:
         raise InputError(f"scheduler.every must be at least 1; got {every}")
     main = StepLR(optimizer, step_size=every, gamma=factor)
+    return _warmed_up(main, optimizer, epochs, warmup)
+
+
+def multi_step(
+    optimizer: Optimizer, epochs: int, *, at: list[int], factor: float = 0.1, warmup: int = 0
+) -> LRScheduler:
+    """The learning rate is multiplied by ``factor`` after each number of epochs in ``at``.
+
+    In the ``warmup`` epochs before the first of them, it grows linearly.
+    """
+    if not at or sorted(set(at)) != list(at) or not warmup < at[0] <= at[-1] < epochs:
+        raise InputError(
+            f"scheduler.at must be increasing numbers above scheduler.warmup={warmup} and below "
+            f"epochs={epochs}; got {list(at)}"
+        )
+    main = MultiStepLR(optimizer, milestones=[epoch - warmup for epoch in at], gamma=factor)
     return _warmed_up(main, optimizer, epochs, warmup)
 
 

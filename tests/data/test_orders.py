@@ -37,6 +37,32 @@ def test_shuffled_repeats_are_passes() -> None:
         shuffled(torch.zeros(5), repeats=0)
 
 
+def test_shuffled_visits_are_passes_that_go_on() -> None:
+    """Of 50 samples, passes of 48 leave out two each, which differ; 100 visits end in the third."""
+    order = shuffled(torch.zeros(50), visits=100, multiple=16)
+    drawn = order.draw(seeded_generator(0))
+    first, second, rest = drawn[:48], drawn[48:96], drawn[96:]
+    assert len(order) == len(drawn) == 100
+    assert len(rest.unique()) == 4
+    missing = [set(range(50)) - set(each.tolist()) for each in (first, second)]
+    assert [len(each) for each in missing] == [2, 2]
+    assert missing[0] != missing[1]
+    assert len(shuffled(torch.zeros(50), repeats=2, multiple=16)) == 96
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"visits": 0}, r"sampler\.visits must be at least 1; got sampler\.visits=0"),
+        ({"multiple": 51}, r"sampler\.multiple must be at most 50.*got sampler\.multiple=51"),
+        ({"visits": 9, "repeats": 2}, r"exclude each other; got 2 and 9"),
+    ],
+)
+def test_shuffled_refuses(options, message) -> None:
+    with pytest.raises(ValueError, match=message):
+        shuffled(torch.zeros(50), **options)
+
+
 def test_group_balanced_draws_what_torchs_weighted_sampler_draws() -> None:
     weights = [1 / [5, 2, 3, 4][group] for group in GROUP.tolist()]
     expected = list(

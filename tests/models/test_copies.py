@@ -83,6 +83,17 @@ def test_same_weights_but_the_head(model):
     }
 
 
+def test_a_redrawn_twin_shares_no_weight():
+    """Every weight and bias is drawn anew, and the model keeps its own."""
+    model = timm_classifier(2, name="test_resnet", pretrained=False)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    copied = dict(twin(model, redrawn=True).named_parameters())
+    drawn = {name for name, value in copied.items() if value.ndim > 1}
+    assert len(drawn) > 5
+    assert not any(torch.equal(copied[name], before[name]) for name in drawn)
+    assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
+
+
 def test_moving_one_leaves_the_other():
     model = TinyClassifier()
     before = {name: value.clone() for name, value in model.state_dict().items()}

@@ -62,6 +62,20 @@ def test_values_by_definition(classes):
     )
 
 
+def test_each_turn_has_its_own_half():
+    """Of five images, the first two train the model and the other three the discoverer."""
+    whole, model = pair(separate_start=True)
+    halves, twin = pair(separate_start=True, own_halves=True)
+    assert not torch.equal(whole.discoverer.body[1].weight, model.body[1].weight)
+    batch = batch_of(5)
+    first = type(batch)(*(None if field is None else field[:2] for field in batch))
+    second = type(batch)(*(None if field is None else field[2:] for field in batch))
+    assert torch.equal(halves.model_loss(twin, batch).total, whole.model_loss(model, first).total)
+    assert torch.equal(halves.discover(twin, batch).total, whole.discover(model, second).total)
+    with pytest.raises(ValueError, match=r"own_halves=true needs at least two images .* got 1"):
+        halves.model_loss(twin, batch_of(1))
+
+
 def test_the_model_moves_first():
     strategy, model = pair()
     for step in (0, 7):

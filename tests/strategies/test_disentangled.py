@@ -80,6 +80,19 @@ def test_value_and_gradients_by_definition(key, options, q, scaled):
     assert ("swapped_cross_entropy" in found.terms) == (key is not None)
 
 
+def test_separate_start_draws_each_classifier_as_one_layer():
+    """Weights are uniform up to 1 / sqrt(2 D) = 0.316 for D = 5; parts alone reach 1 / sqrt(D)."""
+    strategy, model = pair(separate_start=True)
+    assert not torch.equal(strategy.network.body[1].weight, model.body[1].weight)
+    both = ((model.head, strategy.context), (strategy.network.head, strategy.biased_context))
+    for head, context in both:
+        drawn = torch.cat([head.weight.flatten(), context.weight.flatten(), head.bias])
+        assert 0.2 < drawn.abs().max() <= 10**-0.5
+    alone, model = pair()
+    parts = (model.head, alone.context, alone.network.head, alone.biased_context)
+    assert max(part.weight.abs().max() for part in parts) > 10**-0.5
+
+
 def test_swapping_begins_after_its_steps():
     """At steps 0 and 4 the loss is that without swap, from step 5 on with a permutation that
     follows from the step.

@@ -33,6 +33,13 @@ def relative(losses: Tensor, target: Tensor) -> Tensor:
     return losses / torch.stack([losses[target == label].max() for label in target.tolist()])
 
 
+@pytest.mark.parametrize("separate", [True, False])
+def test_where_the_biased_network_starts(separate):
+    strategy, model = pair(separate_start=separate)
+    bodies = zip(model.body.parameters(), strategy.network.body.parameters(), strict=True)
+    assert [torch.equal(*each) for each in bodies] == [not separate, not separate]
+
+
 @pytest.mark.parametrize("scaled", [True, False])
 def test_value_by_definition(scaled):
     strategy, model = pair(q=0.6, scaled=scaled)

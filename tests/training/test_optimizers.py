@@ -12,7 +12,7 @@ from torch.optim import SGD
 
 from debias.components import component
 from debias.errors import InputError
-from debias.training.optimizers import adam, adamw, constant, cosine, sgd, step, timm
+from debias.training.optimizers import adam, adamw, constant, cosine, multi_step, sgd, step, timm
 
 
 @pytest.mark.parametrize("minimum", [0.0, 0.02])
@@ -45,6 +45,20 @@ def test_a_warm_up_grows_linearly_to_the_schedule(schedule):
     after = _rates(schedule, epochs=5)
     warmed = _rates(schedule, epochs=8, warmup=3)
     assert warmed == pytest.approx([0.025, 0.05, 0.075, *after])
+
+
+def test_a_rate_falls_after_given_epochs():
+    """Halved after two and after four epochs, also with a warm-up before."""
+    schedule = partial(multi_step, at=[2, 4], factor=0.5)
+    falling = [0.1, 0.1, 0.05, 0.05, 0.025, 0.025]
+    assert _rates(schedule, epochs=6) == pytest.approx(falling)
+    assert _rates(schedule, epochs=6, warmup=1) == pytest.approx([0.05, *falling[1:]])
+
+
+@pytest.mark.parametrize("at", [[], [2, 2], [3, 2], [0, 2], [2, 6]])
+def test_refuses_epochs_of_a_fall(at):
+    with pytest.raises(ValueError, match=r"scheduler\.at must be increasing numbers above"):
+        _rates(partial(multi_step, at=at), epochs=6)
 
 
 def _rates(schedule, *, epochs: int, warmup: int = 0, stop: int | None = None) -> list[float]:

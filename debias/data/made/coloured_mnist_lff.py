@@ -8,7 +8,7 @@ from debias.data.examples import Examples
 from debias.data.made.allocation import in_row_order, normal, skewed
 from debias.data.made.colours import SPREADS, TINTS, tinted, varied
 from debias.data.made.digits import DIGITS, Digits, read_mnist
-from debias.data.made.folder import MadePart, in_splits, made
+from debias.data.made.folder import MadePart, in_splits, made, without
 from debias.data.sets.arrays import arrays
 from debias.errors import check_between, check_one_of
 
@@ -22,6 +22,7 @@ def coloured_mnist_lff(
     severity: int = 4,
     val: int = 5000,
     seed: int = 0,
+    leave_out: int = 0,
 ) -> Examples:
     """Digits on black ground, each in a colour that nearly all images of its class have.
 
@@ -31,7 +32,7 @@ def coloured_mnist_lff(
     tenth.
 
     Source: Nam et al., "Learning from Failure", NeurIPS 2020 (reference code alinlab/LfF). DisEnt
-    uses 55,000 of the training images.
+    uses 55,000 of the training images: ``val=5000``, or ``leave_out=5000`` with ``val=0``.
 
     Args:
         root: a folder with the four files of MNIST, as for ``biased_mnist``.
@@ -42,6 +43,7 @@ def coloured_mnist_lff(
             0, validation has the images of the test split, as in the authors' code: set
             ``select=last``.
         seed: seed of the colours' variation and of the held-out images.
+        leave_out: number of training images that no split has. They are as biased as the others.
 
     Returns:
         All splits. The target is the digit. The bias is the colour, with the number of its digit.
@@ -54,7 +56,8 @@ def coloured_mnist_lff(
     check_between("[0, 1]", {"skew": skew}, of="coloured_mnist_lff")
     check_one_of(range(1, len(SPREADS) + 1), {"severity": severity}, of="coloured_mnist_lff")
     recipe = {"skew": float(skew), "severity": severity, "val": val, "seed": seed}
-    make = partial(_parts, root, skew, severity, val, seed)
+    recipe |= {"leave_out": leave_out} if leave_out else {}  # as folders of before are called
+    make = partial(_parts, root, skew, severity, val, seed, leave_out)
     return arrays(
         root=str(made(root, "coloured_mnist_lff", recipe, make)),
         target_names=list(DIGITS),
@@ -63,14 +66,16 @@ def coloured_mnist_lff(
     )
 
 
-def _parts(root: str, skew: float, severity: int, val: int, seed: int) -> list[MadePart]:
+def _parts(
+    root: str, skew: float, severity: int, val: int, seed: int, leave_out: int
+) -> list[MadePart]:
     shares = (skew, UNBIASED)
     train, test = (
         _tinted(file, share, severity, seed, number)
         for number, (file, share) in enumerate(zip(read_mnist(root), shares, strict=True))
     )
-    by = train.columns["target"]
-    return in_splits(train, test, val=val, seed=seed, by=by)
+    train = without(train, leave_out, seed=seed, by=train.columns["target"])
+    return in_splits(train, test, val=val, seed=seed, by=train.columns["target"])
 
 
 def _tinted(file: Digits, skew: float, severity: int, seed: int, number: int) -> MadePart:

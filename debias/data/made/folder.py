@@ -94,6 +94,21 @@ def in_splits(
     return [MadePart(train.images, {**train.columns, "split": splits}), _in(test, "test")]
 
 
+def without(part: MadePart, count: int, *, seed: int, by: NDArray[np.integer]) -> MadePart:
+    """Leave out ``count`` images, the same share of each value of ``by``.
+
+    Raises:
+        ValueError: ``count`` is negative, or leaves no image.
+    """
+    check_at_least(0, {"leave_out": count, "seed": seed})
+    images = len(part.images)
+    if count >= images:
+        raise InputError(
+            f"leave_out={count} leaves none of the {images} training images: set a lower leave_out"
+        )
+    return part.take(np.flatnonzero(~held_out(by, count, generator(seed, 1)))) if count else part
+
+
 def _in(part: MadePart, split: str) -> MadePart:
     return MadePart(part.images, {**part.columns, "split": np.full(len(part.images), split)})
 

@@ -120,6 +120,17 @@ def test_lff_by_hand(roots):
     assert torch.equal(examples.frequencies("val"), examples.frequencies("test"))
 
 
+def test_lff_leaves_out_images_of_every_digit(roots):
+    """Of six images of each digit, two are in no split; the others keep their colours."""
+    whole = coloured_mnist_lff(root=roots["mnist"], val=0, skew=0.5)
+    examples = coloured_mnist_lff(root=roots["mnist"], val=0, skew=0.5, leave_out=20)
+    assert examples.class_counts("train").tolist() == [4] * 10
+    kept, before = pixels(examples), pixels(whole)
+    assert {image.tobytes() for image in kept} < {image.tobytes() for image in before}
+    with pytest.raises(ValueError, match=r"leave_out=60 leaves none of the 60 training images"):
+        coloured_mnist_lff(root=roots["mnist"], leave_out=60)
+
+
 def test_lff_pixels(roots):
     """White pixels have the colour itself: its mean, up to six standard deviations of 0.005."""
     examples = coloured_mnist_lff(root=roots["mnist"], val=20, skew=0.5)
