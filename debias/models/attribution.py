@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -23,6 +23,9 @@ from debias.types import Outputs
 #: The most class and register tokens that are looked for in a transformer not of timm.
 MOST_PREFIX_TOKENS = 16
 
+#: Gives the outputs of a model, such as :meth:`debias.strategies.Strategy.classify`.
+Classify: TypeAlias = Callable[[nn.Module, Tensor], Outputs]
+
 
 def grad_cam(
     model: nn.Module,
@@ -32,7 +35,7 @@ def grad_cam(
     layer: str | None = None,
     absolute: bool = False,
     upsample: bool = True,
-    classify: Callable[[nn.Module, Tensor], Outputs] | None = None,
+    classify: Classify | None = None,
 ) -> Tensor:
     r"""Grad-CAM maps of a classifier, scaled to [0, 1] image by image.
 
@@ -80,6 +83,46 @@ def grad_cam(
     if upsample:
         maps = F.interpolate(maps, size=image.shape[-2:], mode="bilinear", align_corners=False)
     return _min_max(maps.squeeze(1))
+
+
+class LayerGradient(NamedTuple):
+    """The map of a layer, and the gradient of a logit with respect to it: ``(N, C, h, w)`` both."""
+
+    activation: Tensor
+    gradient: Tensor
+
+
+def layer_gradient(
+    model: nn.Module,
+    image: Tensor,
+    *,
+    target: Tensor | int,
+    layer: str | None = None,
+    classify: Classify | None = None,
+) -> LayerGradient:
+    """What Grad-CAM is made of, without captum: a layer's map, and the gradient of a logit.
+
+    Args:
+        model, image, target, layer, classify: as for :func:`grad_cam`.
+
+    Raises:
+        ValueError: as :func:`grad_cam`.
+    """
+    routed = _Routed(model, absolute=False, classify=classify)
+    seen: list[Tensor] = []
+
+    def leaf(module: nn.Module, inputs: Any, output: Tensor) -> Tensor:
+        """Pass on the map as a leaf, so that frozen networks have a gradient too."""
+        seen.append(output.detach().requires_grad_())
+        return seen[0]
+
+    through = routed.through(layer or last_map_layer(model, image), image)
+    with evaluating(model), through, torch.enable_grad(), routed.maps.register_forward_hook(leaf):
+        logits = routed(image.detach())
+        column = torch.as_tensor(target, device=logits.device).expand(len(logits))
+        chosen = logits.gather(1, column[:, None]).sum()
+        (gradient,) = torch.autograd.grad(chosen, seen)
+    return LayerGradient(seen[0].detach(), gradient)
 
 
 def last_map_layer(model: nn.Module, image: Tensor) -> str:
@@ -177,7 +220,7 @@ class _Routed(nn.Module):
         model: nn.Module,
         *,
         absolute: bool,
-        classify: Callable[[nn.Module, Tensor], Outputs] | None,
+        classify: Classify | None,
     ) -> None:
         super().__init__()
         self.classify = classify or nn.Module.__call__
