@@ -1,6 +1,7 @@
 """All steps of an audit, in order. Each comes after the steps that it needs."""
 
 from debias.audits.files.headers import HEADERS
+from debias.audits.rows.duplicates_step import DUPLICATES_STEP
 from debias.audits.steps import Step
 
-STEPS: tuple[Step, ...] = (HEADERS,)
+STEPS: tuple[Step, ...] = (HEADERS, DUPLICATES_STEP)

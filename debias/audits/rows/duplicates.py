@@ -33,12 +33,12 @@ class DuplicateRows(NamedTuple):
     exact: NDArray[np.bool_]
 
 
-def pixel_digests(pictures: NDArray[np.uint8]) -> list[bytes]:
-    """SHA-256 of the pixels of each of ``(N, H, W, 3)`` pictures.
+def pixel_digest(picture: NDArray[np.uint8]) -> bytes:
+    """SHA-256 of the pixels of an ``(H, W, 3)`` picture, and of its size.
 
     Equal pixels have equal digests, whatever the format of the file or its metadata.
     """
-    return [hashlib.sha256(picture.tobytes()).digest() for picture in pictures]
+    return hashlib.sha256(repr(picture.shape).encode() + picture.tobytes()).digest()
 
 
 def difference_hashes(pictures: NDArray[np.uint8]) -> NDArray[np.uint64]:
@@ -182,7 +182,7 @@ def duplicate_rows(
     Differs from the reference: cleanvision reports sets of equal hashes, which also pair images
     without contrast. debias confirms each pair.
     """
-    equal = equal_pairs(pixel_digests(pictures))
+    equal = equal_pairs([pixel_digest(picture) for picture in pictures])
     pairs = [equal, *_near(pictures, pictures, features)]
     if mirror:
         pairs += _near(pictures, pictures[:, :, ::-1], None)
