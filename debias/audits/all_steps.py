@@ -1,7 +1,9 @@
 """All steps of an audit, in order. Each comes after the steps that it needs."""
 
 from debias.audits.files.headers import HEADERS
+from debias.audits.leaning.features_step import RANKING_STEP
+from debias.audits.leaning.parts_step import PART_STEP
 from debias.audits.rows.duplicates_step import DUPLICATES_STEP
 from debias.audits.steps import Step
 
-STEPS: tuple[Step, ...] = (HEADERS, DUPLICATES_STEP)
+STEPS: tuple[Step, ...] = (HEADERS, DUPLICATES_STEP, PART_STEP, RANKING_STEP)

@@ -36,11 +36,12 @@ class AuditOptions:
     """What is looked at, and where the results go.
 
     Args:
-        checks: names of steps, separated by commas, or "all".
+        checks: names of steps, separated by commas; "all" stands for the usual ones.
         images: most images of each split; the classes take turns.
         encoder: name of a frozen network of timm whose features are used too, or "none".
         encoder_weights: file of the encoder's weights. By default, timm downloads them.
         out: folder of the results.
+        stimuli: folder ``STIMULI/<test>/<X|Y|A|B>/<image>`` of association tests.
     """
 
     checks: str = "all"
@@ -48,6 +49,7 @@ class AuditOptions:
     encoder: str = NO_ENCODER
     encoder_weights: Optional[str] = None  # noqa: UP045 - omegaconf reads Optional
     out: Optional[str] = None  # noqa: UP045
+    stimuli: Optional[str] = None  # noqa: UP045
 
     def check(self) -> None:
         """Check the options that need no data.
@@ -96,7 +98,8 @@ def audit_examples(
     """
     options.check()
     check_audited(examples)
-    steps, speaking = chosen_steps(STEPS, options.checks)
+    checks = options.checks + (",stimuli" if options.stimuli else "")
+    steps, speaking = chosen_steps(STEPS, checks)
     rows = drawn_rows(examples, images=options.images, seed=SEED)
     tell(_drawn(examples, rows, options.images))
     files = ImageFiles.of(examples, torch.from_numpy(rows), GEOMETRY)
@@ -114,6 +117,7 @@ def audit_examples(
         found={},
         model=model,
         encoder_weights=Path(options.encoder_weights) if options.encoder_weights else None,
+        stimuli=Path(options.stimuli) if options.stimuli else None,
     )
     key = files.masks_key() if files.masks else files.images_key()
     findings = find(audited, steps, speaking, out=out, pictures_key=key)

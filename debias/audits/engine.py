@@ -40,13 +40,16 @@ def chosen_steps(steps: Sequence[Step], checks: str) -> tuple[tuple[Step, ...], 
 
     Args:
         steps: all steps; each comes after the steps that it needs.
-        checks: names separated by commas, or "all". Steps that they need are computed too.
+        checks: names separated by commas; "all" stands for all but those on request. Steps that
+            they need are computed too.
 
     Raises:
         ValueError: a name is not that of a step.
     """
     by_name = {step.name: step for step in steps}
-    named = list(by_name) if checks == "all" else [name.strip() for name in checks.split(",")]
+    usual = [step.name for step in steps if not step.on_request]
+    given = [name.strip() for name in checks.split(",")]
+    named = [one for name in given for one in (usual if name == "all" else [name])]
     for name in named:
         if name not in by_name:
             raise InputError(f"checks={checks}: no check {name!r}; {near(name, by_name)}")
@@ -128,15 +131,17 @@ def _digest_of(audited: Audited, pictures_key: str) -> str:
     labels = [audited.rows, audited.target, audited.split]
     texts = [hashlib.sha256(array.tobytes()).hexdigest() for array in labels]
     texts += [pictures_key, repr(audited.classes), str(audited.seed), audited.encoder]
-    texts += [_file_state(audited.encoder_weights)]
+    texts += [_file_state(audited.encoder_weights), _file_state(audited.stimuli)]
     return _hashed([*texts, audited.model.digest if audited.model else ""])
 
 
 def _file_state(path: Path | None) -> str:
+    """Sizes and times of a file, or of all files of a folder; empty for ``None``."""
     if path is None:
         return ""
-    state = path.stat()
-    return f"{state.st_size} {state.st_mtime_ns}"
+    files = sorted(path.rglob("*")) if path.is_dir() else [path]
+    states = [(file, file.stat()) for file in files]
+    return " ".join(f"{file} {state.st_size} {state.st_mtime_ns}" for file, state in states)
 
 
 def _hashed(parts: Sequence[str]) -> str:

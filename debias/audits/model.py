@@ -99,15 +99,19 @@ class AuditedModel:
 
         return self._batched(pictures, of).numpy()
 
-    def epoch_predictions(self, epoch: int) -> Predictions:
-        """The validation predictions that the run saved after an epoch, counted from 0.
+    def saved_predictions(self, name: str) -> Predictions:
+        """Predictions that the run saved.
+
+        Args:
+            name: a split, for those of the selected weights; or ``val-epoch=000`` and the like, for
+                those of validation after an epoch.
 
         Raises:
             ValueError: there is no run, or it has no such file.
         """
         if self.run is None:
-            raise InputError("a model without a run has no predictions per epoch: give a run")
-        return read(self.run / "predictions" / f"val-epoch={epoch:03d}.csv")
+            raise InputError("a model without a run has no saved predictions: give a run")
+        return read(self.run / "predictions" / f"{name}.csv")
 
     def _batched(self, pictures: NDArray[np.uint8], give: Callable[[Tensor], Tensor]) -> Tensor:
         with evaluating(self.network), torch.no_grad():

@@ -35,6 +35,7 @@ class Audited:
         found: what earlier steps computed, by name of the step.
         model: the trained model under audit, or ``None`` if the data alone are audited.
         encoder_weights: file of the encoder's weights; ``None`` means those of timm.
+        stimuli: folder of the stimuli of association tests, or ``None``.
     """
 
     examples: Examples
@@ -49,6 +50,7 @@ class Audited:
     found: dict[str, Arrays]
     model: AuditedModel | None = None
     encoder_weights: Path | None = None
+    stimuli: Path | None = None
 
     @property
     def judged(self) -> NDArray[np.int64]:
@@ -73,6 +75,7 @@ class Step(NamedTuple):
             empty if it can.
         write: writes the step's files, such as ``groups.csv``, into the folder of the audit; fast.
         version: number that grows when ``compute`` changes, so that older arrays are not reused.
+        on_request: whether ``checks=all`` leaves it out, because it is slow or needs an option.
     """
 
     name: str
@@ -83,3 +86,4 @@ class Step(NamedTuple):
     unavailable: Callable[[Audited], str] = lambda audited: ""
     write: Callable[[Audited, Path], None] = lambda audited, folder: None
     version: int = 1
+    on_request: bool = False

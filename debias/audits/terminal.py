@@ -36,7 +36,10 @@ def _text(line: AuditLine) -> str:
 
 
 def _last(report: AuditReport, left_out: int) -> str:
-    reasons = [f"{name} ({why})" for name, why in report.findings.unavailable.items()]
+    by_reason: dict[str, list[str]] = {}
+    for name, why in report.findings.unavailable.items():
+        by_reason.setdefault(why, []).append(name)
+    reasons = [f"{', '.join(names)} ({why})" for why, names in by_reason.items()]
     unseen = "; ".join(["what no step here measures", *reasons])
     more = f"; {left_out} more lines in {AUDIT_PAGE}" if left_out else ""
     return one_line(f"not looked at: {unseen}{more}")
