@@ -18,7 +18,10 @@ LISTS = (
     *("strategies", "samplers", "datasets", "models", "metrics"),
     *("configs", "preprocessings", "optimizers", "schedulers"),
 )
-BENCHMARKS = ("waterbirds", "celeba", "biased_mnist", "irm_coloured_mnist")
+BENCHMARKS = (
+    *("waterbirds", "celeba", "biased_mnist", "irm_coloured_mnist"),
+    *("lff_coloured_mnist", "multi_color_mnist", "disent_coloured_mnist"),
+)
 #: Each has its module ``commands.data.<action>``.
 DATA_ACTIONS = ("list", "get", "check", "make", "sample")
 MASK_METHODS = ("boxes", "keypoints", "import", "gradcam")

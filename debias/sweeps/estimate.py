@@ -126,8 +126,9 @@ def epoch_of(config: Config, groups: tuple[int, ...]) -> int:
 
     Args:
         config: config of the run.
-        groups: number of training images of each group.
+        groups: number of training images of each of four groups, or of all images as one group.
     """
+    names = ("0", "1")[: len(groups)]
     group = torch.repeat_interleave(torch.arange(len(groups)), torch.tensor(groups))
     chosen = torch.arange(len(group)) < round(ERRORS * len(group))
     facts = {
@@ -137,7 +138,7 @@ def epoch_of(config: Config, groups: tuple[int, ...]) -> int:
         "occurring": torch.tensor(groups) > 0,
         "chosen": chosen,
         "partition": chosen.long(),
-        "groups": Groups(("0", "1"), ("0", "1")),
+        "groups": Groups(names, names),
         "seed": config.seed,
     }
     return len(components.construct("sampler", config.sampler, facts))

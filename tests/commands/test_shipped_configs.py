@@ -215,11 +215,11 @@ def facts_of(name: str) -> list[tuple[str, str]]:
 
 @pytest.mark.parametrize("name", SHIPPED)
 def test_a_config_begins_with_four_facts_and_holds_a_value(name):
-    """Whose setting, what it reached, what it costs (its epochs among it), and what differs."""
+    """Whose setting, what it reached, its cost (with epochs or steps), and what differs."""
     facts = facts_of(name)
     assert tuple(dict.fromkeys(fact for fact, _ in facts)) == FACTS
     assert all(text.endswith(".") for _, text in facts)
-    assert re.search(rf"\b{CASES[name].epochs}( \+ 1)? epochs?", dict(facts)["Costs"])
+    assert re.search(rf"\b{CASES[name].epochs}( \+ 1)? epochs?|\d steps\b", dict(facts)["Costs"])
     layer = OmegaConf.to_container(OmegaConf.load(configs.folder() / f"{name}.yaml"))
     assert [key for key in keys_of(layer) if key not in ("name", "extends")]
 
