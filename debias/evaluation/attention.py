@@ -1,6 +1,7 @@
 """Grad-CAM maps of a trained model, and foreground masks made from them."""
 
 from collections.abc import Callable
+from functools import partial
 
 import cv2
 import numpy as np
@@ -110,7 +111,12 @@ def check_places(parts: Parts, *, layer: str | None = None) -> None:
 
 
 def attention_maps(
-    parts: Parts, rows: Tensor, *, layer: str | None = None, progress: bool = True
+    parts: Parts,
+    rows: Tensor,
+    *,
+    layer: str | None = None,
+    cam: str = "grad_cam",
+    progress: bool = True,
 ) -> Tensor:
     """Grad-CAM maps of the true classes of some images, which are resized without cropping.
 
@@ -118,6 +124,7 @@ def attention_maps(
         parts: the objects of a run, with the weights that are to be explained.
         rows: ``(M,)`` int64 rows of the data set.
         layer: see :func:`gradcam`.
+        cam: "grad_cam" or "xgrad_cam", see :func:`~debias.models.attribution.grad_cam`.
         progress: show a progress bar.
 
     Returns:
@@ -129,9 +136,8 @@ def attention_maps(
     parts.ready()
     loader = parts.loader(rows, whole=True)
     batches = parts.batches(loader, "where the model looks", progress=progress)
-    return torch.cat(
-        [explained(parts, each.image, each.target, layer=layer, upsample=False) for each in batches]
-    )
+    explain = partial(explained, parts, layer=layer, upsample=False, cam=cam)
+    return torch.cat([explain(each.image, each.target) for each in batches])
 
 
 def explained(
@@ -142,6 +148,7 @@ def explained(
     layer: str | None = None,
     absolute: bool = False,
     upsample: bool = True,
+    cam: str = "grad_cam",
 ) -> Tensor:
     """Grad-CAM maps, on the CPU, of the logits that the run's strategy reads from the model.
 
@@ -155,5 +162,6 @@ def explained(
         layer=layer,
         absolute=absolute,
         upsample=upsample,
+        cam=cam,
         classify=parts.module.strategy.classify,
     ).cpu()

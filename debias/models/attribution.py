@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from debias.errors import InputError
+from debias.errors import InputError, check_one_of
 from debias.models.layers import (
     evaluating,
     find_layer,
@@ -22,6 +22,10 @@ from debias.types import Outputs
 
 #: The most class and register tokens that are looked for in a transformer not of timm.
 MOST_PREFIX_TOKENS = 16
+#: How the channels of a layer are weighted in a map.
+CAMS = ("grad_cam", "xgrad_cam")
+#: Added to a channel's sum, which XGrad-CAM divides by, as in the package grad-cam.
+EPSILON = 1e-7
 
 #: Gives the outputs of a model, such as :meth:`debias.strategies.Strategy.classify`.
 Classify: TypeAlias = Callable[[nn.Module, Tensor], Outputs]
@@ -35,6 +39,7 @@ def grad_cam(
     layer: str | None = None,
     absolute: bool = False,
     upsample: bool = True,
+    cam: str = "grad_cam",
     classify: Classify | None = None,
 ) -> Tensor:
     r"""Grad-CAM maps of a classifier, scaled to [0, 1] image by image.
@@ -43,12 +48,17 @@ def grad_cam(
               \partial z_t / \partial A_{cp}\Big), \qquad\text{then}\quad
               (a - \min a) / (\max a - \min a)
 
-    with A the activation of one layer and :math:`z_t` the logit of the target. captum's
-    ``LayerGradCam`` computes the maps (``pip install "debias-vision[attribution]"``). Tokens of a
-    transformer are arranged as maps, without class and register tokens.
+    with A the activation of one layer and :math:`z_t` the logit of the target. XGrad-CAM weights
+    each channel by its share of the logit instead of its mean gradient:
+
+    .. math:: \mathrm{relu}\Big(\sum_c A_c \; \frac{\sum_p A_{cp}\,
+              \partial z_t / \partial A_{cp}}{\sum_p A_{cp}}\Big)
+
+    captum's ``LayerGradCam`` computes Grad-CAM (``pip install "debias-vision[attribution]"``).
+    Tokens of a transformer are arranged as maps, without class and register tokens.
 
     Source: Selvaraju et al., "Grad-CAM: Visual Explanations from Deep Networks via Gradient-based
-    Localization", ICCV 2017.
+    Localization", ICCV 2017; Fu et al., "Axiom-based Grad-CAM", BMVC 2020 (XGrad-CAM).
 
     Args:
         model: maps images to :class:`debias.types.Outputs`; not compiled. The model and its
@@ -60,6 +70,7 @@ def grad_cam(
         absolute: explain :math:`|z_t|` instead of :math:`z_t`, so that the map shows the evidence
             for the predicted "present" or "absent". Attention-IoU does so when multi-label.
         upsample: whether to resize the maps bilinearly to the size of the image.
+        cam: "grad_cam" or "xgrad_cam".
         classify: function that gives the outputs of the model, such as
             :meth:`debias.strategies.Strategy.classify`. ``None`` calls the model.
 
@@ -68,18 +79,23 @@ def grad_cam(
         everywhere if there is no evidence for the target, or equal evidence at every place.
 
     Raises:
-        ValueError: the layer does not exist, or gives neither a map nor one token per patch; or
-            captum is not installed.
+        ValueError: the layer does not exist, or gives neither a map nor one token per patch;
+            ``cam`` is unknown; or Grad-CAM lacks captum.
 
     Differs from the reference: the minimum is subtracted, as in Attention-IoU. Grad-CAM itself ends
     with the relu.
     """
-    explainer = _captum()
-    routed = _Routed(model, absolute=absolute, classify=classify)
-    with evaluating(model), routed.through(layer or last_map_layer(model, image), image):
-        explanation = explainer(routed, routed.maps)
-        attribution = explanation.attribute(image.detach(), target, relu_attributions=True)
-    maps: Tensor = attribution.detach().float()
+    check_one_of(CAMS, {"cam": cam})
+    layer = layer or last_map_layer(model, image)
+    if cam == "xgrad_cam":
+        options: dict[str, Any] = {"absolute": absolute, "classify": classify}
+        maps = _xgrad_cam(layer_gradient(model, image, target=target, layer=layer, **options))
+    else:
+        explainer, routed = _captum(), _Routed(model, absolute=absolute, classify=classify)
+        with evaluating(model), routed.through(layer, image):
+            explanation = explainer(routed, routed.maps)
+            maps = explanation.attribute(image.detach(), target, relu_attributions=True)
+    maps = maps.detach().float()
     if upsample:
         maps = F.interpolate(maps, size=image.shape[-2:], mode="bilinear", align_corners=False)
     return _min_max(maps.squeeze(1))
@@ -98,17 +114,18 @@ def layer_gradient(
     *,
     target: Tensor | int,
     layer: str | None = None,
+    absolute: bool = False,
     classify: Classify | None = None,
 ) -> LayerGradient:
     """What Grad-CAM is made of, without captum: a layer's map, and the gradient of a logit.
 
     Args:
-        model, image, target, layer, classify: as for :func:`grad_cam`.
+        model, image, target, layer, absolute, classify: as for :func:`grad_cam`.
 
     Raises:
         ValueError: as :func:`grad_cam`.
     """
-    routed = _Routed(model, absolute=False, classify=classify)
+    routed = _Routed(model, absolute=absolute, classify=classify)
     seen: list[Tensor] = []
 
     def leaf(module: nn.Module, inputs: Any, output: Tensor) -> Tensor:
@@ -293,6 +310,13 @@ def _min_max(maps: Tensor) -> Tensor:
     least, greatest = maps.amin(dim=(1, 2), keepdim=True), maps.amax(dim=(1, 2), keepdim=True)
     spread = greatest - least
     return (maps - least) / torch.where(spread > 0, spread, 1)
+
+
+def _xgrad_cam(given: LayerGradient) -> Tensor:
+    """``(N, 1, h, w)`` maps, at least 0."""
+    products, total = given.activation * given.gradient, given.activation.sum(dim=(2, 3))
+    weights = products.sum(dim=(2, 3)) / (total + EPSILON)
+    return (given.activation * weights[:, :, None, None]).sum(dim=1, keepdim=True).relu()
 
 
 def _captum() -> Any:

@@ -52,15 +52,17 @@ class DaC(MapMasks):
         invert: train with inverted masks.
         layer: dotted name of the layer for Grad-CAM. Default: the last layer with spatial
             positions.
+        cam: "grad_cam" or "xgrad_cam", see :func:`debias.models.attribution.grad_cam`. The
+            authors use XGrad-CAM.
 
     Raises:
         ValueError: ``alpha`` is negative, or ``quantile`` is not in (0, 1].
 
-    Differs from the reference: maps are Grad-CAM of the true class after the last epoch of the
-    first stage. The reference uses XGrad-CAM of the predicted class at the best validation epoch.
-    Maps are of whole images, and masks are cropped and flipped with them. The reference crops
-    CelebA only, and applies the mask of one crop to another. The losses are those of the images in
-    evaluation, and are compared with the quantile only once. See
+    Differs from the reference: maps are of the true class after the last epoch of the first stage,
+    and by default Grad-CAM. The reference uses XGrad-CAM of the predicted class at the best
+    validation epoch. Maps are of whole images, and masks are cropped and flipped with them. The
+    reference crops CelebA only, and applies the mask of one crop to another. The losses are those
+    of the images in evaluation, and are compared with the quantile only once. See
     :class:`debias.strategies.decompose_compose.DecomposeCompose` and
     :func:`debias.group_inference.decomposition.most_attended`.
     """
@@ -72,6 +74,7 @@ class DaC(MapMasks):
     invert: bool = False
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         check_at_least(0, {"recipe.alpha": self.alpha})
         check_between("(0, 1]", {"recipe.quantile": self.quantile})
 

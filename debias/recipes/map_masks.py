@@ -13,9 +13,10 @@ from debias.data.masks.files import write_masks
 from debias.data.masks.grabcut import Made
 from debias.data.masks.makers import Maker
 from debias.data.pictures.geometry import Pixels
-from debias.errors import InputError
+from debias.errors import InputError, check_one_of
 from debias.evaluation.attention import attention_maps, check_maps
 from debias.merging import Settings
+from debias.models.attribution import CAMS
 from debias.parts import Parts
 from debias.runs.run import Recipe, Run, Stage
 
@@ -36,10 +37,18 @@ class MapMasks(Recipe):
         first: changes to the run's config for the first stage.
         layer: dotted name of the layer for Grad-CAM. Default: the last layer with spatial
             positions.
+        cam: "grad_cam" or "xgrad_cam", see :func:`debias.models.attribution.grad_cam`.
+
+    Raises:
+        ValueError: ``cam`` is unknown.
     """
 
     first: Settings | None = None
     layer: str | None = None
+    cam: str = "grad_cam"
+
+    def __post_init__(self) -> None:
+        check_one_of(CAMS, {"recipe.cam": self.cam})
 
     @abstractmethod
     def cut(self, run: Run, stage: Stage, rows: Tensor, maps: Tensor) -> Cut:
@@ -74,7 +83,9 @@ class MapMasks(Recipe):
         folder, rows = run.folder / "masks", stage.examples.rows("train")
         if not (folder / "done").is_file():
             progress = run.config.progress
-            maps = attention_maps(stage.parts, rows, layer=self.layer, progress=progress)
+            maps = attention_maps(
+                stage.parts, rows, layer=self.layer, cam=self.cam, progress=progress
+            )
             cut = self.cut(run, stage, rows, maps)
             make = mask_maker(dict(zip(rows.tolist(), maps, strict=True)), cut)
             records = write_masks(stage.examples, rows.tolist(), make, folder, threads=8)

@@ -21,9 +21,9 @@ PLACES = ("attended", "random")
 class MaskTune(MapMasks):
     """Mask what a trained model looks at most, then train one more epoch.
 
-    1. ``first``: plain ERM. It gives a Grad-CAM map of the true class for each training image. The
-       mask contains the pixels whose attribution is more than ``deviations`` standard deviations
-       above the mean. Mean and deviation are those of the positive pixels of the map.
+    1. ``first``: plain ERM. It gives a map of the true class for each training image. The mask
+       contains the pixels whose attribution is more than ``deviations`` standard deviations above
+       the mean. Mean and deviation are those of the positive pixels of the map.
     2. The same model is trained for one more epoch with the run's strategy. The masked pixels are
        hidden.
 
@@ -44,17 +44,19 @@ class MaskTune(MapMasks):
         fill: colour of the hidden pixels, see :class:`debias.augment.hide_mask.HideMask`.
         layer: dotted name of the layer for Grad-CAM. Default: the last layer with spatial
             positions.
+        cam: "grad_cam" or "xgrad_cam", see :func:`debias.models.attribution.grad_cam`. The
+            authors use XGrad-CAM.
 
     Raises:
         ValueError: ``epochs`` is below 1, ``deviations`` is negative, or ``place`` or ``fill`` is
             unknown.
 
-    Differs from the reference: maps are Grad-CAM of the true class after the last epoch of the
-    first stage. The reference uses XGrad-CAM of the predicted class at the best validation epoch.
-    Maps are of whole images, and masks are cropped and flipped with them. The reference lays the
-    mask of Waterbirds' central crop over the whole image. The last stage starts with a new
-    optimiser and the run's schedule. The reference continues with the momentum and the learning
-    rate of the first stage.
+    Differs from the reference: maps are of the true class after the last epoch of the first stage,
+    and by default Grad-CAM. The reference uses XGrad-CAM of the predicted class at the best
+    validation epoch, and scales a map again after enlarging it. Maps are of whole images, and masks
+    are cropped and flipped with them. The reference lays the mask of Waterbirds' central crop over
+    the whole image. The last stage starts with a new optimiser and the run's schedule. The
+    reference continues with the momentum and the learning rate of the first stage.
     """
 
     takes_groups = True
@@ -65,6 +67,7 @@ class MaskTune(MapMasks):
     fill: str = "black"
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         check_at_least(1, {"recipe.epochs": self.epochs})
         check_at_least(0, {"recipe.deviations": self.deviations})
         check_one_of(PLACES, {"recipe.place": self.place})

@@ -88,6 +88,32 @@ def test_the_absolute_logit_explains_an_absence():
     assert found.flatten().tolist() == pytest.approx([0, 1 / 3, 2 / 3, 1])
 
 
+class Places(nn.Module):
+    """A logit with one weight per channel and place."""
+
+    def __init__(self, weight: Tensor) -> None:
+        super().__init__()
+        self.backbone, self.weight = nn.Identity(), weight
+
+    def forward(self, image: Tensor) -> Outputs:
+        score = (self.weight * self.backbone(image)).sum(dim=(1, 2, 3))[:, None]
+        return Outputs(score, score)
+
+
+@pytest.mark.parametrize(
+    ("cam", "expected"), [("grad_cam", [0, 1 / 3, 2 / 3, 1]), ("xgrad_cam", [0, 3 / 11, 7 / 11, 1])]
+)
+def test_xgrad_cam_weights_a_channel_by_its_share_of_the_logit(cam, expected):
+    """Channel 0 is 1 2 / 3 4 with gradients 4 0 / 0 1: their mean is 5 / 4, its share of the logit
+    (4 + 4) / 10. Channel 1 is 1 everywhere, with the weight -1 by both. 5/4 A - 1 is 1/4 6/4 / 11/4
+    4, and 4/5 A - 1 is 0 3/5 / 7/5 11/5 after the relu.
+    """
+    image = torch.tensor([[[[1.0, 2.0], [3.0, 4.0]], [[1.0, 1.0], [1.0, 1.0]]]])
+    weight = torch.tensor([[[4.0, 0.0], [0.0, 1.0]], [[-1.0, -1.0], [-1.0, -1.0]]])
+    found = grad_cam(Places(weight), image, target=0, layer="backbone", upsample=False, cam=cam)
+    assert found.flatten().tolist() == pytest.approx(expected, abs=1e-6)
+
+
 def test_upsampling_is_bilinear_and_scaled_after():
     """0 2 / 3 4 at 4x4: corners keep their values, the rest is from half-pixel centres."""
     model = Patches([[4.0, -4.0, 0.0]])

@@ -12,8 +12,8 @@ from debias.data.sets.arrays import arrays
 from debias.errors import check_between, check_one_of
 
 SIDE, RED = 4, (255, 0, 0)
-#: What the test split has: no square, or squares on the high digits alone.
-TESTS = ("original", "biased")
+#: What the test split has: no square, squares on the high digits alone, or the images of both.
+TESTS = ("original", "biased", "both")
 
 
 def mnist_squares(
@@ -36,7 +36,10 @@ def mnist_squares(
         conflict: share of each class that has, or lacks, the square against the rule. Published: 0
             and 0.01.
         test: ``original`` without squares, or ``biased`` with the square on all high digits and on
-            no low digit. A model that reads the square is then always wrong.
+            no low digit. A model that reads the square is then always wrong. ``both`` has each
+            image without a square, and each high digit with one too. One run then gives both
+            results: the images without squares are ``original``, and the groups that conflict with
+            the rule are ``biased``.
         val: number of training images to hold out for validation, as for ``coloured_mnist_lff``.
         seed: seed of the held-out images.
 
@@ -61,9 +64,17 @@ def mnist_squares(
 def _parts(root: str, conflict: float, test: str, val: int, seed: int) -> list[MadePart]:
     train, held = read_mnist(root)
     squares = _squares(train.labels, conflict)
-    wrong = (held.labels >= 5) & (test == "biased")
-    parts = _marked(train, squares), _marked(held, wrong)
+    parts = _marked(train, squares), _tested(held, test)
     return in_splits(*parts, val=val, seed=seed, by=parts[0].columns["target"])
+
+
+def _tested(file: Digits, test: str) -> MadePart:
+    high = file.labels >= 5
+    if test != "both":
+        return _marked(file, high & (test == "biased"))
+    rows = np.concatenate([np.arange(len(high)), np.flatnonzero(high)])
+    twice = Digits(file.images[rows], file.labels[rows])
+    return _marked(twice, np.arange(len(rows)) >= len(high))
 
 
 def _squares(digits: NDArray[np.uint8], conflict: float) -> NDArray[np.bool_]:

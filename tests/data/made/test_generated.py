@@ -284,6 +284,19 @@ def test_squares_by_hand(roots, test, marked):
     assert not (read[:, 4:, 4:, 0] != read[:, 4:, 4:, 1]).any()
 
 
+def test_squares_of_both_tests(roots):
+    """20 images without a square, of which 10 are high digits, and these 10 with one."""
+    one, both = (
+        mnist_squares(root=roots["mnist"], val=0, test=test) for test in ("original", "both")
+    )
+    old, new = one.rows("test"), both.rows("test")
+    assert frequencies(both, "test").tolist() == [[len(old) // 2, 0], [len(old) // 2] * 2]
+    assert (pixels(both)[new[: len(old)]] == pixels(one)[old]).all()
+    marked = pixels(both)[new[len(old) :]]
+    assert (marked[:, :4, :4] == (255, 0, 0)).all()
+    assert (marked[:, 4:] == pixels(one)[old[one.target[old] == 1]][:, 4:]).all()
+
+
 def test_mnist_cifar_by_hand(roots):
     """6 zeros and 6 ones above 50 photos of each half: 6 pairs per class, all aligned.
 
@@ -366,7 +379,7 @@ def test_a_folder_of_another_recipe_is_refused(roots):
         ("mnist_cifar", {"top_classes": [[0]]}, "must be equally many lists, .* got top_classes="),
         ("mnist_cifar", {"test": "shuffled"}, "test must be one of pairs, shuffled_top"),
         ("coloured_mnist_cnc", {"share": 2.0}, r"share must lie in \[0, 1\]"),
-        ("mnist_squares", {"test": "both"}, "test must be one of original, biased"),
+        ("mnist_squares", {"test": "all"}, "test must be one of original, biased"),
         ("corrupted_cifar10", {"severity": 5}, "severity must be one of 1, 2, 3, 4"),
     ],
 )
