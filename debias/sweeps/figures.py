@@ -47,6 +47,13 @@ def best_epoch(report: Report, *, key: str) -> float | None:
     return max(values, default=None)
 
 
+def of_first_bias(report: Report) -> float | None:
+    """Accuracy of the test images with the first bias value, such as pictures without a mark."""
+    cells = [cell for cell in report.test.groups[:: len(report.data.biases)] if cell.count]
+    right = sum(cell.count * (cell.accuracy or 0.0) for cell in cells)
+    return right / sum(cell.count for cell in cells) if cells else None
+
+
 def subset(report: Report, *, conflicting: tuple[bool, ...]) -> float | None:
     """Mean accuracy of the test groups that conflict with exactly some of the bias attributes.
 
@@ -100,6 +107,10 @@ FIGURES: Mapping[str, Figure] = {
     "group_balanced": _of("mean over groups", tested, "group_balanced"),
     "bias_aligned": _of("aligned groups", tested, "bias_aligned"),
     "bias_conflicting": _of("conflicting groups", tested, "bias_conflicting"),
+    "bias_conflicting_samples": _of(
+        "images that conflict with the bias", tested, "bias_conflicting_samples"
+    ),
+    "first_bias": Figure("images of the first bias value", of_first_bias),
     "train_average": _of("training images", trained, "average"),
     "best_average": _of("average, best test epoch", best_epoch, "average"),
     "best_group_balanced": _of("mean over groups, best test epoch", best_epoch, "group_balanced"),

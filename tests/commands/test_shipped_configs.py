@@ -42,7 +42,11 @@ CASES = {
 FACTS = ("Setting", "Reached", "Costs", "Differs")
 KINDS = ("recipe", "strategy", "sampler", "augment")
 #: Options of sets made of a few hundred digits: every digit has an image in every colour.
-MADE = {"coloured_mnist_lff": {"skew": 0.9, "leave_out": 0}}
+MADE = {
+    "coloured_mnist_lff": {"skew": 0.9, "leave_out": 0},
+    "coloured_mnist_cnc": {"share": 0.8, "val": 100},
+    "mnist_squares": {"val": 100},
+}
 ATTRIBUTES = ("Blond_Hair", "Male", "Smiling", "Wearing_Hat")
 
 
@@ -158,7 +162,7 @@ def cut_down(name: str, roots: dict[str, str], folder: Path) -> configs.Config:
         config.data |= {"bias": "background", "val": 20}
     elif not layers:
         config.model["name"] = "test_resnet"
-    if config.recipe["name"] in ("masktune", "dac"):
+    if config.recipe["name"] in ("masktune", "dac") and not layers:
         config.preprocessing["size"] = 64  # at 32, the small network's map has a single place
     return config
 

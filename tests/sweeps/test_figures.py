@@ -10,12 +10,12 @@ from tests.reports.sample_runs import sample_report, split_report, typed_report
 ACCURACIES = (0.9, 0.8, 0.7, 0.6, 0.5, 0.4, None, 0.2)
 
 
-def two_biases() -> Report:
+def two_biases(counts: tuple[int, ...] = (2, 2, 2, 2, 2, 2, 0, 2)) -> Report:
     """Class 0 goes with the first colour of both sides, class 1 with the second."""
     biases = ["red & red", "red & green", "green & red", "green & green"]
     report = sample_report()
     groups = [
-        {"name": str(i), "accuracy": a, "count": 2 * (a is not None), "low": a, "high": a}
+        {"name": str(i), "accuracy": a, "count": counts[i], "low": a, "high": a}
         for i, a in enumerate(ACCURACIES)
     ]
     report["metrics"]["test"] |= {"groups": groups}
@@ -43,6 +43,12 @@ def test_a_run_with_one_bias_has_no_subsets() -> None:
     report = typed_report(sample_report())
     assert subset(report, conflicting=(False, True)) is None
     assert FIGURES["mean_of_subsets"].read(report) is None
+
+
+def test_images_of_the_first_bias_value_by_hand() -> None:
+    """Of red & red, class 0 has 2 images at .9, and class 1 has 6 at .5."""
+    report = two_biases((2, 2, 2, 2, 6, 2, 0, 2))
+    assert FIGURES["first_bias"].read(report) == pytest.approx((2 * 0.9 + 6 * 0.5) / 8)
 
 
 def test_splits_and_epochs() -> None:
