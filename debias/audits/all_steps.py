@@ -3,7 +3,18 @@
 from debias.audits.files.headers import HEADERS
 from debias.audits.leaning.features_step import RANKING_STEP
 from debias.audits.leaning.parts_step import PART_STEP
+from debias.audits.maps.information_step import CURVE_STEP
+from debias.audits.maps.maps_step import MAP_STEP
+from debias.audits.maps.swaps_step import SWAP_STEP
 from debias.audits.rows.duplicates_step import DUPLICATES_STEP
 from debias.audits.steps import Step
 
-STEPS: tuple[Step, ...] = (HEADERS, DUPLICATES_STEP, PART_STEP, RANKING_STEP)
+STEPS: tuple[Step, ...] = (
+    HEADERS,
+    DUPLICATES_STEP,
+    PART_STEP,
+    RANKING_STEP,
+    MAP_STEP,
+    SWAP_STEP,
+    CURVE_STEP,
+)

@@ -12,6 +12,8 @@ from debias.data.examples import SPLITS
 
 #: Why a step cannot run on data alone.
 NO_RUN = "no run"
+#: Name of the step that proposes groups.
+GROUPS = "groups"
 
 
 class HeldOut(NamedTuple):
@@ -69,6 +71,15 @@ def read_pictures(audited: Audited, positions: NDArray[np.int64]) -> HeldOut:
     """Read the pictures at some positions as the model receives them."""
     pictures, masks = model_of(audited).pictures(audited.examples, audited.rows[positions])
     return HeldOut(positions, audited.target[positions], pictures, masks)
+
+
+def turns_of_groups(audited: Audited) -> NDArray[np.int64]:
+    """``(N,)`` number of the group (class, what the first proposal says), or the class."""
+    words = audited.found.get(GROUPS, {}).get("word", np.empty((0, 0)))
+    if not len(words):
+        return audited.target
+    word: NDArray[np.int64] = words[0][audited.rows].astype(np.int64)
+    return audited.target * len(audited.classes) + word
 
 
 def other_pictures(
