@@ -1,13 +1,19 @@
 """``debias reproduce``: run a benchmark's published settings, and compare the results."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 from debias.commands.sweep import describe, train_left
+from debias.errors import InputError, check_positive
+from debias.merging import taken
 from debias.sweeps.checks import check
 from debias.sweeps.files import left
 from debias.sweeps.launchers import launcher
+from debias.sweeps.launchers.local import Local
 from debias.sweeps.plan import Plan
-from debias.sweeps.reproduce import cost_lines, reproduction, result_lines
+from debias.sweeps.reproduce import reproduction, row_by_row
+from debias.sweeps.reproducing.prices import cost_lines, prices
+from debias.sweeps.reproducing.verdicts import result_lines
 
 
 def run(benchmark: str, overrides: list[str], strategies: str, dry_run: bool) -> None:
@@ -16,27 +22,48 @@ def run(benchmark: str, overrides: list[str], strategies: str, dry_run: bool) ->
     Args:
         benchmark: one of ``published.BENCHMARKS``.
         overrides: ``key=value``: options of the launcher, ``seeds``, ``out``, and settings for
-            every run.
+            every run; for ``dry_run``, also ``images_per_second`` of another machine. With
+            ``minutes``, the runs of a setting with little to compute come first.
         strategies: names of settings, separated by commas; "" means all.
         dry_run: only print the expected cost, the number of finished runs, and whether the folder
             of the data is absent.
 
     Raises:
         ValueError: a name or an option has a mistake; no run has been started then.
-        SystemExit: code 1 if a run failed, 130 if the command was stopped.
+        SystemExit: code 1 if a run failed, ``sweep.MORE`` if the minutes are over before the last
+            run, 130 if the command was stopped.
     """
     launch, rest = launcher(overrides)
+    speed, rest = taken(rest, "images_per_second", "")
     names = [name for name in strategies.split(",") if name]
     planned, reproduced = reproduction(benchmark, rest, names=names)
+    minutes = _minutes(launch)
     if dry_run:
-        lines = [*cost_lines(benchmark, planned, reproduced), *_root_lines(planned)]
+        given = _number(speed)
+        found = prices(benchmark, planned, reproduced, images_per_second=given or None)
+        lines = [*cost_lines(found, minutes=minutes, speed=given), *_root_lines(planned)]
         print("\n".join([*lines, describe(planned)]))
         return
+    if speed:
+        raise InputError(f"images_per_second={speed} is for an estimate: add --dry-run")
     check(planned.runs)
-    train_left(planned, launch)
+    code = train_left(row_by_row(benchmark, planned, reproduced) if minutes else planned, launch)
     print("\n".join(result_lines(reproduced)))
     if left(planned.runs):
-        raise SystemExit(1)
+        raise SystemExit(code)
+
+
+def _minutes(launch: Callable[..., None]) -> float | None:
+    return launch.minutes if isinstance(launch, Local) else None
+
+
+def _number(speed: str) -> float:
+    try:
+        number = float(speed or 1)
+    except ValueError:
+        raise InputError(f"images_per_second must be a number; got {speed}") from None
+    check_positive({"images_per_second": number})
+    return number if speed else 0.0
 
 
 def _root_lines(planned: Plan) -> list[str]:

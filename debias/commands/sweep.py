@@ -14,10 +14,15 @@ from debias.sweeps.checks import check
 from debias.sweeps.cost import costs_of
 from debias.sweeps.files import files_of, left, write_plan
 from debias.sweeps.launchers import launcher
+from debias.sweeps.launchers.pieces import OutOfTime
 from debias.sweeps.plan import Plan, plan
 from debias.sweeps.progress import Progress
 from debias.sweeps.protocol import Protocol, write_protocol
 from debias.sweeps.status import status_lines, watch_status
+
+#: Exit code if the minutes are over before the last run: the same command continues. It is the
+#: ``EX_TEMPFAIL`` of sysexits.
+MORE = 75
 
 
 def run(action: str, source: str, overrides: list[str]) -> None:
@@ -31,7 +36,8 @@ def run(action: str, source: str, overrides: list[str]) -> None:
 
     Raises:
         ValueError: the file, a config or an option has a mistake; no run has been started then.
-        SystemExit: code 1 if a run failed, 130 if the sweep was stopped.
+        SystemExit: code 1 if a run failed, ``MORE`` if the minutes are over before the last run,
+            130 if the sweep was stopped.
     """
     if action == "report":
         show_report(source, overrides)
@@ -68,32 +74,41 @@ def run_sweep(planned: Plan, launch: Callable[..., None]) -> None:
     """Train the unfinished runs, and print the table of the sweep.
 
     Raises:
-        SystemExit: code 1 if a run failed, 130 if the sweep was stopped.
+        SystemExit: code 1 if a run failed, ``MORE`` if the minutes are over before the last run,
+            130 if the sweep was stopped.
     """
-    train_left(planned, launch)
+    code = train_left(planned, launch)
     show_report(str(planned.out), [])
     if left(planned.runs):
-        raise SystemExit(1)
+        raise SystemExit(code)
 
 
-def train_left(planned: Plan, launch: Callable[..., None]) -> None:
+def train_left(planned: Plan, launch: Callable[..., None]) -> int:
     """Train the unfinished runs of a plan. Runs on a backbone start after the backbone's run.
 
     Args:
         planned: the plan.
         launch: the launcher.
 
+    Returns:
+        The exit code if a run is left: 1, or ``MORE`` if the minutes of the launcher are over.
+
     Raises:
         SystemExit: code 130 if the sweep was stopped.
     """
     write_plan(planned)
     print(describe(planned))
-    with ended_by_ctrl_c(), Progress(planned.runs) as progress:
-        train_in_waves(
-            planned.runs,
-            lambda runs: launch(runs, train, progress),
-            lambda run, reason: progress.failed(run, reason, again=False),
-        )
+    try:
+        with ended_by_ctrl_c(), Progress(planned.runs) as progress:
+            train_in_waves(
+                planned.runs,
+                lambda runs: launch(runs, train, progress),
+                lambda run, reason: progress.failed(run, reason, again=False),
+            )
+    except OutOfTime as end:
+        print(f"stopped, {end}; run the same command again to continue")
+        return MORE
+    return 1
 
 
 def show_report(folder: str, overrides: list[str]) -> None:

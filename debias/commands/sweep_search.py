@@ -46,6 +46,10 @@ def prepare_search(source: str, overrides: Sequence[str]) -> tuple[SearchPlan, C
             "a search needs launcher=local: on a cluster, submit this command itself, once or "
             "several times, with storage=URL of a PostgreSQL database and workers=1"
         )
+    if launch.minutes is not None:
+        raise InputError(
+            "a search takes no minutes=. Stop it with Ctrl-C; the command continues it"
+        )
     planned = plan_search(Path(source), rest)
     check(planned.check_runs(), planned.sweep.labels)
     return planned, launch

@@ -1,5 +1,6 @@
 """Estimate the time of a run from finished runs with the same config and components."""
 
+import re
 import statistics
 from collections import defaultdict
 from collections.abc import Iterable
@@ -17,11 +18,15 @@ class Costs:
 
     def __init__(self) -> None:
         self.seconds: defaultdict[tuple[str, ...], list[float]] = defaultdict(list)
+        self.processors: defaultdict[tuple[str, ...], list[float]] = defaultdict(list)
 
     def read(self, files: Files) -> Report:
         """Record the duration of a finished run, and return its report."""
         report = read_report(files.report.parent)
-        self.seconds[_kind(report.config)].append(report.seconds.total)
+        kind = _kind(report.config)
+        self.seconds[kind].append(report.seconds.total)
+        if (processor := processor_seconds(report)) is not None:
+            self.processors[kind].append(processor)
         return report
 
     def expected(self, run: PlannedRun) -> float | None:
@@ -31,6 +36,17 @@ class Costs:
         """
         seconds = self.seconds.get(_kind(vars(run.config)))
         return statistics.fmean(seconds) if seconds else None
+
+    def processor(self, run: PlannedRun) -> float | None:
+        """Mean processor seconds of the same runs; ``None`` if none has trained on a CPU."""
+        seconds = self.processors.get(_kind(vars(run.config)))
+        return statistics.fmean(seconds) if seconds else None
+
+
+def processor_seconds(report: Report) -> float | None:
+    """Seconds of a run times its threads, the most that it used of a CPU; ``None`` elsewhere."""
+    threads = re.fullmatch(r"cpu \((\d+) threads\)", report.device)
+    return report.seconds.total * int(threads[1]) if threads else None
 
 
 def costs_of(runs: Iterable[PlannedRun]) -> Costs:

@@ -11,7 +11,8 @@ from debias import config as configs
 from debias.data.pictures.geometry import CentreCrop, CentreSquare, Resize
 from debias.losses.balanced_weights import balanced_weights
 from debias.sweeps.published import BENCHMARKS, MARK, NOTHING, Setting, differences
-from debias.sweeps.reproduce import Reproduced, result_lines
+from debias.sweeps.reproduce import Reproduced
+from debias.sweeps.reproducing.verdicts import result_lines
 
 #: Training images of each group.
 COUNTS = {"waterbirds": (3498, 184, 56, 1057), "celeba": (71629, 66874, 22880, 1387)}

@@ -14,17 +14,9 @@ from debias.sweeps.checks import check
 from debias.sweeps.estimate import Estimator, Speed
 from debias.sweeps.figures import FIGURES
 from debias.sweeps.published import BENCHMARKS, FACTS, Setting
-from debias.sweeps.reproduce import (
-    IMAGES,
-    RULE,
-    TIMED,
-    Reproduced,
-    cost_lines,
-    reproduction,
-    result_lines,
-    shortfall,
-    verdict,
-)
+from debias.sweeps.reproduce import Reproduced, reproduction, row_by_row
+from debias.sweeps.reproducing.prices import IMAGES, TIMED, cost_lines, prices
+from debias.sweeps.reproducing.verdicts import RULE, result_lines, shortfall, verdict
 from tests.commands.conftest import SMALL
 from tests.sweeps.finished_runs import finish
 
@@ -259,19 +251,48 @@ def test_cost_lines(tmp_path: Path, timed: list[str]) -> None:
     """
     overrides = [f"out={tmp_path}", "data.root=birds", "accelerator=cpu"]
     planned, found = reproduction("waterbirds", overrides, names=["jtt", "rwg"])
-    lines = cost_lines("waterbirds", planned, found)
-    assert lines[3].split()[-6:] == ["3", "360", "26.8", "1.4", "~7.5", "h"]
+    lines = cost_lines(prices("waterbirds", planned, found))
+    assert lines[3].split()[-7:-2] == ["3", "360", "26.8", "1.4", "~7.5"]
     assert lines[-2:] == [IMAGES, TIMED]
     assert timed == ["resnet50.tv_in1k"]
     rwg, jtt = found
     assert jtt.runs[0].config.recipe["name"] == "jtt"
     for run in (jtt.runs[0], *rwg.runs):
         finish(run, worst=0.85)
-    lines = cost_lines("waterbirds", planned, found)
-    assert lines[2].split()[-5:] == ["0", "300", "0.0", "0.0", "-"]
-    assert lines[3].split()[-6:] == ["2", "360", "17.9", "0.9", "3", "min"]
-    assert lines[-1] == IMAGES
+    lines = cost_lines(prices("waterbirds", planned, found), minutes=2)
+    assert lines[2].split()[-6:] == ["0", "300", "0.0", "0.0", "-", "-"]
+    assert lines[3].split()[-7:] == ["2", "360", "17.9", "0.9", "3", "min", "0.11"]
+    assert lines[-2:] == ["2 runs left, 3 min in all, 0.1 CPU-hours, 2 pieces of 2 minutes", IMAGES]
     assert timed == ["resnet50.tv_in1k"]
+
+
+def test_the_price_at_a_given_speed(tmp_path: Path) -> None:
+    """JTT's 8.9262 million images at 2,000 a second, and 0.4552 million at 6,000: 4,539 seconds,
+    whatever its finished runs took.
+    """
+    overrides = [f"out={tmp_path}", "data.root=birds"]
+    planned, found = reproduction("waterbirds", overrides, names=["jtt"])
+    finish(found[0].runs[0], worst=0.85)
+    (price,) = prices("waterbirds", planned, found, images_per_second=2000)
+    assert price.seconds == pytest.approx(2 * 4539, rel=1e-3)
+    assert (price.runs, price.cpu, price.measured) == (2, None, False)
+    lines = cost_lines([price], minutes=10, speed=2000)
+    assert "2 runs left, 2.5 h in all, 16 pieces of 10 minutes" in lines
+    assert "2000 images per second" in lines[-1]
+
+
+def test_pieces_finish_rows_early(tmp_path: Path) -> None:
+    """All seeds of a setting in turn, and the one with the fewest images first."""
+    overrides = [f"out={tmp_path}", "data.root=birds", "seeds=[0,1]"]
+    names = ["jtt", "afr", "rwg"]
+    planned, found = reproduction("waterbirds", overrides, names=names)
+    ordered = row_by_row("waterbirds", planned, found)
+    assert [(run.source, run.config.seed) for run in ordered.runs] == [
+        (source, seed)
+        for source in ("waterbirds/afr", "waterbirds", "waterbirds/jtt")
+        for seed in (0, 1)
+    ]
+    assert {run.name for run in ordered.runs} == {run.name for run in planned.runs}
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from torch import nn
 from debias import config as configs
 from debias.config import Config
 from debias.errors import InputError
+from debias.sweeps.launchers.pieces import OutOfTime
 from debias.training.terms import EpochSums, check_finite
 from tests.reports.sample_runs import sample_report
 
@@ -117,6 +118,18 @@ def endless(config: Config, *, resume: Path | None = None) -> Path:
     begin(config)
     while True:
         time.sleep(0.1)
+
+
+def endless_but_watched(config: Config, *, resume: Path | None = None, watch: object) -> Path:
+    """Never ends an epoch."""
+    return endless(config)
+
+
+def seed_zero_is_late(config: Config, *, resume: Path | None = None, watch: object) -> Path:
+    """Writes a checkpoint, and has no time for another epoch."""
+    begin(config)
+    (Path(config.out) / configs.run_name(config) / "last.ckpt").touch()
+    raise OutOfTime("the next epoch takes 7 s, and does not fit")
 
 
 def deaf(config: Config, *, resume: Path | None = None) -> Path:

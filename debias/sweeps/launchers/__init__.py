@@ -30,7 +30,7 @@ def launcher(overrides: Sequence[str]) -> tuple[Callable[..., None], list[str]]:
 
     Example:
         >>> launcher(["launcher=local", "workers=4", "epochs=2"])
-        (Local(workers=4, threads=None, retries=1), ['epochs=2'])
+        (Local(workers=4, threads=None, retries=1, minutes=None), ['epochs=2'])
     """
     name, overrides = taken(overrides, "launcher", "local")
     if name not in LAUNCHERS:

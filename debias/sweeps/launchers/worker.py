@@ -1,7 +1,7 @@
 """Train one run in a process of its own, which holds the run's lock and writes its log.
 
 The exit code is 0 if the run is finished, ``FAILED`` after an error, ``REFUSED`` after an error of
-the user, and ``BUSY`` if another process trains the run.
+the user, ``BUSY`` if another process trains the run, and ``LATER`` if the time of a piece is over.
 """
 
 import os
@@ -20,12 +20,13 @@ from debias.config import Config
 from debias.errors import InputError
 from debias.files import write_atomically
 from debias.sweeps.files import Files, files_of
+from debias.sweeps.launchers.pieces import OutOfTime
 from debias.sweeps.plan import PlannedRun
 from debias.sweeps.progress import Progress
 
 #: Exit codes: the attempt failed; it ended with an ``InputError``, which another attempt would
-#: repeat; another process trains the run.
-FAILED, REFUSED, BUSY = 1, 2, 75
+#: repeat; another process trains the run; the run has no time left, and is to be resumed.
+FAILED, REFUSED, BUSY, LATER = 1, 2, 75, 76
 
 
 class Pruned(Exception):
@@ -77,7 +78,8 @@ def attempt(run: PlannedRun, train: Train, threads: int, slot: int) -> None:
     """Train one run in this process, unless it is done or pruned.
 
     The function returns if the run succeeds, is done or is pruned. It exits the process with
-    ``FAILED`` or ``REFUSED`` if the run fails, and with ``BUSY`` if another process trains it.
+    ``FAILED`` or ``REFUSED`` if the run fails, with ``BUSY`` if another process trains it, and with
+    ``LATER`` if its time is over.
 
     Args:
         run: the run to train.
@@ -106,6 +108,9 @@ def _train(run: PlannedRun, train: Train, files: Files) -> None:
     except Pruned as end:
         print(end)
         write_atomically(files.pruned, f"{end}\n")
+    except OutOfTime as end:
+        print(end)
+        sys.exit(LATER)
     except Exception as error:
         reason, text = one_line(error), traceback.format_exc()
         code = REFUSED if isinstance(error, InputError) else FAILED

@@ -11,6 +11,7 @@ from rich.console import Console
 
 from debias.sweeps.files import files_of, left
 from debias.sweeps.launchers.local import Local
+from debias.sweeps.launchers.pieces import OutOfTime
 from debias.sweeps.plan import plan
 from debias.sweeps.progress import Progress
 from tests.forked import forked
@@ -89,6 +90,21 @@ def test_a_failed_run_is_done_by_the_next_sweep(runs):
     launched(left(runs), trainings.quick)
     assert left(runs) == []
     assert files_of(runs[1]).status() == "done"
+
+
+def test_a_piece_ends_and_the_next_one_continues(runs):
+    """One run has no time for another epoch, then none ends one: the next command trains all."""
+    with pytest.raises(OutOfTime, match=r"the time is over$"):
+        launched(runs, trainings.seed_zero_is_late, minutes=60, workers=1)
+    assert left(runs) == list(runs)
+    assert [trainings.attempts(run.config) for run in runs] == [1, 0, 0]
+    assert files_of(runs[0]).status() == "interrupted"
+    with pytest.raises(OutOfTime, match="before any run has finished an epoch: give more minutes"):
+        launched(runs, trainings.endless_but_watched, minutes=0.05)
+    assert left(runs) == list(runs)
+    launched(runs, trainings.quick)
+    assert left(runs) == []
+    assert (runs[0].folder / "attempts.txt").read_text().splitlines()[-1] == "resumed"
 
 
 def test_a_folder_without_config_is_begun_anew(runs):

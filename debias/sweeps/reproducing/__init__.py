@@ -1,0 +1,1 @@
+"""What ``debias reproduce`` tells about a published table: its price, verdicts and results."""
