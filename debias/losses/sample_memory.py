@@ -69,17 +69,19 @@ class SampleMemory(nn.Module):
 
     def greatest(self) -> Tensor:
         """``(classes,)`` largest average of each class; 0 for a class without visited rows."""
-        slot = self.target.remainder(self.classes + 1)  # rows not visited go to an extra slot
+        slot = self.target + 1  # rows not visited go to an extra slot, the first
         greatest = self.values.new_zeros(self.classes + 1)
-        return greatest.scatter_reduce(0, slot, self.values, "amax")[: self.classes]
+        return greatest.scatter_reduce(0, slot, self.values, "amax")[1:]
 
     def _update(self, losses: Tensor, index: Tensor, target: Tensor) -> None:
+        # computed for the rows of the batch alone: the whole memory is much larger
         losses = losses.to(self.values.dtype)
-        counts = torch.zeros_like(self.values).index_add(0, index, torch.ones_like(losses))
-        means = torch.zeros_like(self.values).index_add(0, index, losses) / counts.clamp(min=1)
-        averages = self.momentum * self.values + (1 - self.momentum) * means
-        updated = torch.where(self.target < 0, means, averages)
-        self.values.copy_(torch.where(counts > 0, updated, self.values))
+        zeros = torch.zeros_like(self.values)
+        counts = zeros.index_add(0, index, torch.ones_like(losses))[index]
+        means = zeros.index_add(0, index, losses)[index] / counts
+        averages = self.momentum * self.values[index] + (1 - self.momentum) * means
+        updated = torch.where(self.target[index] < 0, means, averages)
+        self.values.index_copy_(0, index, updated)
         self.target.index_copy_(0, index, target)
 
 
