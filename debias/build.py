@@ -195,7 +195,7 @@ def _data(
         workers=config.workers,
         cache_dir=cache_folder(config),
         cache_gb=config.cache_gb,
-        channels_last=True,
+        channels_last=not facts["model"].contiguous,
         backgrounds=chosen.augment.make.reads_backgrounds,
     )
 

@@ -99,7 +99,8 @@ def normalise(batch: Batch, mean: Tensor, std: Tensor, *, channels_last: bool = 
 
 def _scaled_planes(image: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
     # In place after one conversion: page faults of new float tensors cost more than the arithmetic.
-    pixels = image.to(torch.float32, memory_format=torch.contiguous_format)
+    # The bytes are ordered before it, which moves a quarter of the memory.
+    pixels = image.contiguous().float()
     return pixels.mul_(scale[:, None, None]).add_(shift[:, None, None])
 
 

@@ -89,7 +89,7 @@ class Classifier(nn.Module):
         self.mean: tuple[float, ...] = tuple(mean or pixels["mean"])
         self.std: tuple[float, ...] = tuple(std or pixels["std"])
         self.checked = head is None
-        self._contiguous = False
+        self.contiguous = False
         self._freeze()
 
     @classmethod
@@ -130,7 +130,7 @@ class Classifier(nn.Module):
         Raises:
             ValueError: the first pass of a wrapped network finds what :meth:`check` refuses.
         """
-        image = image.contiguous() if self._contiguous else image
+        image = image.contiguous() if self.contiguous else image
         checked = self.checked or torch.compiler.is_compiling()
         features = logits_of(self.backbone(image)) if checked else self._first(image)
         logits = self.head(features) if self.training else without_autocast(self.head, features)
@@ -156,8 +156,9 @@ class Classifier(nn.Module):
         """Compute with channels last in memory if the network can, and :meth:`check` it.
 
         The results are the same, but depthwise networks train up to twice as fast on CPUs, and so
-        do bfloat16 networks on GPUs. A network that flattens its maps by ``view`` cannot: its
-        images are made contiguous.
+        do bfloat16 networks on GPUs. A network that flattens its maps by ``view`` cannot, and one
+        without convolutions gains nothing, but would copy images to flatten them: ``contiguous`` is
+        then true, and images are made contiguous.
 
         Args:
             image: ``(1, 3, H, W)`` float; only the shape is used.
@@ -165,6 +166,11 @@ class Classifier(nn.Module):
         Raises:
             ValueError: see :meth:`check`.
         """
+        if not any(isinstance(module, nn.Conv2d) for module in self.modules()):
+            self.contiguous = True
+            if not self.checked:
+                self.check(image)
+            return
         convert: Any = self.to  # some releases of torch do not declare the type of this argument
         convert(memory_format=torch.channels_last)
         if not self.checked:
@@ -172,7 +178,7 @@ class Classifier(nn.Module):
                 self.check(image.contiguous(memory_format=torch.channels_last))
             except RuntimeError:
                 convert(memory_format=torch.contiguous_format)
-                self._contiguous = True
+                self.contiguous = True
                 self.check(image)
 
     def _first(self, image: Tensor) -> Tensor:

@@ -194,7 +194,8 @@ def _steps(
     shape: Any = components.construct("preprocessing", config.preprocessing, {}).evaluation
     images = torch.randn(count, 3, shape.height, shape.width, device=device)
     model.use_channels_last(images[:1])
-    images = images.to(memory_format=torch.channels_last)
+    if not model.contiguous:
+        images = images.to(memory_format=torch.channels_last)
     target = torch.zeros(count, dtype=torch.long, device=device)
     mixed = torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bf16-mixed")
     optimizer = torch.optim.SGD(model.parameters(), lr=1e-9, momentum=0.9)

@@ -185,6 +185,18 @@ def test_channels_last_is_used_where_the_network_can(make) -> None:
         torch.testing.assert_close(found, expected)
     weight = next(model.backbone.parameters())
     assert weight.is_contiguous(memory_format=torch.channels_last) is (make is SmallCNN)
+    assert model.contiguous is (make is own_networks.ByView)
+
+
+def test_a_network_without_convolutions_gets_contiguous_images() -> None:
+    """Flattening images of channels last would copy them in every pass."""
+    network = nn.Sequential(nn.Flatten(), nn.Linear(IMAGE[0].numel(), 3))
+    model = Classifier.wrap(network, "1", mean=(0.0,) * 3, std=(1.0,) * 3).eval()
+    model.use_channels_last(IMAGE[:1])
+    assert (model.contiguous, model.checked) == (True, True)
+    assert torch.equal(
+        model(IMAGE.contiguous(memory_format=torch.channels_last)).features, IMAGE.flatten(1)
+    )
 
 
 class Changed(SmallCNN):
