@@ -119,11 +119,14 @@ def _add_reproduce(commands: Any) -> None:
     meaning = "run a benchmark's published settings, and compare the figures"
     reproduce = commands.add_parser("reproduce", help=meaning)
     reproduce.add_argument("benchmark", choices=BENCHMARKS)
-    _add_overrides(reproduce, "as in data.root=PATH seeds=[0] out=FOLDER workers=2")
+    examples = "as in data.root=PATH seeds=[0] out=FOLDER workers=2 minutes=10 results=FILE.csv"
+    _add_overrides(reproduce, examples)
     names = "settings separated by commas, as in jtt,dfr; default: all"
     reproduce.add_argument("--strategies", default="", metavar="NAMES", help=names)
     price = "print the expected cost, and run nothing"
     reproduce.add_argument("--dry-run", action="store_true", help=price)
+    table = "print the table of the finished runs, and train nothing"
+    reproduce.add_argument("--report", action="store_true", help=table)
 
 
 def _add_preparations(commands: Any) -> None:

@@ -1,4 +1,4 @@
-"""Writes the tables of methods and of measures into the pages of docs/, between their markers.
+"""Writes the tables of methods, measures and published figures into the pages, between markers.
 
 usage: python scripts/tables.py [--check]
 
@@ -18,8 +18,19 @@ from debias.methods import METHODS
 from debias.metrics.amplification.family import AMPLIFICATION, THRESHOLDS
 from debias.metrics.descriptions import DESCRIPTIONS, Description
 from debias.metrics.families import FAMILIES
+from debias.sweeps.published import BENCHMARKS, FACTS
+from debias.sweeps.reproducing.results import (
+    KEY,
+    benchmark_rows,
+    figure_rows,
+    read_results,
+    reproduced_by,
+)
 
-DOCS = Path(__file__).parents[1] / "docs"
+ROOT = Path(__file__).parents[1]
+DOCS, PUBLISHED = ROOT / "docs", ROOT / "experiments" / "published"
+RESULTS = read_results(PUBLISHED / "results.csv")
+REPRODUCED = reproduced_by(RESULTS)
 TITLES = {
     "strategy": "strategy",
     "sampler": "sampler",
@@ -64,6 +75,7 @@ def methods(kind: str) -> str:
         "needs",
         "paper",
         "checked against",
+        "reproduced",
         "Waterbirds",
         "CelebA",
     ]
@@ -74,6 +86,7 @@ def methods(kind: str) -> str:
             needs(kind, name),
             method.paper,
             method.checked,
+            ", ".join(REPRODUCED.get((kind, name), [])),
             *method.published[:2],
         ]
         for name, method in METHODS[kind].items()
@@ -118,6 +131,23 @@ def ideal(text: Description) -> str:
     return {"lower": "low", "higher": "high"}.get(text.better, "none")
 
 
+def published() -> str:
+    """The table of published tables."""
+    head = ["table", "command", "cost", "figures", "left", "what it proves"]
+    return table(head, list(benchmark_rows(RESULTS)))
+
+
+def figures() -> str:
+    """One table of figures per published table with a result."""
+    head = ["setting", "figure", "published", "authors' code", "measured", "seeds", "accepted"]
+    run = [
+        name for name in BENCHMARKS if any(key[KEY.index("benchmark")] == name for key in RESULTS)
+    ]
+    tables = (table([*head, "verdict"], list(figure_rows(name, RESULTS))) for name in run)
+    titled = zip((FACTS[name].title for name in run), tables, strict=True)
+    return "".join(f"\n### {title}\n\n{text}" for title, text in titled) + "\n"
+
+
 def table(head: list[str], rows: list[list[str]]) -> str:
     lines = [head, ["---"] * len(head), *rows]
     return "".join(
@@ -128,6 +158,8 @@ def table(head: list[str], rows: list[list[str]]) -> str:
 TABLES: dict[str, Callable[[], str]] = {
     **{kind: lambda kind=kind: methods(kind) for kind in METHODS},
     "sections": sections,
+    "published": published,
+    "figures": figures,
     "accuracies": lambda: numbers(DESCRIPTIONS),
     **{name: lambda family=family: numbers(family.numbers) for name, family in FAMILIES.items()},
     "thresholds": lambda: numbers(dict(THRESHOLDS.numbers.items() - AMPLIFICATION.numbers.items())),
@@ -147,7 +179,7 @@ def filled(page: str) -> str:
 
 def main(arguments: list[str]) -> int:
     stale = []
-    for path in sorted(DOCS.glob("*.md")):
+    for path in (*sorted(DOCS.glob("*.md")), PUBLISHED / "README.md"):
         page = path.read_text(encoding="utf-8")
         if (new := filled(page)) != page:
             stale.append(path.name)
@@ -155,7 +187,7 @@ def main(arguments: list[str]) -> int:
                 path.write_text(new, encoding="utf-8")
     if stale and "--check" in arguments:
         print(
-            f"stale tables in docs: {', '.join(stale)}; run python scripts/tables.py",
+            f"stale tables: {', '.join(stale)}; run python scripts/tables.py",
             file=sys.stderr,
         )
         return 1

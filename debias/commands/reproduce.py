@@ -13,20 +13,23 @@ from debias.sweeps.launchers.local import Local
 from debias.sweeps.plan import Plan
 from debias.sweeps.reproduce import reproduction, row_by_row
 from debias.sweeps.reproducing.prices import cost_lines, prices
+from debias.sweeps.reproducing.results import record_results
 from debias.sweeps.reproducing.verdicts import result_lines
 
 
-def run(benchmark: str, overrides: list[str], strategies: str, dry_run: bool) -> None:
+def run(benchmark: str, overrides: list[str], strategies: str, dry_run: bool, report: bool) -> None:
     """Train the unfinished runs of a benchmark; print PASS or the difference of each setting.
 
     Args:
         benchmark: one of ``published.BENCHMARKS``.
         overrides: ``key=value``: options of the launcher, ``seeds``, ``out``, and settings for
-            every run; for ``dry_run``, also ``images_per_second`` of another machine. With
-            ``minutes``, the runs of a setting with little to compute come first.
+            every run; ``results``, a CSV file for the results; for ``dry_run``, also
+            ``images_per_second`` of another machine. With ``minutes``, the settings with the fewest
+            images to process come first.
         strategies: names of settings, separated by commas; "" means all.
         dry_run: only print the expected cost, the number of finished runs, and whether the folder
             of the data is absent.
+        report: only print and record the results of the finished runs.
 
     Raises:
         ValueError: a name or an option has a mistake; no run has been started then.
@@ -35,6 +38,7 @@ def run(benchmark: str, overrides: list[str], strategies: str, dry_run: bool) ->
     """
     launch, rest = launcher(overrides)
     speed, rest = taken(rest, "images_per_second", "")
+    results, rest = taken(rest, "results", "")
     names = [name for name in strategies.split(",") if name]
     planned, reproduced = reproduction(benchmark, rest, names=names)
     minutes = _minutes(launch)
@@ -46,10 +50,15 @@ def run(benchmark: str, overrides: list[str], strategies: str, dry_run: bool) ->
         return
     if speed:
         raise InputError(f"images_per_second={speed} is for an estimate: add --dry-run")
-    check(planned.runs)
-    code = train_left(row_by_row(benchmark, planned, reproduced) if minutes else planned, launch)
+    code = 0
+    if not report:
+        check(planned.runs)
+        ordered = row_by_row(benchmark, planned, reproduced) if minutes else planned
+        code = train_left(ordered, launch)
     print("\n".join(result_lines(reproduced)))
-    if left(planned.runs):
+    if results:
+        record_results(Path(results), benchmark, reproduced)
+    if code and left(planned.runs):
         raise SystemExit(code)
 
 

@@ -89,7 +89,7 @@ ALLOWED = {
         "evaluation",
         "files",
     }
-    | {"devices", "json_files", "merging", "metrics", "models", "own_parts", "places"}
+    | {"csv_files", "devices", "json_files", "merging", "metrics", "models", "own_parts", "places"}
     | {"progress", "reports", "runs"},
     "commands": {
         "audits",

@@ -12,8 +12,9 @@ from debias.sweeps.reproduce import Reproduced, title_of
 #: Greatest difference that passes without ``accept`` and without a known number of restarts; or
 #: twice the combined standard deviation if that is more.
 TOLERANCE = 0.02
+PASS = "PASS"
 RULE = (
-    "PASS: the measured mean lies in the range that was fixed before the first run. Without a "
+    f"{PASS}: the measured mean lies in the range that was fixed before the first run. Without a "
     "range, it lies within two standard errors of the difference of the two means, if the number "
     "of published restarts is known. Otherwise it lies within "
     f"{100 * TOLERANCE:.0f} points, or within twice the combined standard deviation, "
@@ -44,7 +45,7 @@ def verdict(setting: Setting, measured: Spread) -> str:
         passed = low - 1e-9 <= measured.mean <= high + 1e-9
     else:
         passed = abs(difference) <= tolerance(setting, measured) + 1e-9
-    return "PASS" if passed else f"{100 * difference:+.1f}"
+    return PASS if passed else f"{100 * difference:+.1f}"
 
 
 def tolerance(setting: Setting, measured: Spread) -> float:
