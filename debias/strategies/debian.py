@@ -120,8 +120,13 @@ class DebiAN(Strategy):
 
     def _membership(self, batch: Batch) -> Tensor:
         logits: Tensor = self.discoverer(batch.image).logits
-        return logits.gather(1, batch.target[:, None])[:, 0].float().sigmoid()
+        score = logits.gather(1, batch.target[:, None])[:, 0]
+        return _precise(score).sigmoid()
 
     def _groups(self, logits: Tensor, membership: Tensor, batch: Batch) -> SoftGroups:
-        probability = F.softmax(logits.float(), dim=1).gather(1, batch.target[:, None])[:, 0]
+        probability = F.softmax(_precise(logits), dim=1).gather(1, batch.target[:, None])[:, 0]
         return soft_groups(probability, membership, batch.target, self.classes)
+
+
+def _precise(logits: Tensor) -> Tensor:
+    return logits.to(torch.promote_types(logits.dtype, torch.float32))

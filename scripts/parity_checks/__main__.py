@@ -73,6 +73,7 @@ CHECKS: dict[str, Check] = {
     "jtt": heads.jtt,
     "rebias_game": games.rebias,
     "lff_game": games.lff,
+    "debian_game": finders.debian_game,
     "group_dro_game": games.group_dro,
     "spectral_decoupling_game": coloured.spectral_decoupling_game,
     "eiil_game": coloured.eiil_game,

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator
+from contextlib import nullcontext
 from copy import deepcopy
 from types import SimpleNamespace
 from typing import Any
@@ -13,8 +14,10 @@ from torch.nn import functional as F
 from debias.losses.soft_groups import discovered_weights, discovery_loss, soft_groups
 from debias.strategies.bias_amplification import BiasAmplification
 from debias.strategies.cross_mistakes import CrossMistakes
+from debias.strategies.debian import DebiAN
 from debias.types import Batch
 from parity_checks.cases import Given, Replaced, apart, both, draws, labelled
+from parity_checks.games import Normalised, batches, descent, play, states_apart
 from parity_checks.official import Clones, Piece
 from parity_checks.rows import Row
 from parity_checks.twins import CLASSES, Perceptron
@@ -79,6 +82,50 @@ def debian(clones: Clones) -> Iterator[Row]:
     compared = "weighted loss of the classifier"
     yield weigh.row("debian", compared, map(weighted, range(16)), bar=1e-12)
     yield _discovered(clones, epsilon)
+
+
+def debian_game(clones: Clones) -> Iterator[Row]:
+    epsilon = clones.take(DEBIAN, "common/constants.py", "EPS")["EPS"]
+    loop = clones.lines(DEBIAN, DEBIAN_LOOP, 61, 168)
+    amp = SimpleNamespace(amp=SimpleNamespace(autocast=lambda *_, **__: nullcontext()))
+    totals = ("cls_loss", "ce_loss", "bias_discover_deo_loss", "bias_discover_penalty")
+
+    def case(seed: int) -> float:
+        torch.manual_seed(seed)
+        model, given = Normalised(), batches(seed)
+        ours: Any = DebiAN(CLASSES, model, balance=2.0, own_halves=True, separate_start=True)
+        f, d = (_Logits(deepcopy(network)) for network in (model, ours.discoverer))
+        trainer = SimpleNamespace(
+            classifier=f, bias_discover_net=d, device="cpu", target_attr_index=0, num_classes=3,
+            args=SimpleNamespace(amp=False, lambda_penalty=2.0),
+            criterion=nn.CrossEntropyLoss(reduction="none"),
+            optimizer=descent(f.parameters()),
+            optimizer_bias_discover_net=descent(d.parameters()),
+            _loss_backward=lambda loss: loss.backward(), _optimizer_step=lambda each: each.step(),
+        )  # fmt: skip
+        state = {"self": trainer, "EPS": epsilon, "idx": 0, "torch": Replaced(torch, {"cuda": amp})}
+        for batch in given:
+            whole, half = (batch.image, batch.target[:, None]), len(batch.target) // 2
+            pair = {"main_data": [each[:half] for each in whole]}
+            pair |= {"second_data": [each[half:] for each in whole]}
+            loop.run(state | pair | {f"total_{name}": 0 for name in totals})
+        play(model, ours, given)
+        return states_apart([f.network, d.network], [model, ours.discoverer])
+
+    compared = "both networks after 12 steps, each on its own half of the batch; order, modes"
+    yield loop.row("debian", compared, map(case, range(4)), bar=1e-9)
+
+
+class _Logits(nn.Module):
+    """A network that returns its logits alone."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, image: Tensor) -> Tensor:
+        logits: Tensor = self.network(image).logits
+        return logits
 
 
 def _discovered(clones: Clones, epsilon: float) -> Row:
