@@ -1,5 +1,7 @@
 """All steps of an audit, in order. Each comes after the steps that it needs."""
 
+from debias.audits.cues.groups import PROPOSALS
+from debias.audits.cues.ladder_page import LADDER
 from debias.audits.files.headers import HEADERS
 from debias.audits.leaning.features_step import RANKING_STEP
 from debias.audits.leaning.parts_step import PART_STEP
@@ -12,6 +14,8 @@ from debias.audits.steps import Step
 STEPS: tuple[Step, ...] = (
     HEADERS,
     DUPLICATES_STEP,
+    *LADDER,
+    PROPOSALS,
     PART_STEP,
     RANKING_STEP,
     MAP_STEP,

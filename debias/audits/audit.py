@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from debias.audits.all_steps import STEPS
-from debias.audits.drawing import check_audited, drawn_rows
+from debias.audits.drawing import GEOMETRY, check_audited, drawn_rows
 from debias.audits.engine import Findings, chosen_steps, find
 from debias.audits.model import AuditedModel
 from debias.audits.page import write_page
@@ -18,13 +18,9 @@ from debias.audits.record import AuditReport, write_record
 from debias.audits.steps import NO_ENCODER, Audited
 from debias.data.examples import SPLITS, Examples
 from debias.data.pictures.cache import open_cache
-from debias.data.pictures.geometry import CentreCrop, Geometry, ShorterSide
 from debias.data.pictures.image_files import ImageFiles
 from debias.errors import InputError, check_at_least
 
-#: Shorter side to which images are resized, and side of the square that is cropped from the centre.
-SHORTER, SIDE = 144, 128
-GEOMETRY = Geometry((ShorterSide(SHORTER), CentreCrop(SIDE, SIDE)), SIDE, SIDE)
 #: Seed of all draws of an audit.
 SEED = 0
 #: Folder of the decoded images, in the folder of the audit. It is removed at the end.

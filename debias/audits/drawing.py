@@ -1,10 +1,15 @@
-"""The images that an audit looks at: at most so many per split, classes taking turns."""
+"""The images that an audit looks at, and their size: at most so many per split, in turns."""
 
 import numpy as np
 from numpy.typing import NDArray
 
 from debias.data.examples import SPLITS, Examples
+from debias.data.pictures.geometry import CentreCrop, Geometry, ShorterSide
 from debias.errors import InputError
+
+#: Shorter side to which images are resized, and side of the square that is cropped from the centre.
+SHORTER, SIDE = 144, 128
+GEOMETRY = Geometry((ShorterSide(SHORTER), CentreCrop(SIDE, SIDE)), SIDE, SIDE)
 
 
 def drawn_rows(examples: Examples, *, images: int, seed: int) -> NDArray[np.int64]:

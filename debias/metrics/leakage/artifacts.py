@@ -6,6 +6,9 @@ from torch import Tensor
 from debias.metrics.accuracy.uncertainty import Interval, percentile_interval
 from debias.metrics.scores.ranking import auroc
 
+#: Bootstrap samples that are counted at a time.
+CHUNK = 50
+
 
 def resampled_auroc(
     scores: Tensor, positive: Tensor, *, generator: torch.Generator, resamples: int = 2000
@@ -22,17 +25,22 @@ def resampled_auroc(
     Returns:
         ``(resamples,)`` float64 in [0, 1]. NaN if there is no positive, or no negative.
     """
-    parts = (scores[positive.bool()], scores[~positive.bool()])
+    positive = positive.bool()
+    values, place = torch.unique(scores, return_inverse=True)
+    parts = (place[positive], place[~positive])
     if not all(len(part) for part in parts):
         return torch.full((resamples,), torch.nan, dtype=torch.float64)
-    drawn = [
-        [part[torch.randint(len(part), part.shape, generator=generator)] for part in parts]
-        for _ in range(resamples)
-    ]
-    label = torch.cat(
-        [torch.full(part.shape, value) for part, value in zip(parts, (True, False), strict=True)]
-    )
-    return torch.stack([auroc(torch.cat(sample), label) for sample in drawn])
+    areas = []
+    for start in range(0, resamples, CHUNK):
+        drawn = [
+            [part[torch.randint(len(part), part.shape, generator=generator)] for part in parts]
+            for _ in range(min(CHUNK, resamples - start))
+        ]
+        won, lost = (_counts(torch.stack(side), len(values)) for side in zip(*drawn, strict=True))
+        # twice the pairs that a positive wins, and once the ties
+        halves = (won * (2 * lost.cumsum(dim=1) - lost)).sum(dim=1)
+        areas.append(halves.double() / (2.0 * len(parts[0]) * len(parts[1])))
+    return torch.cat(areas)
 
 
 def artifact_interval(
@@ -70,3 +78,9 @@ def artifact_report(
         "artifact_auroc_low": low.item(),
         "artifact_auroc_high": high.item(),
     }
+
+
+def _counts(drawn: Tensor, values: int) -> Tensor:
+    """``(B, values)`` how often each of the sorted scores was drawn in each sample."""
+    empty = torch.zeros(len(drawn), values, dtype=torch.long)
+    return empty.scatter_add_(1, drawn, torch.ones_like(drawn))

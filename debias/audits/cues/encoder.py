@@ -1,0 +1,115 @@
+"""Features of what is left of the pictures at each rung, by a frozen network."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from debias.audits.cues.rungs import RUNGS
+from debias.audits.model import AuditedModel
+from debias.audits.steps import NO_ENCODER, Arrays, Audited, Step
+from debias.data.pictures.geometry import Geometry
+from debias.models.classifier import timm_classifier
+from debias.progress import each
+from debias.trained.picture_model import PictureModel
+from debias.types import Groups
+
+#: Pictures that are changed and encoded at a time.
+CHUNK = 256
+#: The rungs that a network reads.
+ENCODED = tuple(name for name, rung in RUNGS.items() if rung.numbers is None)
+
+
+def frozen_encoder(audited: Audited) -> AuditedModel:
+    """The network that gives features, for pictures of the audit's size.
+
+    Raises:
+        ValueError: timm has no such network, or its weights do not fit or cannot be downloaded.
+    """
+    weights = audited.encoder_weights
+    network = timm_classifier(
+        2,  # the head is not used
+        name=audited.encoder,
+        pretrained=weights is None,
+        weights=None if weights is None else str(weights),
+    )
+    side = audited.pictures.shape[1]
+    groups = Groups(("no", "yes"), ("unknown",))
+    return AuditedModel(PictureModel(network, Geometry((), side, side), groups).eval())
+
+
+def rung_numbers(
+    name: str,
+    pictures: NDArray[np.uint8],
+    masks: NDArray[np.bool_] | None,
+    encoder: AuditedModel | None,
+) -> NDArray[np.float32]:
+    """``(N, d)`` numbers of a rung: its statistics, or the encoder's features of its pictures.
+
+    Args:
+        name: a key of ``RUNGS``.
+        pictures: ``(N, S, S, 3)`` uint8.
+        masks: ``(N, S, S)`` bool; ``None`` only for a rung that needs none.
+        encoder: the network; ``None`` only for a rung of statistics.
+    """
+    rung, parts = RUNGS[name], []
+    starts = range(0, len(pictures), CHUNK)
+    title = f"reading {name.replace('_', ' ')}"
+    for start in each(starts, title, "batch"):
+        inside = slice(start, start + CHUNK)
+        shown = np.asarray(pictures[inside])
+        hidden = np.zeros(shown.shape[:3], bool) if masks is None else np.asarray(masks[inside])
+        if rung.numbers is not None:
+            parts.append(rung.numbers(shown, hidden))
+        else:
+            assert encoder is not None
+            parts.append(encoder.features(rung.picture(shown, hidden)))
+    return np.concatenate(parts)
+
+
+def feature_step(name: str) -> str:
+    """Name of the step that keeps the features of a rung."""
+    return f"features of {name}"
+
+
+def encoded_rows(audited: Audited, name: str) -> NDArray[np.int64]:
+    """Positions of the images whose features are kept: the whole image for all, else ``judged``."""
+    return np.arange(len(audited.rows)) if name == "image" else audited.judged
+
+
+def reason_against(name: str, audited: Audited) -> str:
+    """Why a rung cannot be measured on these images; empty if it can."""
+    rung = RUNGS[name]
+    if rung.numbers is None and audited.encoder == NO_ENCODER:
+        return "encoder=none"
+    return "no masks" if rung.needs_masks and audited.masks is None else ""
+
+
+def _compute(name: str, audited: Audited) -> Arrays:
+    if reason_against(name, audited):
+        return {}
+    rows = encoded_rows(audited, name)
+    masks = None if audited.masks is None else audited.masks[rows]
+    numbers = rung_numbers(name, audited.pictures[rows], masks, frozen_encoder(audited))
+    return {"features": numbers.astype(np.float16)}
+
+
+def _no_reason(name: str, audited: Audited) -> str:
+    return ""
+
+
+#: One step per rung, so that a killed audit goes on at the rung that it was at.
+FEATURES = tuple(
+    Step(
+        feature_step(name),
+        (),
+        partial(_compute, name),
+        lambda audited: (),
+        lambda audited: None,
+        # one name is enough for a reader to learn that there is no encoder
+        partial(reason_against if name == "image" else _no_reason, name),
+    )
+    for name in ENCODED
+)
