@@ -82,8 +82,8 @@ class DaC(MapMasks):
         """Configs of the first stage, and of the last stage as plain ERM (no masks exist yet).
 
         Raises:
-            ValueError: the run has its own strategy or augmentation, its sampler needs bias labels,
-                or ``batch_size`` is below 2.
+            ValueError: the run has its own strategy or augmentation, its data set takes no masks,
+                its sampler needs bias labels, or ``batch_size`` is below 2.
         """
         sampler = run.config.sampler["name"]
         if components.needs(components.find("sampler", sampler)):
@@ -93,6 +93,7 @@ class DaC(MapMasks):
                 "class_subsample or portion"
             )
         run.refuse_own("strategy", "augment")
+        self.refuse_without_masks(run)
         if run.config.batch_size < 2:
             raise InputError(
                 "batch_size must be at least 2, since this recipe combines two images of a batch; "

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from debias import components
 from debias.data.masks.files import write_masks
 from debias.data.masks.grabcut import Made
 from debias.data.masks.makers import Maker
@@ -65,6 +66,20 @@ class MapMasks(Recipe):
     def no_mask(self) -> str:
         """Message of the error that is raised if every mask is empty."""
         return "every mask is empty, since every Grad-CAM map is zero: train the first stage longer"
+
+    def refuse_without_masks(self, run: Run) -> None:
+        """Raise an error before training if the reader of the data set takes no folder of masks.
+
+        Raises:
+            ValueError: it has no option ``masks``.
+        """
+        name = run.config.data["name"]
+        if "masks" not in components.options(components.find("data", name)):
+            raise InputError(
+                f"recipe.name={run.config.recipe['name']} writes masks of the images, but "
+                f"data.name={name} has no option masks: read the images with data.name=arrays, "
+                "folder, table or pattern"
+            )
 
     def check(self, parts: Parts) -> None:
         """Raise an error for several labels per image, or a model without spatial maps."""

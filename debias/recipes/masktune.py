@@ -77,9 +77,10 @@ class MaskTune(MapMasks):
         """Configs of the first stage, and of the last stage without its masks.
 
         Raises:
-            ValueError: the run has its own augmentation.
+            ValueError: the run has its own augmentation, or its data set takes no masks.
         """
         run.refuse_own("augment")
+        self.refuse_without_masks(run)
         return [run.stage_config(self.first), run.last_config({"epochs": self.epochs})]
 
     def work(self, run: Run, sizes: Sizes) -> list[Work]:

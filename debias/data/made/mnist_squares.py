@@ -23,6 +23,7 @@ def mnist_squares(
     test: str = "biased",
     val: int = 12000,
     seed: int = 0,
+    masks: str | None = None,
 ) -> Examples:
     """Grey digits below 5, or not. In training a red square of 4 x 4 pixels shows the low digits.
 
@@ -42,6 +43,7 @@ def mnist_squares(
             the rule are ``biased``.
         val: number of training images to hold out for validation, as for ``coloured_mnist_lff``.
         seed: seed of the held-out images.
+        masks: a folder of masks, as for ``arrays``.
 
     Returns:
         All splits. The bias is whether there is a square.
@@ -58,6 +60,7 @@ def mnist_squares(
         target_names=["0 to 4", "5 to 9"],
         bias_names=["no square", "square"],
         aligned=[[0, 1], [1, 0]],
+        masks=masks,
     )
 
 

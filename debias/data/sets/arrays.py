@@ -8,6 +8,7 @@ import numpy as np
 
 from debias.csv_files import Columns, read_csv
 from debias.data.examples import Examples
+from debias.data.masks.companions import with_companions
 from debias.data.pictures.array_store import (
     ArrayImages,
     array_names,
@@ -35,6 +36,7 @@ def arrays(
     target_names: list[str] | None = None,
     bias_names: list[str] | dict[str, list[str]] | None = None,
     aligned: list[list[int | str]] | dict[str, list[list[int | str]]] | None = None,
+    masks: str | None = None,
     rules: RowRules = NO_RULES,
 ) -> Examples:
     """Images in ``.npy`` or ``.npz`` files, ``(N, H, W)`` or ``(N, H, W, channels)`` uint8.
@@ -63,6 +65,7 @@ def arrays(
         target_names: the classes in order; see ``table``.
         bias_names: the bias values in order; see ``table``.
         aligned: the bias-aligned (target, bias) pairs, as names or integers; see ``table``.
+        masks: a folder of masks, named after the images as in ``images/17.png``, or ``null``.
         rules: values, bins and drawn splits; see :class:`~debias.data.tables.rules.RowRules`.
 
     Returns:
@@ -70,7 +73,8 @@ def arrays(
 
     Raises:
         ValueError: no array fits, an array is not of images, the numbers of images and labels
-            differ, or a column is missing or has a wrong cell.
+            differ, a column is missing or has a wrong cell, or the folder of masks does not exist
+            or fits no image.
     """
     folder = Path(root)
     found = list(_matching(folder, images))
@@ -97,7 +101,7 @@ def arrays(
     which = np.repeat(np.arange(len(parts)), sizes)[rows.kept]
     position = np.concatenate([np.arange(size) for size in sizes])[rows.kept]
     store = ArrayImages(folder, tuple(part.name for part in parts), which, position)
-    return rows.examples(folder, held=store)
+    return with_companions(rows.examples(folder, held=store), masks=masks, fills=None)
 
 
 class _Array(NamedTuple):

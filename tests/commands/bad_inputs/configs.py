@@ -12,6 +12,10 @@ CONFIG = rows(
             "write waterbirds/erm_subpopbench strategy.name=focal",
         ),
         ("check images", "no config 'images'"),
+        (
+            "check irm_coloured_mnist recipe.name=masktune",
+            "data.name=coloured_mnist has no option masks: read the images with data.name=arrays",
+        ),
         ("check table.csv", "no config 'table.csv'"),
         ("check own.yaml", "not valid YAML", {"own.yaml": "data: [1\n"}),
         ("check own.yaml", "not valid YAML", {"own.yaml": "data:\n\tname: table\n"}),

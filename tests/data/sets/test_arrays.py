@@ -9,6 +9,7 @@ import pytest
 from debias.data.checks import check_examples
 from debias.data.sets.arrays import arrays
 from debias.data.tables.rules import RowRules
+from tests.data.small_pictures import write_png
 
 
 def noise(*shape):
@@ -47,6 +48,14 @@ def test_other_numbers_of_channels(tmp_path, shape):
         assert not read[..., 2].any()
     else:
         assert (read == images[2].reshape(5, 4, 1)).all()
+
+
+def test_masks_are_named_after_the_images(tmp_path):
+    write_plain(tmp_path)
+    write_png(tmp_path / "masks" / "images" / "4.png", np.full((5, 4), 255, np.uint8))
+    examples = arrays(root=str(tmp_path), masks=str(tmp_path / "masks"))
+    assert examples.masks == ("", "", "", "", "images/4.png", "")
+    assert examples.mask_root == tmp_path / "masks"
 
 
 def test_lff_layout_with_two_biases(tmp_path):
