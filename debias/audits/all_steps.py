@@ -8,7 +8,12 @@ from debias.audits.leaning.parts_step import PART_STEP
 from debias.audits.maps.information_step import CURVE_STEP
 from debias.audits.maps.maps_step import MAP_STEP
 from debias.audits.maps.swaps_step import SWAP_STEP
+from debias.audits.rows.diversity_step import DIVERSITY_STEP
 from debias.audits.rows.duplicates_step import DUPLICATES_STEP
+from debias.audits.rows.labels_step import LABELS_STEP
+from debias.audits.rows.splits_step import SPLITS_STEP
+from debias.audits.slices.slices_step import SLICES_STEP
+from debias.audits.slices.strategies_step import STRATEGIES_STEP
 from debias.audits.steps import Step
 
 STEPS: tuple[Step, ...] = (
@@ -16,9 +21,14 @@ STEPS: tuple[Step, ...] = (
     DUPLICATES_STEP,
     *LADDER,
     PROPOSALS,
+    SPLITS_STEP,
+    SLICES_STEP,
+    LABELS_STEP,
+    DIVERSITY_STEP,
     PART_STEP,
     RANKING_STEP,
     MAP_STEP,
     SWAP_STEP,
     CURVE_STEP,
+    STRATEGIES_STEP,
 )

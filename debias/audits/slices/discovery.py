@@ -47,6 +47,12 @@ class PredictedImages:
         """Some of the images."""
         return PredictedImages(self.features[rows], self.target[rows], self.probabilities[rows])
 
+    def reduced(self, fitted: NDArray[np.bool_], *, most: int) -> Values:
+        """``(N, d)`` principal components with a mean variance of 1, as fitted on some images."""
+        centred = self.features - self.features[fitted].mean(axis=0)
+        values = centred @ principal_directions(self.features[fitted], most)
+        return np.asarray(values / max(float(values[fitted].std()), 1e-12))
+
     @property
     def one_hot(self) -> Values:
         """``(N, C)`` classes as 0 and 1."""

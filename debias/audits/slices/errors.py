@@ -1,0 +1,41 @@
+"""The predictions whose errors slices explain: those of the model, or of a probe."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from debias.audits.drawing import taking_turns
+from debias.audits.rows.whole_images import held_out_probabilities, whole_image_numbers
+from debias.audits.slices.discovery import PredictedImages
+from debias.audits.steps import Audited
+from debias.data.examples import SPLITS
+
+#: Fewest validation images in which slices are looked for; with fewer, the judged images are.
+ENOUGH = 100
+#: Most validation images that a model reads.
+MOST = 2000
+
+
+def sliced_rows(audited: Audited) -> NDArray[np.int64]:
+    """``(V,)`` positions of the validation images, or of the judged images if these are few.
+
+    A trained model has seen the training images, so that its errors are always those on validation.
+    """
+    val = np.flatnonzero(audited.split == SPLITS.index("val"))
+    if audited.model is not None:
+        generator = np.random.default_rng([audited.seed, MOST])
+        return val[taking_turns(audited.target[val], MOST, generator)]
+    return val if len(val) >= ENOUGH else audited.judged
+
+
+def predicted_images(audited: Audited, rows: NDArray[np.int64]) -> PredictedImages:
+    """Features and held-out predictions of some images: of the model, or of a stand-in.
+
+    Without a model, a probe of whole images stands in. It did not learn from the images.
+    """
+    target = audited.target[rows]
+    if audited.model is not None:
+        shown = audited.model.pictures(audited.examples, audited.rows[rows]).pictures
+        features = audited.model.features(shown).astype(np.float64)
+        return PredictedImages(features, target, audited.model.probabilities(shown))
+    features = whole_image_numbers(audited)[rows].astype(np.float64)
+    return PredictedImages(features, target, held_out_probabilities(audited)[rows])
