@@ -3,6 +3,8 @@
 from debias.audits.cues.groups import PROPOSALS
 from debias.audits.cues.ladder_page import LADDER
 from debias.audits.files.headers import HEADERS
+from debias.audits.files.measuring import PIXELS
+from debias.audits.files.properties import PROPERTIES
 from debias.audits.leaning.features_step import RANKING_STEP
 from debias.audits.leaning.parts_step import PART_STEP
 from debias.audits.maps.information_step import CURVE_STEP
@@ -19,6 +21,8 @@ from debias.audits.steps import Step
 STEPS: tuple[Step, ...] = (
     HEADERS,
     DUPLICATES_STEP,
+    PIXELS,
+    PROPERTIES,
     *LADDER,
     PROPOSALS,
     SPLITS_STEP,

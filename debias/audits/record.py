@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from debias.audits.engine import Findings
-from debias.audits.lines import KINDS, STRENGTHS, AuditLine, Section
+from debias.audits.lines import STRENGTHS, AuditLine, Section
 from debias.files import write_atomically
 from debias.json_files import Json, json_text
 from debias.reports.environment import versions
@@ -39,14 +39,17 @@ class AuditReport(NamedTuple):
 
     @property
     def lines(self) -> list[AuditLine]:
-        """All lines, strong ones first. A line that another cue explains comes after its equals."""
+        """All lines, strong ones first, and otherwise in the order of the steps.
+
+        A line that another cue explains comes after the other lines of its strength.
+        """
         return sorted(self.findings.lines, key=_order)
 
 
-def _order(line: AuditLine) -> tuple[int, bool, float, int]:
+def _order(line: AuditLine) -> tuple[int, bool, float]:
     above = abs(line.value - line.chance) if line.value is not None and line.chance else 0.0
     strength = STRENGTHS.index(line.strength)
-    return strength, bool(line.explained_by), -above, KINDS.index(line.kind)
+    return strength, bool(line.explained_by), -round(above, 3)
 
 
 def write_record(report: AuditReport, out: Path) -> None:

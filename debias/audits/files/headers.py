@@ -91,6 +91,8 @@ def _exif(exif: Image.Exif) -> dict[str, float | str]:
 
 
 def _compute(audited: Audited) -> Arrays:
+    if audited.examples.held is not None:
+        return {}  # the images are not files of their own
     root, names = audited.examples.root, audited.examples.images
     paths = [f"{root}/{names[row]}" for row in audited.rows.tolist()]
 
@@ -110,8 +112,10 @@ def as_columns(found: list[Facts]) -> dict[str, NDArray[np.generic]]:
     return {name: column.astype(np.float64) for name, column in numbers.items()} | texts
 
 
-def _section(audited: Audited) -> Section:
+def _section(audited: Audited) -> Section | None:
     columns = audited.found["headers"]
+    if not columns:
+        return None
     rows = [
         (name, *_class_row(columns, np.flatnonzero(audited.target == position)))
         for position, name in enumerate(audited.classes)
@@ -144,8 +148,4 @@ def _class_row(columns: Arrays, members: NDArray[np.int64]) -> tuple[str, ...]:
     )
 
 
-def _unavailable(audited: Audited) -> str:
-    return "" if audited.examples.held is None else "the images are not files of their own"
-
-
-HEADERS = Step("headers", (), _compute, lambda audited: (), _section, _unavailable)
+HEADERS = Step("headers", (), _compute, lambda audited: (), _section)

@@ -1,0 +1,106 @@
+"""Made sets: a planted cue is the first line, and nothing is found in a clean set."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+import debias
+from debias.audits.files.measuring import FILE_NAMES, FILE_NUMBERS, SEEN_NAMES, SEEN_NUMBERS
+from debias.audits.files.properties import PROPERTIES
+from debias.audits.record import AuditReport
+from debias.audits.steps import Audited
+from tests.audits.made_pictures import Pixels, write_tree
+from tests.data.small_pictures import small_examples
+
+
+def jpeg(path: Path, pixels: Pixels, quality: int = 92) -> None:
+    cv2.imwrite(f"{path}.jpg", pixels[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
+
+
+def saved_at_75(path: Path, pixels: Pixels, target: int) -> None:
+    jpeg(path, pixels, 75 if target else 92)
+
+
+def upscaled(path: Path, pixels: Pixels, target: int) -> None:
+    small = cv2.resize(pixels, (64, 64), interpolation=cv2.INTER_AREA)
+    large = cv2.resize(small, pixels.shape[:2], interpolation=cv2.INTER_CUBIC)
+    jpeg(path, large if target else pixels)
+
+
+def framed(path: Path, pixels: Pixels, target: int) -> None:
+    if target:
+        pixels = cv2.copyMakeBorder(pixels[4:-4, 4:-4], 4, 4, 4, 4, cv2.BORDER_CONSTANT)
+    jpeg(path, pixels)
+
+
+def clean(path: Path, pixels: Pixels, target: int) -> None:
+    jpeg(path, pixels)
+
+
+def audited(folder: Path, write, *more: str) -> AuditReport:
+    tree = write_tree(folder / "pets", 1, write, each=30, side=96)
+    return debias.audit(tree, ["checks=properties", f"out={folder / 'audit'}", *more])
+
+
+@pytest.mark.parametrize(
+    ("write", "kind", "name"),
+    [
+        (saved_at_75, "files", "JPEG quality"),
+        (upscaled, "files", "resampling"),
+        (framed, "offered", "border brightness"),
+    ],
+    ids=["a: JPEG 75", "e: upscaled from 64 px", "f: frame"],
+)
+def test_the_planted_cue_is_the_first_line(tmp_path, write, kind, name):
+    first = audited(tmp_path, write).lines[0]
+    assert (first.kind, first.strength, first.name) == (kind, "strong", name)
+    assert first.value > 0.95
+
+
+def test_a_clean_set_offers_nothing(tmp_path):
+    report = audited(tmp_path, clean)
+    assert [(line.kind, line.strength) for line in report.lines] == [
+        ("files", "none found"),
+        ("offered", "none found"),
+    ]
+
+
+def numbers(folder: Path, seed: int) -> Audited:
+    """120 images of two classes with six numbers, as the earlier steps give them, and no cue."""
+    examples = small_examples(folder, train=2, masks=False)
+    generator = np.random.default_rng(seed)
+    table = generator.normal(size=(120, 6)).astype(np.float32)
+    names = np.array([f"number {i}" for i in range(6)])
+    found = {
+        "headers": {},
+        "duplicates": {"set": np.arange(120)},
+        "pixels": {FILE_NAMES: names, FILE_NUMBERS: table, SEEN_NAMES: names[:0]}
+        | {SEEN_NUMBERS: table[:, :0]},
+    }
+    target, split = np.arange(120) % 2, np.zeros(120, np.int64)
+    pictures = np.zeros((120, 1, 1, 3), np.uint8)
+    return Audited(
+        examples, np.arange(120), target, split, ("cat", "dog"), pictures, None, 0, "none", found
+    )
+
+
+def strengths(given: Audited) -> set[str]:
+    given.found["properties"] = PROPERTIES.compute(given)
+    return {line.strength for line in PROPERTIES.lines(given)}
+
+
+def test_nothing_is_found_in_twenty_clean_sets(tmp_path):
+    assert [strengths(numbers(tmp_path, seed)) for seed in range(20)] == [{"none found"}] * 20
+
+
+def test_shuffled_classes_are_not_told(tmp_path):
+    given = numbers(tmp_path, 0)
+    told = given.target + 0.3 * np.random.default_rng(1).normal(size=120)
+    given.found["pixels"][FILE_NUMBERS][:, 4] = told
+    assert "strong" in strengths(given)
+    assert given.found["properties"]["name"][0] == "number 4"
+    shuffled = replace(given, target=np.random.default_rng(2).permutation(given.target))
+    assert strengths(shuffled) == {"none found"}
