@@ -4,18 +4,22 @@ from debias.audits.lines import KINDS, AuditLine
 from debias.audits.record import AUDIT_PAGE, AuditReport
 from debias.errors import one_line
 
-#: Most lines, with the last one, which says what was not looked at.
+#: Most lines, with the first one, the page, and the last one, what was not looked at.
 MOST_LINES = 12
 #: Longest line, in characters.
 WIDTH = 160
 
 
-def printed_lines(report: AuditReport) -> list[str]:
-    """The strongest findings, at least one of each kind, and what was not looked at."""
-    room = MOST_LINES - 1
-    shown = _shown(report.lines, room)
+def printed_lines(report: AuditReport, page: str) -> list[str]:
+    """The page, the strongest findings with at least one of each kind, and what was not looked at.
+
+    Args:
+        report: what the audit found.
+        page: path of its page.
+    """
+    shown = _shown(report.lines, MOST_LINES - 2)
     lines = [_text(line) for line in shown]
-    return [*lines, _last(report, len(report.lines) - len(shown))]
+    return [one_line(page), *lines, _last(report, len(report.lines) - len(shown))]
 
 
 def _shown(lines: list[AuditLine], room: int) -> list[AuditLine]:

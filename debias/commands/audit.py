@@ -22,7 +22,7 @@ from debias.presets import is_preset
 from debias.progress import say
 
 OPTIONS = tuple(field.name for field in fields(AuditOptions))
-#: Options of a table that may be given without ``data.``.
+#: Options of the data set that may be given without ``data.``.
 COLUMN_OPTIONS = ("path", "target", "bias", "split", "mask", "masks", "root")
 #: Shares of train, val and test that are drawn from a table without splits.
 SHARES = [0.9, 0.1, 0.0]
@@ -57,8 +57,7 @@ def run(source: str, overrides: list[str]) -> None:
         ValueError: as :func:`audit`.
     """
     report, folder = audit(source, overrides, tell=say)
-    print("\n".join(printed_lines(report)))
-    print(f"{folder / AUDIT_PAGE}")
+    print("\n".join(printed_lines(report, str(folder / AUDIT_PAGE))))
 
 
 def audit(
@@ -75,7 +74,7 @@ def audit(
     own, others = split_overrides(overrides, OPTIONS)
     options = _options(own)
     options.check()
-    chosen = _source(source, others)
+    chosen = _source(source, [_with_section(override) for override in others])
     examples: Examples = components.construct("data", chosen.section, {})
     check_rows(examples)
     model: AuditedModel | None = None if chosen.run is None else audited_model(chosen.run)
@@ -108,23 +107,27 @@ def _source(source: str, overrides: list[str]) -> AuditSource:
     return AuditSource(source, configs.load(source, overrides).data, Path())
 
 
+def _with_section(override: str) -> str:
+    """An override of a column or a folder, as one of the section ``data``."""
+    key = override.partition("=")[0]
+    return f"data.{override}" if key in COLUMN_OPTIONS else override
+
+
 def _data_options(overrides: list[str]) -> Settings:
-    """Options of the data set: ``data.KEY=VALUE``, or the names of a table's columns alone."""
     given = read_overrides(overrides)
-    plain = {key: value for key, value in given.items() if key in COLUMN_OPTIONS}
     for key in given:
-        if key not in (*COLUMN_OPTIONS, "data"):
+        if key != "data":
             hint = near(key, (*OPTIONS, *COLUMN_OPTIONS, "data"))
             raise InputError(f"unknown option {key!r} of an audit; {hint}")
-    nested: Settings = given.get("data", {})
-    return plain | nested
+    options: Settings = given.get("data", {})
+    return options
 
 
 def _table(source: str, overrides: list[str]) -> Settings:
     """A table without bias labels, unless an option names their column."""
     options = _data_options(overrides)
     section: Settings = {"name": "table", "file": source, "bias": None}
-    if "split" not in table_columns(Path(source)):
+    if not options.keys() & {"split", "shares"} and "split" not in table_columns(Path(source)):
         section["shares"] = SHARES
     return section | options
 

@@ -7,6 +7,7 @@ import pytest
 
 from debias.__main__ import main
 from tests.commands.bad_inputs import (
+    audits,
     configs,
     models,
     names,
@@ -35,6 +36,7 @@ CASES = [
     *models.RECORDS,
     *predictions.FOREIGN,
     *trained.PREDICT_AND_EXPORT,
+    *audits.AUDITS,
     *sweeps.SWEEPS,
     *sweeps.SEARCHES,
     *sweeps.REPORTS,
@@ -57,12 +59,14 @@ KINDS = {
     "records of runs": 20,
     "predictions": 40,
     "new pictures and exports": 15,
+    "audits": 15,
     "sweep files": 30,
     "searches": 20,
     "tables of runs": 20,
 }
 COMMANDS = {
     "train",
+    "audit",
     "check",
     "evaluate",
     "predict",

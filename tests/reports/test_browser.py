@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 import torch
 
+from debias.audits.lines import Section, Strip, ValueBar
+from debias.audits.page import write_page
 from debias.config import EXECUTION
 from debias.reports.comparison import compare
 from debias.reports.index import index, write_index
@@ -19,6 +21,7 @@ from debias.sweeps.files import write_plan
 from debias.sweeps.plan import plan
 from debias.sweeps.report import results
 from debias.sweeps.report_formats import page
+from tests.audits.test_page import audited, line, report
 from tests.reports.browser import CHROMIUM, Browser
 from tests.reports.sample_runs import (
     finished_run,
@@ -82,6 +85,18 @@ def overviews(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "sweep.html").write_text(page(found, folder, EXECUTION), encoding="utf-8")
     write_index(index(folder))
     return folder
+
+
+@pytest.fixture(scope="module")
+def audit_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page of an audit whose names try to run a script, with bars, a table and pictures."""
+    folder = tmp_path_factory.mktemp("audit")
+    bars = (ValueBar(ODD, 0.9, 0.85, 0.95, beside=0.4), ValueBar("layout", 0.6, 0.55, 0.65))
+    table = (("red", "> 0.3 in 90 % of cats", "0.9"), ("blue " + 30 * "long ", "", "0.5"))
+    strip = Strip("lowest", (0, 1, 2), ("one", ODD, "three"))
+    section = Section(ODD, ("What it is.",), 0.5, bars, ("name", "rule", "value"), table, (strip,))
+    write_page(report(line("offered", ODD, "strong"), sections=(section,)), audited(folder), folder)
+    return folder / "audit.html"
 
 
 def visible(browser: Browser, selector: str) -> bool:
@@ -185,6 +200,22 @@ def test_without_javascript_the_facts_and_maps_are_there(browser: Browser, run_p
         assert browser.run('document.querySelector(".overlay").checkVisibility()')
     finally:
         browser.send("Emulation.setScriptExecutionDisabled", value=False)
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_an_audit_fits_a_phone_and_its_pictures_open(
+    browser: Browser, audit_page: Path, dark: bool
+) -> None:
+    browser.open(audit_page, width=400, dark=dark)
+    assert browser.run("document.documentElement.scrollWidth") <= 400
+    assert browser.run('document.querySelectorAll(".bars .fill").length') == 3
+    assert browser.run('document.querySelectorAll(".bars .whisker").length') == 2
+    assert browser.run('document.querySelectorAll(".bars .average").length') == 3
+    browser.run('document.querySelector(".enlarge").focus()')
+    browser.press("Enter")
+    assert browser.run('document.querySelector("dialog img").naturalWidth') == 96
+    browser.press("Escape")
+    assert browser.errors == []
 
 
 @pytest.mark.parametrize("name", ["comparison", "index", "sweep"])

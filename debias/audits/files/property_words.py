@@ -26,7 +26,7 @@ def lines_of(audited: Audited) -> Sequence[AuditLine]:
     kept = []
     for kind, words in NOTHING.items():
         lines = [line for line in telling if line.kind == kind][:MOST_LINES]
-        kept += lines or [AuditLine(kind, "properties", "none found", words, images=images)]
+        kept += lines or [AuditLine(kind, "", "none found", words, images=images)]
     return sorted(kept, key=lambda line: telling.index(line) if line in telling else len(telling))
 
 
