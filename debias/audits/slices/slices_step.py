@@ -32,6 +32,8 @@ SHOWN, PICTURES = 4, 8
 LISTED, MEMBER = 0.05, 0.5
 #: Slices of FACTS per class, and spotlights.
 OF_A_CLASS, BALLS = 2, 3
+#: Least number of fitted images of a spotlight, and of a component on average.
+LEAST_OF_A_BALL = IMAGES_PER_COMPONENT = 20
 
 
 class NamedSlice(NamedTuple):
@@ -67,7 +69,7 @@ def _found(
     images: PredictedImages, fitted: NDArray[np.bool_], generator: np.random.Generator
 ) -> list[NDArray[np.float64]]:
     """``(V, T)`` weights of all images in the slices of each method."""
-    found = [domino_slices(images.take(fitted), images, generator=generator).memberships]
+    found = [found_by_mixture(images, fitted, generator)]
     for one in np.unique(images.target):
         inside = images.target == one
         if (inside & fitted).sum() >= FEWEST_OF_A_CLASS:
@@ -76,6 +78,7 @@ def _found(
                 images.take(inside),
                 generator=generator,
                 slices=OF_A_CLASS,
+                components=min(36, int((inside & fitted).sum()) // IMAGES_PER_COMPONENT),
             )
             weights = np.zeros((len(images), part.memberships.shape[1]))
             weights[inside] = part.memberships
@@ -83,12 +86,26 @@ def _found(
     return [*found, _balls(images, fitted)]
 
 
+def found_by_mixture(
+    images: PredictedImages, fitted: NDArray[np.bool_], generator: np.random.Generator
+) -> NDArray[np.float64]:
+    """``(V, T)`` memberships of all images in Domino's slices.
+
+    Few images have fewer components, so that a component has images enough to be judged.
+    """
+    cells = images.probabilities.shape[1] ** 2
+    few = max(int(fitted.sum()) // IMAGES_PER_COMPONENT, min(cells, 25))
+    part = images.take(fitted)
+    return domino_slices(part, images, generator=generator, components=min(25, few)).memberships
+
+
 def _balls(images: PredictedImages, fitted: NDArray[np.bool_]) -> NDArray[np.float64]:
     """Weights of spotlights, relative to the largest one; on features of variance 1."""
     features = images.reduced(fitted, most=32).astype(np.float32)
     own = images.probabilities[np.arange(len(images)), images.target]
     losses = -np.log(np.maximum(own, 1e-6)).astype(np.float32)
-    found = spotlights(features[fitted], losses[fitted], count=BALLS)
+    smallest = min(0.5, max(0.02, LEAST_OF_A_BALL / int(fitted.sum())))
+    found = spotlights(features[fitted], losses[fitted], count=BALLS, smallest=smallest)
     columns = [one.weights(features) for one in found]
     scaled = [column / max(float(column[fitted].max()), 1e-12) for column in columns]
     return np.stack(scaled, axis=1).astype(np.float64).clip(0, 1)

@@ -13,9 +13,14 @@ from debias.audits.lines import AuditLine, Section, Strip
 from debias.audits.maps.maps_step import MAP_STEP, explained_by
 from debias.audits.model import AuditedModel
 from debias.audits.rows.duplicates_step import DUPLICATES
-from debias.audits.slices.discovery import PredictedImages, domino_slices
+from debias.audits.slices.discovery import PredictedImages
 from debias.audits.slices.maps import looked_at, map_strategies
-from debias.audits.slices.slices_step import named_slices, shown_rows, slice_line
+from debias.audits.slices.slices_step import (
+    found_by_mixture,
+    named_slices,
+    shown_rows,
+    slice_line,
+)
 from debias.audits.steps import Arrays, Audited, Step
 from debias.data.examples import SPLITS
 
@@ -44,7 +49,7 @@ def _compute(audited: Audited) -> Arrays:
     generator = np.random.default_rng(audited.seed)
     rank = generator.permutation(len(rows))
     fitted = unit_folds(audited_units(audited)[rows], shown.target, rank, folds=2) == 0
-    weights = domino_slices(guided.take(fitted), guided, generator=generator).memberships
+    weights = found_by_mixture(guided, fitted, generator)
     return {
         "rows": rows,
         "judged": ~fitted,
