@@ -43,10 +43,12 @@ AUDIT = """sources:
   NAME root=PATH        a data set that debias knows by name (debias data list)
   RUN                   the folder of a finished run: its data, and what its model takes
 options:
-  checks=all            the steps that speak, separated by commas
+  checks=all            the steps that speak, separated by commas; information and traces are slow,
+                        and run only if you name them
   images=5000           most images per split; the classes take turns
   encoder=none          a frozen network of timm, whose features are used too
   encoder_weights=FILE  its weights; by default, timm downloads them
+  stimuli=FOLDER        <test>/<X|Y|A|B>/<image>: association tests of features
   out=FOLDER            the results; by default, the folder `audit` in the run's, or here
 It needs no bias labels. It writes audit.html, audit.json, and the files of its steps, and continues
 after a stop.

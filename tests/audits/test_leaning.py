@@ -10,7 +10,7 @@ from sklearn.metrics import cohen_kappa_score
 from torch import nn
 
 from debias.audits.leaning.clones import gaussian_clones, random_label_capacity
-from debias.audits.leaning.paired import agreement, class_average, following, paired_change
+from debias.audits.leaning.paired import agreement, class_average, class_interval, paired_change
 from debias.audits.leaning.parts_of_pictures import (
     PARTS,
     border_of,
@@ -48,19 +48,12 @@ def test_a_paired_change_weighs_classes_equally_and_is_mcnemars():
     assert paired_change(before, before, target).p_value == 1
 
 
-def test_following_compares_within_classes():
-    # the cue says 0 for the first six; class 1 is hard, whatever the cue says
-    target = np.array([0, 0, 0, 0, 1, 1, 1, 1])
-    says = np.array([0, 0, 0, 1, 0, 1, 1, 1])
-    right = np.array([1, 1, 1, 1, 0, 0, 0, 0], bool)
-    assert following(right, says, target).difference == 0
-    followed = following(says == target, says, target)
-    assert followed[:3] == (1, 0, 1)
-    assert followed.low < 1 < followed.high
-    assert followed.images == 2
-    nothing = following(right, target, target)
-    assert math.isnan(nothing.difference)
-    assert nothing.images == 0
+def test_the_interval_of_a_class_average():
+    target, right = np.array([0] * 8 + [1] * 2), np.array([1] * 6 + [0] * 2 + [1, 1], bool)
+    low, high = class_interval(right, target)
+    variance = 0.7 * 0.3 / 10 + 0.75 * 0.25 / 4
+    assert (low + high) / 2 == pytest.approx(class_average(right, target))
+    assert high - low == pytest.approx(1.959964 * variance**0.5)
 
 
 def test_agreement_is_cohens_kappa():

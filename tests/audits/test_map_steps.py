@@ -7,9 +7,10 @@ import torch
 from debias.audits.leaning.rows import held_out, turns_of_groups
 from debias.audits.lines import Strip
 from debias.audits.maps import information_step, maps_step, swaps_step
+from debias.audits.maps.drawn import framed, overlaid
 from debias.audits.maps.information_step import CURVE_STEP
-from debias.audits.maps.maps_step import MAP_STEP, map_checks, overlaid
-from debias.audits.maps.swaps_step import SWAP_STEP, framed
+from debias.audits.maps.maps_step import MAP_STEP, map_checks
+from debias.audits.maps.swaps_step import SWAP_STEP
 from debias.audits.steps import Audited, Step
 from tests.audits.made_models import OBJECT, background_reader, made_run, object_reader
 
@@ -91,7 +92,9 @@ def test_groups_take_turns(explained):
     """The proposal says red: all four groups are explained, also the two rare ones."""
     audited = made_run(surroundings_reader(), rows=480)
     word = (audited.pictures[:, 0, 8:, 0].mean(axis=1) > 128).astype(np.int64)
-    audited.found["groups"] = {"word": word[None]}
+    follows = np.array([[1, 0.5, 0.5, 0.4, 0.6, 40]])
+    groups = {"cues": np.array(["background"]), "word": word[None], "follows": follows}
+    audited.found["groups"] = groups
     done(SWAP_STEP, audited)
     positions = audited.found["swaps"]["positions"]
     assert (word[positions[:, 0]] == audited.target[positions[:, 0]]).all()  # it is right there

@@ -78,60 +78,18 @@ def _variance(before: Right, after: Right) -> float:
     return ((gained + lost) - (gained - lost) ** 2 / size) / size**2
 
 
-class Following(NamedTuple):
-    """How much more often a model is right where a cue agrees with the target.
+def class_interval(right: Right, target: NDArray[np.int64]) -> tuple[float, float]:
+    """95 % interval of :func:`class_average`.
 
-    Attributes:
-        agrees: class-averaged accuracy where the cue says the target.
-        disagrees: class-averaged accuracy where it says another class.
-        difference: ``agrees - disagrees``.
-        low: lower end of the 95 % interval of the difference.
-        high: upper end of it.
-        images: number of images where the cue disagrees.
+    The variance of each class is that of one more right and one more wrong image (Agresti and
+    Caffo, "Simple and effective confidence intervals for proportions and differences of
+    proportions", The American Statistician 2000).
     """
-
-    agrees: float
-    disagrees: float
-    difference: float
-    low: float
-    high: float
-    images: int
-
-
-def following(right: Right, says: NDArray[np.int64], target: NDArray[np.int64]) -> Following:
-    r"""Accuracy where a cue agrees with the target minus accuracy where it does not.
-
-    The difference is taken within each class and averaged over the classes, so that an easy class
-    does not look like a cue. Its variance adds one right and one wrong image to each cell
-    (Agresti and Caffo). Classes in which the cue always agrees, or never, are left out.
-
-    Source: Agresti and Caffo, "Simple and effective confidence intervals for proportions and
-    differences of proportions", The American Statistician 2000.
-
-    Args:
-        right: ``(N,)`` bool, whether the model is right.
-        says: ``(N,)`` int64 class that the cue alone says.
-        target: ``(N,)`` int64 classes.
-
-    Returns:
-        NaN for all but ``images`` if no class has images of both kinds.
-    """
-    agree = says == target
-    cells = [
-        (right[agree & (target == one)], right[~agree & (target == one)])
-        for one in np.unique(target)
-    ]
-    both = [(yes, no) for yes, no in cells if len(yes) and len(no)]
-    if not both:
-        return Following(math.nan, math.nan, math.nan, math.nan, math.nan, int((~agree).sum()))
-    means = [(float(yes.mean()), float(no.mean())) for yes, no in both]
-    one, other = (float(np.mean(column)) for column in zip(*means, strict=True))
-    variance = sum(_smoothed(yes) + _smoothed(no) for yes, no in both)
-    half = _Z * math.sqrt(variance) / len(both)
-    difference = one - other
-    return Following(
-        one, other, difference, difference - half, difference + half, sum(len(n) for _, n in both)
-    )
+    classes = np.unique(target)
+    variance = sum(_smoothed(right[target == one]) for one in classes)
+    half = _Z * math.sqrt(variance) / len(classes)
+    middle = class_average(right, target)
+    return middle - half, middle + half
 
 
 def _smoothed(right: Right) -> float:

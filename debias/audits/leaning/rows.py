@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from debias.audits.cues.groups import GROUPS, proposals
 from debias.audits.drawing import taking_turns
 from debias.audits.model import AuditedModel
 from debias.audits.steps import Audited
@@ -12,8 +13,6 @@ from debias.data.examples import SPLITS
 
 #: Why a step cannot run on data alone.
 NO_RUN = "no run"
-#: Name of the step that proposes groups.
-GROUPS = "groups"
 
 
 class HeldOut(NamedTuple):
@@ -75,11 +74,9 @@ def read_pictures(audited: Audited, positions: NDArray[np.int64]) -> HeldOut:
 
 def turns_of_groups(audited: Audited) -> NDArray[np.int64]:
     """``(N,)`` number of the group (class, what the first proposal says), or the class."""
-    words = audited.found.get(GROUPS, {}).get("word", np.empty((0, 0)))
-    if not len(words):
-        return audited.target
-    word: NDArray[np.int64] = words[0][audited.rows].astype(np.int64)
-    return audited.target * len(audited.classes) + word
+    for first in proposals(audited)[:1] if GROUPS in audited.found else ():
+        return audited.target * len(audited.classes) + first.word[audited.rows]
+    return audited.target
 
 
 def other_pictures(

@@ -8,17 +8,18 @@ from functools import partial
 from importlib.util import find_spec
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from debias.audits.cues.groups import GROUPS
 from debias.audits.leaning.rows import HeldOut, held_out, model_of, no_run, turns_of_groups
 from debias.audits.lines import AuditLine, Section, Strip
 from debias.audits.maps.deletion import deletion_insertion
+from debias.audits.maps.drawn import overlaid
 from debias.audits.maps.grid_shares import GridShares, grid_shares
-from debias.audits.maps.grids import drawn_grids, enlarged
+from debias.audits.maps.grids import GridOf, drawn_grids, enlarged
 from debias.audits.maps.randomisation import Explain, instability, randomised
 from debias.audits.model import AuditedModel
 from debias.audits.steps import Arrays, Audited, Step
@@ -31,8 +32,8 @@ MAPS = "maps"
 MOST, FEW, GRIDS = 60, 24, 40
 #: Maps are shown only if DiFull is at least, and the correlation after a new head at most, this.
 LEAST_DIFULL, MOST_CORRELATION = 0.9, 0.5
-#: Pictures that are shown, and the opacity of a map where it is greatest.
-SHOWN, COVER = 16, 0.6
+#: Pictures that are shown.
+SHOWN = 16
 
 
 class MapChecks(NamedTuple):
@@ -99,10 +100,7 @@ def _compute(audited: Audited) -> Arrays:
     confidence = shares[np.arange(len(decided)), shown.target]
     generator = np.random.default_rng([audited.seed, 17])
     grids = grid_shares(
-        model,
-        shown.pictures,
-        shown.target,
-        drawn_grids(shown.target, confidence, generator, most=GRIDS),
+        model, shown.pictures, shown.target, _grids(shown.target, confidence, generator)
     )
     names, correlations, unstable = _robustness(model, shown.pictures, decided, audited.seed)
     return {
@@ -116,6 +114,17 @@ def _compute(audited: Audited) -> Arrays:
         "correlations": np.array(correlations),
         "unstable": unstable,
     }
+
+
+def _grids(
+    target: NDArray[np.int64], confidence: NDArray[np.float64], generator: np.random.Generator
+) -> list[GridOf]:
+    """Grids of pictures of which the model is sure; else of those that it gets right."""
+    for least in (0.99, 0.5):
+        grids = drawn_grids(target, confidence, generator, most=GRIDS, least=least)
+        if grids:
+            return grids
+    return []
 
 
 def _maps(model: AuditedModel, pictures: NDArray[np.uint8], target: Tensor) -> Iterator[Tensor]:
@@ -244,19 +253,8 @@ def _strips(audited: Audited) -> list[Strip]:
     return [Strip("Maps of held-out pictures", (), tuple(captions[:SHOWN]), pictures)]
 
 
-def overlaid(picture: NDArray[np.uint8], attention: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """A picture ``(H, W, 3)`` under a map ``(h, w)`` in [0, 1], red where it is greatest."""
-    size = picture.shape[1], picture.shape[0]
-    heat = cv2.resize(attention, size, interpolation=cv2.INTER_LINEAR)
-    levels = (heat * 255).round().clip(0, 255).astype(np.uint8)
-    colours = cv2.applyColorMap(levels, cv2.COLORMAP_TURBO)[..., ::-1]
-    cover = COVER * np.asarray(heat)[..., None]
-    blended: NDArray[np.uint8] = (picture * (1 - cover) + colours * cover).round().astype(np.uint8)
-    return blended
-
-
 def _text(value: float) -> str:
     return "–" if math.isnan(value) else f"{value:.2f}"
 
 
-MAP_STEP = Step(MAPS, (), _compute, _lines, _section, _unavailable)
+MAP_STEP = Step(MAPS, (GROUPS,), _compute, _lines, _section, _unavailable)

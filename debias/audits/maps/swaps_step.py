@@ -9,8 +9,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from debias.audits.cues.groups import GROUPS
 from debias.audits.leaning.rows import HeldOut, held_out, model_of, no_run, turns_of_groups
 from debias.audits.lines import AuditLine, Section, Strip
+from debias.audits.maps.drawn import framed
 from debias.audits.maps.swaps import counterfactual
 from debias.audits.steps import Arrays, Audited, Step
 from debias.errors import InputError
@@ -186,18 +188,4 @@ def _framed_pairs(audited: Audited) -> Iterator[tuple[str, NDArray[np.uint8]]]:
             yield f"{name}{end}", framed(picture, _cell(int(cell), grid, picture.shape[:2]))
 
 
-def framed(picture: NDArray[np.uint8], cell: tuple[int, int, int, int]) -> NDArray[np.uint8]:
-    """A copy of a picture with a red frame around a cell (top, left, bottom, right)."""
-    top, left, low, right = cell
-    depth = max(1, round(min(picture.shape[:2]) / 64))
-    inside = (
-        slice(top + depth, max(low - depth, top)),
-        slice(left + depth, max(right - depth, left)),
-    )
-    drawn: NDArray[np.uint8] = picture.copy()
-    drawn[top:low, left:right] = (220, 30, 30)
-    drawn[inside] = picture[inside]
-    return drawn
-
-
-SWAP_STEP = Step(NAME, (), _compute, _lines, _section, _unavailable)
+SWAP_STEP = Step(NAME, (GROUPS,), _compute, _lines, _section, _unavailable)
