@@ -8,6 +8,7 @@ import torch
 
 from debias.metrics.accuracy.scalars import mean_accuracy
 from debias.reports.record import Report
+from debias.sweeps.reproducing.epochs_on_test import epochs_on_test
 
 
 class Figure(NamedTuple):
@@ -35,15 +36,12 @@ def trained(report: Report, *, key: str) -> float | None:
 def best_epoch(report: Report, *, key: str) -> float | None:
     """The greatest test number over all epochs: selection by test, as some papers do.
 
-    It is known if the validation split has the test images, because validation is measured after
-    every epoch. It is an upper bound of what any rule can select, and no result.
+    It is an upper bound of what any rule can select, and no result.
 
     Returns:
-        ``None`` if validation and test differ.
+        ``None`` if the test numbers of the epochs are unknown, see :func:`epochs_on_test`.
     """
-    if report.val.groups != report.test.groups or report.val.classes != report.test.classes:
-        return None
-    values = [value for epoch in report.history if (value := epoch.val.get(key)) is not None]
+    values = [value for epoch in epochs_on_test(report) if (value := epoch.get(key)) is not None]
     return max(values, default=None)
 
 

@@ -1,5 +1,8 @@
 """Figures of published tables, read from records whose numbers are known."""
 
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 
 from debias.reports.record import Report
@@ -51,7 +54,7 @@ def test_images_of_the_first_bias_value_by_hand() -> None:
     assert FIGURES["first_bias"].read(report) == pytest.approx((2 * 0.9 + 6 * 0.5) / 8)
 
 
-def test_splits_and_epochs() -> None:
+def test_splits_and_epochs(tmp_path: Path) -> None:
     """Training images have their own numbers; the best epoch is of the history, if validation has
     the test images.
     """
@@ -59,14 +62,19 @@ def test_splits_and_epochs() -> None:
     names = entries["data"]["groups"]
     entries["metrics"]["train"] = split_report((1.0, 1.0, 0.5, 1.0), names)
     entries["history"][1]["val"]["average"] = 0.999
-    report = typed_report(entries)
+    report = replace(typed_report(entries), folder=tmp_path)
+    (tmp_path / "predictions").mkdir()
+    rows = ["index,path,target,bias,prediction,logit_a,logit_b", "0,0.png,1,0,0,0.5,-0.5"]
+    for split in ("val", "test"):
+        (tmp_path / "predictions" / f"{split}.csv").write_text("\n".join([*rows, ""]))
     assert FIGURES["worst_group"].read(report) == report.test.scalars["worst_group"]
     trained = entries["metrics"]["train"]["scalars"]["average"]
     assert FIGURES["train_average"].read(report) == trained
     assert FIGURES["best_average"].read(report) == 0.999
     assert FIGURES["average"].read(report) != 0.999
-    entries["metrics"]["val"] = split_report((0.9, 0.9, 0.9, 0.9), names)
-    assert best_epoch(typed_report(entries), key="average") is None
+    other = "\n".join([rows[0], rows[1].replace("-0.5", "-0.6"), ""])
+    (tmp_path / "predictions" / "val.csv").write_text(other)
+    assert best_epoch(report, key="average") is None
 
 
 def test_every_figure_has_a_title_of_its_own() -> None:
