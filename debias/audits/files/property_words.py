@@ -61,7 +61,7 @@ def _line(audited: Audited, found: Arrays, place: int) -> AuditLine:
 def survival(seen: float) -> str:
     """Whether a property still tells the class after resizing and cropping."""
     if np.isnan(seen):
-        return "gone once the file is decoded and resized"
+        return "gone after decoding"
     return "survives resizing" if seen >= SOME else "gone after resizing"
 
 
