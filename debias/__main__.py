@@ -22,6 +22,7 @@ BENCHMARKS = (
     *("waterbirds", "celeba", "biased_mnist", "irm_coloured_mnist"),
     *("lff_coloured_mnist", "multi_color_mnist", "disent_coloured_mnist"),
     *("spectral_decoupling_coloured_mnist", "eiil_coloured_mnist", "masktune_squares"),
+    "cnc_coloured_mnist",
 )
 #: Each has its module ``commands.data.<action>``.
 DATA_ACTIONS = ("list", "get", "check", "make", "sample")

@@ -184,7 +184,8 @@ def _facts(row: Mapping[str, str]) -> BenchmarkFacts:
     )
 
 
-#: The shipped settings whose published figure was checked against its source, by benchmark.
+#: The shipped settings with their published figures, by benchmark. Each figure was checked against
+#: its source, unless the source says that it was not read again.
 BENCHMARKS = _read(Path(__file__).with_suffix(".csv"))
 #: The facts of each benchmark.
 FACTS = {row["benchmark"]: _facts(row) for row in _rows(Path(__file__).with_name("benchmarks.csv"))}
