@@ -201,7 +201,8 @@ def _sentences(best: GroupProposal, labelled: bool) -> Iterator[str]:
     )
     yield (
         f"{GROUPS_FILE} holds the first proposal. `debias train CONFIG groups.file={GROUPS_FILE} "
-        "strategy.name=group_dro` trains with it, and selects the epoch by its worst group."
+        "'groups.splits=[train,val]' strategy.name=group_dro` trains with it, and selects the "
+        "epoch by its worst group."
     )
     yield (
         "The accuracies are those of a stand-in, a probe of the whole image on held-out images. "

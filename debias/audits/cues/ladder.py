@@ -1,4 +1,4 @@
-"""The cue ladder as a step: every rung is measured, compared with the others, and told."""
+"""The cue ladder as a step: every rung is measured and compared with the others."""
 
 from __future__ import annotations
 
@@ -164,7 +164,7 @@ def _estimates(
 
 
 def _candidate(name: str, position: int, arrays: dict[str, NDArray[np.generic]]) -> bool:
-    """Whether a rung may be a shortcut: it hides the object, and the class is told from it."""
+    """Whether a rung may be a shortcut: it hides the object, and it tells the class."""
     significant = bool(arrays["p_value"][position] < LEVEL)
     return significant and not RUNGS[name].shows_object
 

@@ -18,7 +18,7 @@ from debias.audits.steps import NO_ENCODER, Audited, Step
 SHOWN, EXTREMES = 3, 8
 #: Columns of the table.
 HEADER = (
-    *("cue", "the class is told from", "AUROC", "balanced accuracy"),
+    *("cue", "the class is read from", "AUROC", "balanced accuracy"),
     *("of the whole", "explained by", "AUROC inside its strata"),
 )
 #: Most classes whose pictures are shown.
@@ -39,7 +39,7 @@ def _lines(audited: Audited) -> list[AuditLine]:
 
 def _line(cue: MeasuredCue, whole: MeasuredCue, audited: Audited) -> AuditLine:
     chance = 100 / len(audited.classes)
-    text = f"told from {cue.rung.words}: {100 * cue.accuracy:.0f} % (chance {chance:.0f})"
+    text = f"read from {cue.rung.words}: {100 * cue.accuracy:.0f} % (chance {chance:.0f})"
     text += f", from {whole.rung.words} {100 * whole.accuracy:.0f} %"
     return AuditLine(
         "offered",
@@ -149,4 +149,4 @@ def _stands_for_itself(cue: MeasuredCue) -> bool:
 
 
 #: The steps of the ladder: features by rung, and the probes.
-LADDER = (*FEATURES, Step(CUES, (DUPLICATES,), measure, _lines, _section))
+LADDER = (*FEATURES, Step(CUES, (DUPLICATES,), measure, _lines, _section, version=2))

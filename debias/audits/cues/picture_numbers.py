@@ -29,7 +29,10 @@ def mean_colour(pictures: Pixels, masks: Masks | None = None) -> Numbers:
 
 
 def colours(pictures: Pixels, masks: Masks | None = None) -> Numbers:
-    """``(N, 64)``: share of the pixels in each cell of a 4x4x4 histogram of red, green and blue."""
+    """``(N, 64)``: square roots of the shares of a 4x4x4 histogram of red, green and blue.
+
+    With square roots, a linear probe compares histograms by their Hellinger affinity.
+    """
     return _histograms(pictures, np.ones(pictures.shape[:3], bool))
 
 
@@ -156,14 +159,14 @@ def _statistics_where(pictures: Pixels, where: Masks) -> Numbers:
 
 
 def _histograms(pictures: Pixels, where: Masks) -> Numbers:
-    """``(N, 64)``: the histogram of colours over the pixels of ``where``; 0 if there is none."""
+    """``(N, 64)``: roots of the histogram over the pixels of ``where``; 0 if there is none."""
     quarter = pictures >> 6
     cell = (quarter[..., 0] << 4) | (quarter[..., 1] << 2) | quarter[..., 2]
     counts = [
         np.bincount(one[inside], minlength=64) for one, inside in zip(cell, where, strict=True)
     ]
     sizes = np.maximum(where.sum(axis=(1, 2)), 1)[:, None]
-    return np.asarray(np.stack(counts) / sizes, np.float32)
+    return np.asarray(np.sqrt(np.stack(counts) / sizes), np.float32)
 
 
 def _mean_where(values: NDArray[np.float32], where: Masks) -> Numbers:

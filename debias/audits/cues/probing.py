@@ -1,4 +1,4 @@
-"""Cross-fitted probes: how well a class is told on rows that the probe did not learn from."""
+"""Cross-fitted probes: how well a class is recognised on rows that the probe has not seen."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ class Rung(NamedTuple):
     """One rung of the ladder.
 
     Attributes:
-        words: what the class is told from, such as "the surroundings"; in sentences and titles.
+        words: what the class is read from, such as "the surroundings"; in sentences and titles.
         picture: pictures and masks to pictures of the same shape, in which only the cue is left.
         numbers: pictures and masks to ``(N, d)`` numbers. ``None`` if an encoder reads ``picture``.
         needs_masks: whether it needs foreground masks.

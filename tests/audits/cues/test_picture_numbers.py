@@ -20,13 +20,13 @@ def centre(size=16, number=1, margin=6):
     return masks
 
 
-def test_colours_are_shares_of_the_cells_of_a_histogram():
+def test_colours_are_roots_of_the_shares_of_a_histogram():
     """Half of (200, 10, 70), cell (3, 0, 1) = 49; half black, cell 0. Places do not matter."""
     picture = filled([200, 10, 70])
     picture[:, :8] = 0
     expected = np.zeros(64)
-    expected[[0, 49]] = 0.5
-    assert count.colours(picture)[0].tolist() == expected.tolist()
+    expected[[0, 49]] = np.sqrt(0.5)
+    assert count.colours(picture)[0] == pytest.approx(expected)
     assert np.array_equal(count.colours(picture[:, ::-1]), count.colours(picture))
     assert not np.array_equal(count.layout(picture[:, ::-1]), count.layout(picture))
 
