@@ -11,6 +11,7 @@ import torch
 
 from debias.audits.all_steps import STEPS
 from debias.audits.drawing import GEOMETRY, check_audited, drawn_rows
+from debias.audits.encoders.stimuli import read_stimuli
 from debias.audits.engine import Findings, chosen_steps, find
 from debias.audits.model import AuditedModel
 from debias.audits.page import write_page
@@ -52,7 +53,7 @@ class AuditOptions:
 
         Raises:
             ValueError: a check or a network is unknown, a number is too small, or there is no such
-                file of weights.
+                file of weights or folder of stimuli.
         """
         check_at_least(2, {"images": self.images})
         chosen_steps(STEPS, self.checks)
@@ -65,6 +66,8 @@ class AuditOptions:
                 raise InputError(f"encoder_weights={self.encoder_weights} is not a file")
         if self.encoder != NO_ENCODER:
             _check_encoder(self.encoder)
+        if self.stimuli is not None:
+            read_stimuli(Path(self.stimuli))
 
 
 def audit_examples(

@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from debias.audits.audit import AuditOptions
 from debias.audits.encoders.stimuli_step import STIMULUS_STEP
 from debias.audits.encoders.traces_step import FAMILIES, TRACE_STEP
 from debias.audits.steps import Audited, Step
+from debias.errors import InputError
 from tests.audits.made_models import SIDE, background_reader, made_run
 
 
@@ -51,6 +53,11 @@ def test_stimuli_need_a_folder_and_an_encoder(stimuli):
     for step in (STIMULUS_STEP, TRACE_STEP):
         assert step.on_request
         assert step.unavailable(alone) == "no run, and encoder=none"
+
+
+def test_stimuli_are_checked_before_any_work(tmp_path):
+    with pytest.raises(InputError, match="has no folder of a test"):
+        AuditOptions(stimuli=str(tmp_path / "absent")).check()
 
 
 def test_an_encoder_of_one_colour_does_not_see_traces():
