@@ -21,7 +21,7 @@ from debias.audits.slices.mixture import (
 )
 from debias.errors import InputError, check_one_of
 
-#: Principal directions of the features that a mixture sees.
+#: Principal directions of the features that a mixture sees, at most one per 8 images.
 DIRECTIONS = 128
 STARTS = ("confusion", "clusters")
 
@@ -94,6 +94,7 @@ def domino_slices(
     target_weight: float = 1.0,
     prediction_weight: float = 1.0,
     start: str = "confusion",
+    blind: bool = False,
 ) -> FoundSlices:
     """Find slices of systematic errors by a mixture over features, classes and predictions.
 
@@ -111,6 +112,8 @@ def domino_slices(
         prediction_weight: weight of the prediction.
         start: "confusion" deals the components to the cells of the confusion matrix; "clusters"
             starts from k-means. With fewer components than cells, it is "clusters".
+        blind: whether the memberships ignore the predictions. Judge the accuracy of a slice by such
+            memberships: with the predictions, wrong images are in it because they are wrong.
 
     Raises:
         ValueError: ``start`` is unknown, or there are fewer than four images.
@@ -129,7 +132,7 @@ def domino_slices(
     first = _started(fitted, terms[0].values, components, start, generator)
     mixture = fitted_mixture(terms, first)
     values = [judged.features @ directions, judged.one_hot, judged.probabilities]
-    return _largest(mixture, values, slices)
+    return _largest(mixture, values, slices, blind)
 
 
 def facts_slices(
@@ -140,6 +143,7 @@ def facts_slices(
     slices: int = 10,
     components: int = 36,
     output_weight: float = 25.0,
+    blind: bool = False,
 ) -> FoundSlices:
     """Find slices of one class, from the outputs of a model that takes the shortcut.
 
@@ -156,6 +160,7 @@ def facts_slices(
         slices: number of slices.
         components: number of components, at most half of the images.
         output_weight: weight of the outputs in the likelihood.
+        blind: as in :func:`domino_slices`.
 
     Raises:
         ValueError: there are fewer than four images.
@@ -171,13 +176,13 @@ def facts_slices(
     mixture = fitted_mixture(terms, first, tolerance=1e-7)
     outputs = judged.probabilities
     values = [judged.features @ directions, judged.one_hot, outputs, outputs]
-    return _largest(mixture, values, slices)
+    return _largest(mixture, values, slices, blind)
 
 
 def _directions(fitted: PredictedImages) -> Values:
     if len(fitted) < 4:
         raise InputError(f"slices need at least 4 images to be found on; got {len(fitted)}")
-    return principal_directions(fitted.features)
+    return principal_directions(fitted.features, min(DIRECTIONS, len(fitted) // 8 + 1))
 
 
 def _started(
@@ -195,11 +200,13 @@ def _started(
     return cluster_start(features, components=count, seed=int(generator.integers(2**31)))
 
 
-def _largest(mixture: SliceMixture, values: list[Values], slices: int) -> FoundSlices:
+def _largest(mixture: SliceMixture, values: list[Values], slices: int, blind: bool) -> FoundSlices:
     """The slices of largest gap; the second and third density are of classes and predictions."""
     actual, predicted = mixture.densities[1], mixture.densities[2]
     assert isinstance(actual, CategoryShares)
     assert isinstance(predicted, CategoryShares)
     gaps = (predicted.shares - actual.shares).max(axis=1)
     chosen = np.argsort(-gaps, kind="stable")[:slices]
+    if blind:
+        mixture = mixture._replace(weights=mixture.weights[:2] + (0.0,) * (len(values) - 2))
     return FoundSlices(mixture.memberships(values)[:, chosen], gaps[chosen])

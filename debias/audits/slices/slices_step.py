@@ -79,6 +79,7 @@ def _found(
                 generator=generator,
                 slices=OF_A_CLASS,
                 components=min(36, int((inside & fitted).sum()) // IMAGES_PER_COMPONENT),
+                blind=True,
             )
             weights = np.zeros((len(images), part.memberships.shape[1]))
             weights[inside] = part.memberships
@@ -96,7 +97,9 @@ def found_by_mixture(
     cells = images.probabilities.shape[1] ** 2
     few = max(int(fitted.sum()) // IMAGES_PER_COMPONENT, min(cells, 25))
     part = images.take(fitted)
-    return domino_slices(part, images, generator=generator, components=min(25, few)).memberships
+    count = min(25, few)
+    found = domino_slices(part, images, generator=generator, components=count, blind=True)
+    return found.memberships
 
 
 def _balls(images: PredictedImages, fitted: NDArray[np.bool_]) -> NDArray[np.float64]:
@@ -226,5 +229,5 @@ def _unavailable(audited: Audited) -> str:
 
 
 SLICES_STEP = Step(
-    SLICES, (DUPLICATES, CUES), _compute, _lines, _section, _unavailable, write=_write
+    SLICES, (DUPLICATES, CUES), _compute, _lines, _section, _unavailable, write=_write, version=2
 )

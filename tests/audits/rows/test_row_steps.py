@@ -136,8 +136,8 @@ def test_diversity_has_one_row_per_class(minority):
 def test_a_set_without_a_cue_has_no_finding():
     """Noise: the probe is at chance, and its errors say nothing."""
     rng = np.random.default_rng(1)
-    pictures = np.stack([smooth_noise(rng, 24) for _ in range(200)])
-    audited = audited_rows(pictures, np.arange(200) % 2, (np.arange(200) >= 120).astype(int))
+    pictures = np.stack([smooth_noise(rng, 24) for _ in range(300)])
+    audited = audited_rows(pictures, np.arange(300) % 2, (np.arange(300) >= 120).astype(int))
     audited.found["duplicates"] = DUPLICATES_STEP.compute(audited)
     audited.found[CUES] = measure(audited)
     for step in (PROPOSALS, SLICES_STEP, LABELS_STEP, SPLITS_STEP):
