@@ -115,10 +115,10 @@ class _Pool:
         while True:
             signals.check()
             self.waiting = [run for run in self.waiting if not self.progress.finished(run)]
-            if not self.late:
-                self._start_all(signals)
             if self._out_of_time():
                 raise OutOfTime(self._ending())
+            if not self.late:
+                self._start_all(signals)
             if not (self.waiting or self.active):
                 return
             self.progress.show()
