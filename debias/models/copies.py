@@ -17,7 +17,7 @@ def twin(model: nn.Module, *, outputs: int | None = None, redrawn: bool = False)
         model: maps images to :class:`debias.types.Outputs`. Its last layer must be an ``nn.Linear``
             called ``head``, as in :class:`debias.models.classifier.Classifier`. It is not changed.
         outputs: number of logits of the copy. ``None`` means as many as the model has.
-        redrawn: draw the other weights anew too, as for a new network: each layer by its
+        redrawn: draw new values of the other weights too, as for a new network: each layer by its
             ``reset_parameters``. Layers without this method, such as those that are a bare
             parameter, keep the weights of the model.
 

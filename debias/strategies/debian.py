@@ -44,7 +44,7 @@ class DebiAN(Strategy):
             size.
         own_halves: train f on the first half of each batch, and D on the second. With twice the
             batch size, each turn has its own images, as with the two loaders of the authors.
-        separate_start: draw all weights of D anew, as the authors do; see
+        separate_start: draw new weights for all of D, as the authors do; see
             :func:`debias.models.copies.twin`.
 
     Raises:

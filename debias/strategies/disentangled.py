@@ -57,7 +57,7 @@ class Disentangled(Strategy):
         swap_weight: :math:`\lambda_\text{swap} \ge 0`.
         biased_weight: :math:`\lambda_\text{dis} \ge 0`.
         biased_swap_weight: :math:`\lambda_{\text{swap}_b} \ge 0`.
-        separate_start: draw all weights of the bias encoder anew, and each classifier, also the
+        separate_start: draw new weights for the bias encoder and each classifier, also for the
             head of the model, as one layer of 2 D inputs, with D the feature size. The authors do
             so for networks without pretrained weights; see :func:`debias.models.copies.twin`.
 
@@ -157,7 +157,7 @@ class Disentangled(Strategy):
 
 @torch.no_grad()
 def _draw_as_one(head: nn.Linear, context: nn.Linear) -> None:
-    """Draw anew the two parts of a linear layer on a concatenation, like one layer."""
+    """Draw new weights for the two parts of a linear layer on a concatenation, as for one layer."""
     whole = nn.Linear(head.in_features + context.in_features, head.out_features)
     own, other = torch.split(whole.weight, head.in_features, dim=1)
     head.weight.copy_(own)

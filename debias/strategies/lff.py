@@ -37,7 +37,7 @@ class LfF(Strategy):
             easy samples more.
         scaled: use the GCE of the authors' code, whose gradient is q times that of the paper.
         momentum: momentum of the moving averages, in [0, 1); 0 compares the losses of the batch.
-        separate_start: draw all weights of g anew, as the authors do for networks without
+        separate_start: draw new weights for all of g, as the authors do for networks without
             pretrained weights; see :func:`debias.models.copies.twin`.
 
     Raises:

@@ -10,8 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from debias.audits.cues.encoder import ENCODED, frozen_encoder, rung_numbers
-from debias.audits.cues.ladder import CUES, MeasuredCue, measured_cues, probe_of
+from debias.audits.cues.ladder import CUES, MeasuredCue, measured_cues
 from debias.audits.cues.probing import Measured
 from debias.audits.cues.proposals import (
     Followed,
@@ -21,22 +20,17 @@ from debias.audits.cues.proposals import (
     smallest_group,
     usefulness,
 )
-from debias.audits.drawing import GEOMETRY
+from debias.audits.cues.words import cue_words
 from debias.audits.lines import AuditLine, Section, Strip
-from debias.audits.model import AuditedModel
 from debias.audits.steps import Arrays, Audited, Step
 from debias.data.partition import write_inferred
-from debias.data.pictures.image_files import ImageFiles
-from debias.progress import each
 
 #: Name of the step, of the file of the first proposal, and of the folder with all of them.
 GROUPS, GROUPS_FILE, GROUPS_FOLDER = "groups", "groups.csv", "groups"
 #: Least lower bound of ``recovered`` of a cue that is worth a proposal.
 WORTH = 0.1
-#: Most proposals. Each reads all images of the data set.
+#: Most proposals.
 MOST = 4
-#: Images that are decoded at a time, of those that were not drawn.
-CHUNK = 256
 #: Classes whose pictures against the cue are shown, and the number of these pictures.
 CLASSES, SHOWN = 4, 8
 #: First columns of the table.
@@ -100,10 +94,10 @@ def _compute(audited: Audited) -> Arrays:
         if _worth(cue)
     ]
     pairs = sorted(pairs, key=lambda pair: -usefulness(pair[1]))[:MOST]
-    words = [_words(cue, audited) for cue, _ in pairs]
+    word = cue_words([cue for cue, _ in pairs], audited)
     return {
         "cues": np.array([cue.name for cue, _ in pairs], dtype=np.str_),
-        "word": np.array(words, np.int64).reshape(len(pairs), len(audited.examples)),
+        "word": word,
         "follows": np.array(
             [(one[0], one[1], *one.difference, one.against) for _, one in pairs], np.float64
         ).reshape(len(pairs), 6),
@@ -113,34 +107,6 @@ def _compute(audited: Audited) -> Arrays:
 def _worth(cue: MeasuredCue) -> bool:
     """Whether a cue tells a good part of what the whole image tells, and hides the object."""
     return cue.strength != "none found" and cue.recovered.low >= WORTH and not cue.rung.shows_object
-
-
-def _words(cue: MeasuredCue, audited: Audited) -> NDArray[np.int64]:
-    """What the cue says of every image: the held-out word of a judged image, else the probe's."""
-    word = np.full(len(audited.examples), -1)
-    word[audited.rows[audited.judged]] = cue.scores.argmax(axis=1)
-    probe, name = probe_of(audited, cue.name), cue.name
-    encoder = frozen_encoder(audited) if name in ENCODED else None
-    drawn = np.setdiff1d(np.arange(len(audited.rows)), audited.judged)
-    if len(drawn):
-        masks = None if audited.masks is None else audited.masks[drawn]
-        numbers = rung_numbers(name, audited.pictures[drawn], masks, encoder)
-        word[audited.rows[drawn]] = probe.scores(numbers).argmax(axis=1)
-    others = np.flatnonzero(word < 0)
-    for start in each(range(0, len(others), CHUNK), "reading images that were not drawn", "batch"):
-        rows = others[start : start + CHUNK]
-        numbers = _decoded_numbers(name, rows, audited, encoder)
-        word[rows] = probe.scores(numbers).argmax(axis=1)
-    return word
-
-
-def _decoded_numbers(
-    name: str, rows: NDArray[np.int64], audited: Audited, encoder: AuditedModel | None
-) -> NDArray[np.float32]:
-    files = ImageFiles.of(audited.examples, torch.from_numpy(rows), GEOMETRY)
-    fetched = files.fetch(torch.arange(len(rows)))
-    masks = None if fetched.masks is None else fetched.masks.numpy() > 0
-    return rung_numbers(name, fetched.images.numpy(), masks, encoder)
 
 
 def _lines(audited: Audited) -> list[AuditLine]:

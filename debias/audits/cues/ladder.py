@@ -32,14 +32,13 @@ from debias.audits.cues.rungs import CEILINGS, RUNGS, Rung
 from debias.audits.cues.strata import explained_by, stratified_auroc
 from debias.audits.cues.units import audited_units
 from debias.audits.steps import Arrays, Audited
+from debias.audits.strengths import strength
 from debias.metrics.accuracy.uncertainty import holm
 
 #: Name of the step.
 CUES = "cues"
 #: Largest p-value, adjusted for the number of rungs, of a cue that tells the class.
 LEVEL = 0.05
-#: AUROC from which on a cue tells much, or something, of the class.
-STRONG, SOME = 0.75, 0.6
 
 
 class MeasuredCue(NamedTuple):
@@ -78,9 +77,7 @@ class MeasuredCue(NamedTuple):
     @property
     def strength(self) -> str:
         """How much of the class the cue tells: "strong", "some" or "none found"."""
-        if self.p_value >= LEVEL or self.auroc.value < SOME:
-            return "none found"
-        return "strong" if self.auroc.value >= STRONG else "some"
+        return strength(self.auroc.value, self.p_value, level=LEVEL)
 
 
 def measure(audited: Audited) -> Arrays:

@@ -138,7 +138,7 @@ def information_p_values(
 ) -> tuple[Numbers, Numbers]:
     """Mutual information of each property with the class, and its p-value.
 
-    The classes are dealt anew to the rows, 200 times. The information of the shuffled classes is
+    The classes are shuffled 200 times. The information of the shuffled classes is
     nearly a multiple of a chi-squared variable, which is a gamma variable: the p-value is that of
     the gamma distribution with their mean and variance. So 200 shuffles can give a p-value that
     survives Holm's correction over many properties.

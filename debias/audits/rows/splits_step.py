@@ -13,14 +13,14 @@ from debias.audits.rows.duplicates_step import DUPLICATES
 from debias.audits.rows.splits import ALL_CLASSES, SplitDifference, split_differences
 from debias.audits.rows.whole_images import whole_image_numbers
 from debias.audits.steps import Arrays, Audited, Step
+from debias.audits.strengths import strength
 from debias.data.examples import SPLITS
 from debias.metrics.accuracy.uncertainty import holm
 
 #: Name of the step.
 SPLITS_STEP_NAME = "splits"
-#: Largest p-value, adjusted for all comparisons, of splits that were not drawn alike; least AUROC
-#: of a strong difference, and of some difference.
-LEVEL, STRONG, SOME = 0.01, 0.75, 0.6
+#: Largest p-value, adjusted for all comparisons, of splits that were not drawn alike.
+LEVEL = 0.01
 
 
 class ComparedSplits(NamedTuple):
@@ -45,9 +45,7 @@ class ComparedSplits(NamedTuple):
 
     def found(self) -> str:
         """How much was found."""
-        if self.adjusted > LEVEL or self.difference.auroc < SOME:
-            return "none found"
-        return "strong" if self.difference.auroc >= STRONG else "some"
+        return strength(self.difference.auroc, self.adjusted, level=LEVEL)
 
 
 def _compute(audited: Audited) -> Arrays:
