@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 
 #: The first word of a line: what the finding is about.
 KINDS = ("offered", "taken", "files", "duplicates", "splits", "labels", "slices", "maps", "groups")
+#: Kinds of cues of the data, whose values are AUROCs. Their lines come first.
+CUE_KINDS = ("offered", "files")
 #: How much was found. A "warning" asks for a look at the images, whatever the strength.
 STRENGTHS = ("strong", "some", "warning", "none found")
 

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from debias.audits.engine import Findings
-from debias.audits.lines import STRENGTHS, AuditLine, Section
+from debias.audits.lines import CUE_KINDS, STRENGTHS, AuditLine, Section
 from debias.files import write_atomically
 from debias.json_files import Json, json_text
 from debias.reports.environment import versions
@@ -39,17 +39,18 @@ class AuditReport(NamedTuple):
 
     @property
     def lines(self) -> list[AuditLine]:
-        """All lines, strong ones first, and otherwise in the order of the steps.
+        """All lines, strong ones first: cues by their AUROC, and then what follows from them.
 
-        A line that another cue explains comes after the other lines of its strength.
+        A line that another cue explains comes after the other lines of its strength. Lines that are
+        equal in all this stay in the order of the steps.
         """
         return sorted(self.findings.lines, key=_order)
 
 
-def _order(line: AuditLine) -> tuple[int, bool, float]:
+def _order(line: AuditLine) -> tuple[int, bool, bool, float]:
     above = abs(line.value - line.chance) if line.value is not None and line.chance else 0.0
     strength = STRENGTHS.index(line.strength)
-    return strength, bool(line.explained_by), -round(above, 3)
+    return strength, bool(line.explained_by), line.kind not in CUE_KINDS, -round(above, 3)
 
 
 def write_record(report: AuditReport, out: Path) -> None:

@@ -42,10 +42,11 @@ def test_strong_lines_come_first_and_explained_ones_after_their_equals():
         line("offered", "colours", "strong", 0.9),
         line("labels", "suspects", "warning"),
         line("splits", "", "none found"),
+        line("slices", "cat 1", "strong", 0.0),
         line("offered", "edges", "strong", 0.93),
     ).lines
     names = [one.name for one in lines]
-    assert names == ["edges", "colours", "layout", "size", "suspects", ""]
+    assert names == ["edges", "colours", "cat 1", "layout", "size", "suspects", ""]
 
 
 def test_twelve_lines_at_most_with_every_kind_and_what_was_not_looked_at():
