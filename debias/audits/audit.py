@@ -1,17 +1,20 @@
 """An audit of images: draw and decode them, compute the steps, and write what they say."""
 
-import shutil
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Optional
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from debias.audits.all_steps import STEPS
+from debias.audits.cues.encoder import frozen_encoder
 from debias.audits.drawing import GEOMETRY, check_audited, drawn_rows
 from debias.audits.encoders.stimuli import read_stimuli
+from debias.audits.engine import STEPS as KEPT
 from debias.audits.engine import Findings, chosen_steps, find
 from debias.audits.model import AuditedModel
 from debias.audits.page import write_page
@@ -25,7 +28,9 @@ from debias.errors import InputError, check_at_least
 #: Seed of all draws of an audit.
 SEED = 0
 #: Folder of the decoded images, in the folder of the audit. It is removed at the end.
-PICTURES = "pictures"
+PICTURES = f"{KEPT}/pictures"
+#: Files in this folder. Nothing else is ever removed.
+DECODED = re.compile(r"[0-9a-f]{32}-(images|masks)\.npy|building\.lock")
 
 
 @dataclass(frozen=True)
@@ -93,24 +98,45 @@ def audit_examples(
 
     Raises:
         ValueError: an option has a mistake, an image is missing or damaged, images have several
-            labels, or there is only one class.
+            labels, there is only one class, or ``out`` holds files of another origin.
     """
     options.check()
     check_audited(examples)
+    _check_folder(out)
     checks = options.checks + (",stimuli" if options.stimuli else "")
     steps, speaking = chosen_steps(STEPS, checks)
     rows = drawn_rows(examples, images=options.images, seed=SEED)
     tell(_drawn(examples, rows, options.images))
     files = ImageFiles.of(examples, torch.from_numpy(rows), GEOMETRY)
     pictures = open_cache(files, out / PICTURES).arrays
-    audited = Audited(
+    audited = _audited(examples, rows, [array.numpy() for array in pictures], options, model)
+    if audited.encoder != NO_ENCODER:
+        frozen_encoder(audited)  # a mistake in its weights is found before the work
+    key = files.masks_key() if files.masks else files.images_key()
+    findings = find(audited, steps, speaking, out=out, pictures_key=key)
+    report = _report(audited, findings, options, name)
+    write_record(report, out)
+    write_page(report, audited, out)
+    _remove_decoded(out / PICTURES)
+    return report
+
+
+def _audited(
+    examples: Examples,
+    rows: NDArray[np.int64],
+    pictures: Sequence[NDArray[np.uint8]],
+    options: AuditOptions,
+    model: AuditedModel | None,
+) -> Audited:
+    """The drawn images, from their decoded pictures and masks."""
+    return Audited(
         examples=examples,
         rows=rows,
         target=examples.target.numpy()[rows],
         split=examples.split.numpy()[rows],
         classes=examples.groups.target_names,
-        pictures=pictures[0].numpy(),
-        masks=pictures[1].numpy() > 0 if len(pictures) > 1 else None,
+        pictures=pictures[0],
+        masks=pictures[1] > 0 if len(pictures) > 1 else None,
         seed=SEED,
         encoder=options.encoder,
         found={},
@@ -118,13 +144,23 @@ def audit_examples(
         encoder_weights=Path(options.encoder_weights) if options.encoder_weights else None,
         stimuli=Path(options.stimuli) if options.stimuli else None,
     )
-    key = files.masks_key() if files.masks else files.images_key()
-    findings = find(audited, steps, speaking, out=out, pictures_key=key)
-    report = _report(audited, findings, options, name)
-    write_record(report, out)
-    write_page(report, audited, out)
-    shutil.rmtree(out / PICTURES)
-    return report
+
+
+def _check_folder(out: Path) -> None:
+    """Check that a folder has no files of another origin, which the audit's could replace."""
+    if out.exists() and not out.is_dir():
+        raise InputError(f"out={out} is a file: give a folder")
+    if out.is_dir() and any(out.iterdir()) and not (out / KEPT).is_dir():
+        raise InputError(f"out={out} holds files that no audit wrote: give a new folder")
+
+
+def _remove_decoded(folder: Path) -> None:
+    """Remove the decoded images, and the folder if nothing else is in it."""
+    for path in list(folder.iterdir()):
+        if DECODED.fullmatch(path.name):
+            path.unlink()
+    if not any(folder.iterdir()):
+        folder.rmdir()
 
 
 def _report(audited: Audited, findings: Findings, options: AuditOptions, name: str) -> AuditReport:

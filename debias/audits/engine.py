@@ -119,7 +119,8 @@ def _kept(step: Step, audited: Audited, path: Path) -> tuple[Arrays, float]:
     begin = time.monotonic()
     computed = dict(step.compute(audited))
     took = time.monotonic() - begin
-    say(f"audit: {step.name} ({took:.1f} s)")
+    if computed:
+        say(f"audit: {step.name} ({took:.1f} s)")
     content = io.BytesIO()
     np.savez(content, allow_pickle=False, _seconds=np.float64(took), **computed)
     write_atomically(path, content.getvalue(), durable=False)

@@ -44,6 +44,7 @@ def _last(report: AuditReport, left_out: int) -> str:
     for name, why in report.findings.unavailable.items():
         by_reason.setdefault(why, []).append(name)
     reasons = [f"{', '.join(names)} ({why})" for why, names in by_reason.items()]
-    unseen = "; ".join(["what no step here measures", *reasons])
+    masks = [] if report.masks else ["object and background (no masks)"]
+    unseen = "; ".join(["what no step here measures", *reasons, *masks])
     more = f"; {left_out} more lines in {AUDIT_PAGE}" if left_out else ""
     return one_line(f"not looked at: {unseen}{more}")

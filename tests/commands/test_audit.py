@@ -38,7 +38,7 @@ def test_a_tree_of_classes_has_a_page_a_record_and_lines(tree, folder, monkeypat
     assert len(page) < 8_000_000
     for text in (printed.out, page.rpartition("</style>")[2]):
         assert not re.search(r"\b(biased|fair)\b", text)
-    assert not (folder / "audit/pictures").exists()
+    assert not (folder / "audit/steps/pictures").exists()
 
 
 def test_a_second_audit_and_one_of_a_table_say_the_same(tree, folder, tmp_path):
@@ -66,3 +66,26 @@ def test_images_per_split_are_drawn_and_said(tree, tmp_path, capsys):
     assert said in capsys.readouterr().err
     record = json.loads((tmp_path / "audit.json").read_text())
     assert record["images"] == {"train": [5, 5], "val": [2, 2], "test": [0, 0]}
+
+
+def test_an_audit_beside_own_files_is_refused_and_removes_only_its_own(tree, tmp_path, capsys):
+    own = tmp_path / "groups.csv"
+    own.write_text("mine")
+    assert main(["audit", str(tree), f"out={tmp_path}", "checks=headers"]) == 2
+    assert "holds files that no audit wrote: give a new folder" in capsys.readouterr().err
+    assert own.read_text() == "mine"
+    kept = tmp_path / "steps/pictures/mine.npy"
+    kept.parent.mkdir(parents=True)
+    kept.write_text("mine")
+    assert main(["audit", str(tree), f"out={tmp_path}", "checks=headers"]) == 0
+    assert [path.name for path in kept.parent.iterdir()] == ["mine.npy"]
+
+
+def test_wrong_weights_of_an_encoder_are_told_before_the_work(tree, tmp_path, capsys):
+    weights = tmp_path / "weights.txt"
+    weights.write_text("")
+    options = [f"out={tmp_path / 'out'}", "encoder=resnet18", f"encoder_weights={weights}"]
+    assert main(["audit", str(tree), *options]) == 2
+    said = capsys.readouterr().err
+    assert "expected .safetensors, .pt or .pth" in said
+    assert "audit: " not in said

@@ -88,11 +88,12 @@ def _lines(audited: Audited) -> list[AuditLine]:
         words = f"no label of {len(audited.rows):,} images is doubtful to a probe"
         return [AuditLine(LABELS, "", "none found", words)]
     warned = [share for share in shares_of_suspects(audited) if share.warned]
-    words = f"{count:,} suspects ({SUSPECTS_FILE}): look at them, and do not drop them unseen"
+    suspects = f"{count:,} of {len(audited.rows):,} images are suspects"
+    words = f"{suspects} ({SUSPECTS_FILE}): look at them, and do not drop them unseen"
     if warned:
         first = max(warned, key=lambda share: share.suspects)
         words = (
-            f"{count:,} suspects, {first.suspects:,} of them in {first.name!r}: do not drop them, "
+            f"{suspects}, {first.suspects:,} of them in {first.name!r}: do not drop them, "
             "look at them"
         )
     line = AuditLine(LABELS, "", "warning" if warned else "some", words, count / len(audited.rows))
