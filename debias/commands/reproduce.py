@@ -1,19 +1,20 @@
 """``debias reproduce``: run a benchmark's published settings, and compare the results."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from debias import components
 from debias.commands.sweep import describe, train_left
 from debias.errors import InputError, check_positive
-from debias.merging import taken
+from debias.merging import Section, taken
 from debias.sweeps.checks import check
 from debias.sweeps.files import left
 from debias.sweeps.launchers import launcher
 from debias.sweeps.launchers.local import Local
 from debias.sweeps.plan import Plan
-from debias.sweeps.reproduce import reproduction, row_by_row
+from debias.sweeps.reproduce import Reproduced, changes, reproduction, row_by_row
 from debias.sweeps.reproducing.prices import cost_lines, prices
-from debias.sweeps.reproducing.results import record_results
+from debias.sweeps.reproducing.results import read_results, record_results
 from debias.sweeps.reproducing.verdicts import result_lines
 
 
@@ -23,9 +24,9 @@ def run(benchmark: str, overrides: list[str], strategies: str, dry_run: bool, re
     Args:
         benchmark: one of ``published.BENCHMARKS``.
         overrides: ``key=value``: options of the launcher, ``seeds``, ``out``, and settings for
-            every run; ``results``, a CSV file for the results; for ``dry_run``, also
-            ``images_per_second`` of another machine. With ``minutes``, the settings with the fewest
-            images to process come first.
+            every run; ``results``, a CSV file for the results of published settings; for
+            ``dry_run``, also ``images_per_second`` of another machine. With ``minutes``, the
+            settings with the fewest images to process come first.
         strategies: names of settings, separated by commas; "" means all.
         dry_run: only print the expected cost, the number of finished runs, and whether the folder
             of the data is absent.
@@ -39,27 +40,56 @@ def run(benchmark: str, overrides: list[str], strategies: str, dry_run: bool, re
     launch, rest = launcher(overrides)
     speed, rest = taken(rest, "images_per_second", "")
     results, rest = taken(rest, "results", "")
-    names = [name for name in strategies.split(",") if name]
+    names = [name for text in strategies.split(",") if (name := text.strip())]
     planned, reproduced = reproduction(benchmark, rest, names=names)
-    minutes = _minutes(launch)
+    changed = " ".join(changes(rest))
+    if results:
+        _check_results(Path(results), changed)
     if dry_run:
-        given = _number(speed)
-        found = prices(benchmark, planned, reproduced, images_per_second=given or None)
-        lines = [*cost_lines(found, minutes=minutes, speed=given), *_root_lines(planned)]
-        print("\n".join([*lines, describe(planned)]))
+        _show_prices(benchmark, planned, reproduced, minutes=_minutes(launch), speed=speed)
         return
     if speed:
         raise InputError(f"images_per_second={speed} is for an estimate: add --dry-run")
     code = 0
     if not report:
         check(planned.runs)
-        ordered = row_by_row(benchmark, planned, reproduced) if minutes else planned
-        code = train_left(ordered, launch)
+        if left(planned.runs) and "data.name=" not in changed and (absent := _root_lines(planned)):
+            raise InputError(absent[0])
+        code = train_left(
+            row_by_row(benchmark, planned, reproduced) if _minutes(launch) else planned, launch
+        )
     print("\n".join(result_lines(reproduced)))
+    if changed:
+        print(f"Not the published settings: every run has {changed}.")
     if results:
         record_results(Path(results), benchmark, reproduced)
     if code and left(planned.runs):
         raise SystemExit(code)
+
+
+def _show_prices(
+    benchmark: str,
+    planned: Plan,
+    reproduced: Sequence[Reproduced],
+    *,
+    minutes: float | None,
+    speed: str,
+) -> None:
+    given = _number(speed)
+    found = prices(benchmark, planned, reproduced, images_per_second=given or None)
+    lines = [*cost_lines(found, minutes=minutes, speed=given), *_root_lines(planned)]
+    print("\n".join([*lines, describe(planned)]))
+
+
+def _check_results(path: Path, changed: str) -> None:
+    """Refuse results that could not be written after the runs, or are not of published settings."""
+    if changed:
+        raise InputError(
+            f"results={path} is for the published settings only: leave out results=, or {changed}"
+        )
+    if path.is_dir():
+        raise InputError(f"results={path} is a folder: give a CSV file, as in results=results.csv")
+    read_results(path)
 
 
 def _minutes(launch: Callable[..., None]) -> float | None:
@@ -77,7 +107,7 @@ def _number(speed: str) -> float:
 
 def _root_lines(planned: Plan) -> list[str]:
     """One line per folder of data that training would not find."""
-    roots = dict.fromkeys(run.config.data.get("root") for run in planned.runs)
+    roots = dict.fromkeys(_root_of(run.config.data) for run in planned.runs)
     return [
         "data.root is not set: add data.root=PATH, the folder of the data, to train"
         if root is None
@@ -85,3 +115,10 @@ def _root_lines(planned: Plan) -> list[str]:
         for root in roots
         if root is None or not Path(root).exists()
     ]
+
+
+def _root_of(data: Section) -> str | None:
+    """The folder of a data set: as set, or else the default of its reader, if it has one."""
+    default = components.options(components.find("data", data["name"])).get("root")
+    root = data.get("root", default)
+    return root if isinstance(root, str) else None

@@ -6,8 +6,9 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import NamedTuple
 
+from debias.config import EXECUTION
 from debias.errors import InputError, near
-from debias.merging import read_overrides, split_overrides
+from debias.merging import Section, read_overrides, split_overrides
 from debias.reports.record import read_report
 from debias.reports.tables import Spread, spread_of
 from debias.sweeps.estimate import Estimator
@@ -19,6 +20,9 @@ from debias.sweeps.sweep_file import Sweep
 
 #: The published runs computed in float32.
 PRECISION = "32-true"
+#: Keys that leave the settings of a run as published: which runs, where files are, and where and
+#: how a run is executed.
+KEPT = ("seeds", "out", "data.root", "model.weights", "accelerator", "devices", *EXECUTION)
 
 
 class Reproduced(NamedTuple):
@@ -73,13 +77,34 @@ def reproduction(
     fixed = fixed_settings(Sweep(set={"precision": PRECISION}), others)
     reproduced = []
     for setting in chosen:
-        check_keys(setting.config, fixed, setting.varied)
+        _check_free(setting, fixed)
+        check_keys(setting.config, fixed)
         maker = Maker(setting.config, fixed, out)
         varied = [{**setting.varied, "seed": seed} for seed in seeds or range(setting.seeds)]
         reproduced.append(Reproduced(setting, tuple(map(maker.run, varied))))
     by_seed = zip_longest(*(one.runs for one in reproduced))
     distinct = {run.name: run for runs in by_seed for run in runs if run is not None}
     return Plan(out, tuple(distinct.values()), ()), reproduced
+
+
+def changes(overrides: Sequence[str]) -> list[str]:
+    """The overrides that make the settings of the runs differ from the published ones.
+
+    Example:
+        >>> changes(["data.root=mnist", "seeds=[0]", "epochs=1", "optimizer.lr=0.1"])
+        ['epochs=1', 'optimizer.lr=0.1']
+    """
+    return [text for text in overrides if text.partition("=")[0] not in KEPT]
+
+
+def _check_free(setting: Setting, fixed: Section) -> None:
+    for key in fixed:
+        if key in setting.varied:
+            raise InputError(
+                f"{key}={fixed[key]} cannot be set: the published setting {setting.name} has "
+                f"{key}={setting.varied[key]}. Leave it out, or train its config by `debias train "
+                f"{setting.config}`"
+            )
 
 
 def trainings(reproduced: Sequence[Reproduced]) -> list[Reproduced]:

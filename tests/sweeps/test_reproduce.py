@@ -195,6 +195,7 @@ def test_by_itself_everything_with_three_seeds() -> None:
         (["seeds=0"], [], "seeds=0 must be a list"),
         (["seed=1"], [], "seed cannot be set or varied for runs"),
         (["epoch=1"], [], "did you mean 'epochs'"),
+        (["sampler.name=shuffled"], ["rwg"], "rwg has sampler.name=group_balanced. Leave it out"),
     ],
 )
 def test_mistakes(overrides: list[str], names: list[str], words: str) -> None:
@@ -426,6 +427,41 @@ def test_strangers_among_the_arguments_are_refused(capsys: pytest.CaptureFixture
     assert "unrecognized arguments" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ([], "data needs root"),
+        (["data.root=absent"], "data.root=absent does not exist"),
+        (["data.rot=x"], "did you mean 'root'"),
+        (["data.root=.", "epochs=1", "results=r.csv"], "leave out results=, or epochs=1"),
+        (["data.root=.", "results=."], "results=. is a folder"),
+        (["data.root=.", "results=table.csv"], "has no column 'benchmark'"),
+    ],
+)
+def test_mistakes_that_stop_before_the_first_run(
+    options: list[str],
+    words: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("table.csv").write_text("a,b\n1,2\n")
+    assert main(["reproduce", "celeba", "--strategies", "jtt, dfr", *options]) == 2
+    assert words in capsys.readouterr().err
+    assert not Path("runs").exists()
+
+
+def test_settings_that_are_not_published_are_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["reproduce", "celeba", "--strategies", "jtt", "--report", f"out={tmp_path}"]
+    for options, told in (["epochs=1"], True), (["workers=1", "accelerator=cpu"], False):
+        assert main([*command, *options]) == 0
+        last = capsys.readouterr().out.splitlines()[-1]
+        assert (last == "Not the published settings: every run has epochs=1.") == told
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_real_runs(
@@ -445,6 +481,7 @@ def test_real_runs(
         f"out={tmp_path}/runs",
         f"data.root={tmp_path}/birds",
     ]
+    (tmp_path / "birds").mkdir()  # drawn on first use
     small = [text for text in small if not text.startswith("epochs")]
     command = ["reproduce", "waterbirds", *small, *options]
     assert main(command) == 0
@@ -453,7 +490,8 @@ def test_real_runs(
     (line,) = (line for line in first if line.startswith("drawn_birds  "))
     assert "2 of 2" in line
     assert line.split()[-1].startswith("+")
-    assert first[-1] == RULE
+    assert first[-2] == RULE
+    assert first[-1].startswith("Not the published settings: every run has data.train=80 ")
     assert main(command) == 0
     again = capsys.readouterr().out.splitlines()
     assert again[0] == f"{tmp_path}/runs: 2 runs, 0 left"

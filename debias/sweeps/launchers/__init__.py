@@ -2,8 +2,10 @@
 
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import fields
 
 from debias import components
+from debias.config import Config
 from debias.errors import InputError, near
 from debias.merging import read_overrides, split_overrides, taken
 
@@ -37,8 +39,18 @@ def launcher(overrides: Sequence[str]) -> tuple[Callable[..., None], list[str]]:
         raise InputError(f"unknown launcher {name!r}; {near(name, LAUNCHERS)}")
     chosen = components.imported(LAUNCHERS[name])
     own, rest = split_overrides(overrides, components.options(chosen))
+    _check_others(name, rest)
     values = read_overrides([_as_yaml(text) for text in own])
     return chosen(**components.check_options(chosen, "launcher", values)), rest
+
+
+def _check_others(name: str, rest: Sequence[str]) -> None:
+    """Refuse options of another launcher; a setting of the runs may have the name of an option."""
+    settings = {field.name for field in fields(Config)}
+    keys = {text.partition("=")[0] for text in rest} - settings
+    for other in LAUNCHERS.keys() - {name}:
+        for key in sorted(keys & components.options(components.imported(LAUNCHERS[other])).keys()):
+            raise InputError(f"launcher={name} has no {key}=, an option of launcher={other}")
 
 
 def _as_yaml(text: str) -> str:

@@ -24,6 +24,11 @@ def test_the_last_launcher_that_is_named_is_taken():
     [
         (["launcher=locl"], "unknown launcher 'locl'; did you mean 'local'"),
         (["workers=many"], "launcher.workers must be an integer"),
+        (
+            ["launcher=slurm", "minutes=10"],
+            "slurm has no minutes=, an option of launcher=local",
+        ),
+        (["partition=gpu"], "local has no partition=, an option of launcher=slurm"),
     ],
 )
 def test_mistakes(overrides, message):
