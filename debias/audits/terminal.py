@@ -6,6 +6,8 @@ from debias.errors import one_line
 
 #: Most lines, with the first one, the page, and the last one, what was not looked at.
 MOST_LINES = 12
+#: Fewest images in which more than a strong cue can be found.
+ENOUGH = 100
 #: Longest line, in characters.
 WIDTH = 160
 
@@ -45,6 +47,8 @@ def _last(report: AuditReport, left_out: int) -> str:
         by_reason.setdefault(why, []).append(name)
     reasons = [f"{', '.join(names)} ({why})" for why, names in by_reason.items()]
     masks = [] if report.masks else ["object and background (no masks)"]
-    unseen = "; ".join(["what no step here measures", *reasons, *masks])
+    total = sum(map(sum, report.images.values()))
+    few = [f"weak cues (only {total} images)"] if total < ENOUGH else []
+    unseen = "; ".join(["what no step here measures", *few, *reasons, *masks])
     more = f"; {left_out} more lines in {AUDIT_PAGE}" if left_out else ""
     return one_line(f"not looked at: {unseen}{more}")

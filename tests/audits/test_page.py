@@ -62,6 +62,8 @@ def test_twelve_lines_at_most_with_every_kind_and_what_was_not_looked_at():
     assert not any("by-product" in text for text in printed)
     assert "maps (no run)" in printed[-1]
     assert "13 more lines" in printed[-1]
+    assert "weak cues (only 12 images)" in printed[-1]
+    assert "object and background (no masks)" in printed[-1]
 
 
 def test_room_for_pictures_is_shared_by_sections_and_strips():

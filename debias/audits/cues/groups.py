@@ -137,6 +137,9 @@ def _offer(best: GroupProposal, audited: Audited) -> AuditLine:
     text = f"{GROUPS_FILE}: {values} values; smallest group {best.smallest} images; groups of a "
     text += "cue, not of people's attributes"
     strength = "warning" if best.smallest < 10 else "some"
+    if not best.follows.against:
+        text = f"{GROUPS_FILE}: no image is against this cue, so the groups are the classes"
+        strength = "none found"
     return AuditLine("groups", best.title, strength, text, images=best.smallest)
 
 
@@ -219,4 +222,4 @@ def _write(audited: Audited, folder: Path) -> None:
             write_inferred(folder / name, audited.examples, torch.from_numpy(one.word))
 
 
-PROPOSALS = Step(GROUPS, (CUES,), _compute, _lines, _section, write=_write)
+PROPOSALS = Step(GROUPS, (CUES,), _compute, _lines, _section, write=_write, version=2)

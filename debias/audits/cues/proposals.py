@@ -51,13 +51,14 @@ def followed(correct: NDArray[np.bool_], word: Rows, target: Rows, *, seed: int)
               - P(\hat y = y \mid y = c, w \ne c)
 
     with w the class that the cue says, and K the classes with images on both sides. The interval is
-    a bootstrap within class and side.
+    that of draws from the posterior of each accuracy, within class and side, with Jeffreys' prior.
+    A bootstrap would give no interval to the accuracy of two images that are both wrong.
 
     Args:
         correct: ``(N,)`` bool: whether the classifier is right on each held-out image.
         word: ``(N,)`` class that the cue says.
         target: ``(N,)`` classes.
-        seed: seed of the bootstrap.
+        seed: seed of the draws.
 
     Returns:
         Accuracies in [0, 1]; NaN if no class has images on both sides.
@@ -72,7 +73,8 @@ def followed(correct: NDArray[np.bool_], word: Rows, target: Rows, *, seed: int)
     for c in np.unique(target):
         parts = [correct[(target == c) & side] for side in (agrees, ~agrees)]
         if all(len(part) for part in parts):
-            drawn = [rng.binomial(len(p), p.mean(), RESAMPLES) / len(p) for p in parts]
+            right = [(part.sum() + 0.5, (~part).sum() + 0.5) for part in parts]
+            drawn = [rng.beta(*pair, RESAMPLES) for pair in right]
             sides.append([np.r_[part.mean(), one] for part, one in zip(parts, drawn, strict=True)])
     against = int((~agrees).sum())
     if not sides:

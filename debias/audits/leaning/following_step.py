@@ -143,4 +143,4 @@ def _mistakes(proposal: GroupProposal, audited: Audited) -> list[Strip]:
     return strips
 
 
-FOLLOWING_STEP = Step(FOLLOWING, (GROUPS,), _compute, _lines, _section, no_run)
+FOLLOWING_STEP = Step(FOLLOWING, (GROUPS,), _compute, _lines, _section, no_run, version=2)

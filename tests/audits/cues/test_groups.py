@@ -38,6 +38,15 @@ def test_classes_without_an_image_against_the_cue_are_left_out():
     assert propose.usefulness(found) == -math.inf
 
 
+def test_two_images_against_a_cue_have_a_wide_interval():
+    """Both are wrong; a bootstrap would say that the accuracy of such images is exactly 0."""
+    target, word = np.repeat([0, 1], 40), np.repeat([0, 1], [39, 41])
+    word[-1] = 0
+    found = propose.followed(word == target, word, target, seed=0)
+    assert found.difference.value == 1.0
+    assert 0.3 < found.difference.low < 0.6
+
+
 def test_few_images_against_a_cue_make_it_less_useful():
     difference = Measured(0.5, 0.4, 0.6)
     few, many = (propose.Followed(0.9, 0.4, difference, number) for number in (10, 500))
