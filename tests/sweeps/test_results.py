@@ -75,6 +75,8 @@ def test_results_of_some_seeds_reproduce_nothing(tmp_path: Path) -> None:
     assert next(figure_rows("waterbirds", results))[-1] == "PASS"
     assert results[key_of("waterbirds", ROWS[0])].deviation == ""
     assert reproduced_by(results) == {}
+    (row,) = benchmark_rows(results)
+    assert row[3:5] == ["1 of 2 pass", "3"]
 
 
 def test_a_table_without_results_is_not_run_yet() -> None:

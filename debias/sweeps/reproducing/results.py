@@ -119,7 +119,7 @@ def benchmark_rows(results: Results) -> Iterator[list[str]]:
             f"`debias reproduce {benchmark} data.root=PATH`",
             _hours(benchmark, known, results),
             f"{len(passed)} of {len(known)} pass" if known else UNKNOWN,
-            str(len(settings) - len(known)),
+            str(sum(not _complete(benchmark, one, results) for one in settings)),
             facts.proves,
         ]
 
@@ -155,8 +155,7 @@ def reproduced_by(results: Results) -> dict[tuple[str, str], list[str]]:
     counts: dict[tuple[str, str], dict[str, list[bool]]] = {}
     for benchmark, settings in BENCHMARKS.items():
         for setting in settings:
-            result = results.get(key_of(benchmark, setting))
-            if result is not None and int(result.runs) >= setting.seeds:
+            if _complete(benchmark, setting, results):
                 passed = verdict_of(benchmark, setting, results) == PASS
                 method = method_of(setting)
                 counts.setdefault(method, {}).setdefault(benchmark, []).append(passed)
@@ -164,6 +163,12 @@ def reproduced_by(results: Results) -> dict[tuple[str, str], list[str]]:
         method: [_share(table, passed) for table, passed in tables.items() if any(passed)]
         for method, tables in counts.items()
     }
+
+
+def _complete(benchmark: str, setting: Setting, results: Results) -> bool:
+    """Whether a recorded result is that of all seeds."""
+    result = results.get(key_of(benchmark, setting))
+    return result is not None and int(result.runs) >= setting.seeds
 
 
 def method_of(setting: Setting) -> tuple[str, str]:

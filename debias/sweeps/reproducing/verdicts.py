@@ -79,7 +79,7 @@ def result_lines(reproduced: Sequence[Reproduced]) -> list[str]:
         for one, spread in zip(reproduced, measured, strict=True)
     ]
     code = ["authors' code"] if codes else []
-    header = ["setting", "test accuracy", "source", "seeds", "published", *code, "measured"]
+    header = ["setting", "accuracy", "source", "seeds", "published", *code, "measured"]
     lines = [*text_table([*header, "verdict"], rows), "", RULE]
     lines += filter(None, map(shortfall, (one.setting for one in reproduced), measured))
     return [*lines, *_notes(one.setting for one in reproduced)]
