@@ -29,10 +29,11 @@ def test_every_entry_exists_and_is_documented():
                     )
 
 
-def given(component: Callable[..., object]) -> dict[str, str]:
+def given(component: Callable[..., object]) -> dict[str, str | list[int]]:
     """A value for each option that has no default."""
+    annotations = inspect.get_annotations(component, eval_str=True)
     return {
-        name: "x"
+        name: [1] if annotations.get(name) == list[int] else "x"
         for name, default in components.options(component).items()
         if default is inspect.Parameter.empty
     }

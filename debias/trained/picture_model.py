@@ -10,6 +10,7 @@ from torch.utils.data import DataLoader
 
 from debias.data.dataset import ImageDataset, keep
 from debias.data.examples import Examples
+from debias.data.orders import Visits
 from debias.data.pictures.geometry import Geometry
 from debias.data.pictures.image_files import ImageFiles
 from debias.errors import InputError
@@ -146,9 +147,10 @@ class PictureModel(nn.Module):
         source = ImageFiles.of(examples, rows, self.geometry)
         loader: DataLoader[Batch] = DataLoader(
             ImageDataset(examples, rows, source),
-            batch_size=batch_size,
+            batch_size=None,
+            sampler=[*Visits.of(range(len(rows))).batches(batch_size)],
             num_workers=workers,
-            collate_fn=keep,  # type: ignore[arg-type]  # torch's stubs know no __getitems__
+            collate_fn=keep,  # type: ignore[arg-type]  # torch's stubs expect lists of samples
         )
         with evaluating(self), torch.inference_mode():
             batches = each(loader, "predicting pictures", "batch", bar=progress)

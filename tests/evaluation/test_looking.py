@@ -16,7 +16,7 @@ from debias import config as configs
 from debias.build import build
 from debias.data.datamodule import ImageData
 from debias.data.examples import Examples
-from debias.data.orders import shuffled
+from debias.data.orders import Visits, shuffled
 from debias.data.pictures.preprocessing import resize
 from debias.evaluation import attention, looking
 from debias.metrics.attention.maps import background_attention
@@ -193,10 +193,8 @@ def test_a_trained_kind_of_network_in_batches_and_one_by_one(tmp_path):
     places = parts.examples.rows("test").tolist()
     scores = []
     for row in sorted(taken):
-        sample = data.loader("test").dataset[places.index(row)]
-        batch = data.on_after_batch_transfer(
-            sample._replace(image=sample.image[None], mask=sample.mask[None]), 0
-        )
+        sample = data.loader("test").dataset[Visits.of([places.index(row)])]
+        batch = data.on_after_batch_transfer(sample, 0)
         maps = attribution.grad_cam(model, batch.image, target=int(sample.target))
         scores.append(background_attention(maps, batch.mask[:, 0]).item())
     found = looking.attention_scalars(parts, most=9, progress=False)

@@ -22,7 +22,7 @@ def mean_colour(pictures: Pixels, masks: Masks | None = None) -> Numbers:
     """``(N, 3)``: mean of each channel, in [0, 1].
 
     Example:
-        >>> mean_colour(np.full((1, 4, 4, 3), 51, np.uint8)).round(3).tolist()
+        >>> mean_colour(np.full((1, 4, 4, 3), 51, np.uint8)).astype(float).round(3).tolist()
         [[0.2, 0.2, 0.2]]
     """
     return np.asarray(pictures.mean(axis=(1, 2)) / 255, np.float32)

@@ -8,6 +8,7 @@ from sklearn.preprocessing import StandardScaler
 
 from debias.audits.cues import picture_numbers as count
 from debias.audits.cues import pictures as draw
+from debias.audits.cues import probing
 from debias.audits.cues.probing import (
     auroc_p_value,
     balanced_accuracy,
@@ -145,11 +146,12 @@ def test_intervals_hold_the_value_and_shrink_with_the_rows():
     assert small.high - small.low > 1.5 * (large.high - large.low)
 
 
-def test_recovered_is_a_share_of_what_the_whole_image_tells():
+def test_recovered_is_a_share_of_what_the_whole_image_tells(monkeypatch):
     """All of 40 right by the whole image, 30 of 40 by the cue: (.75 - .5) / (1 - .5)."""
     target = np.repeat([0, 1], 20)
     full = np.eye(2)[target]
     cue = np.eye(2)[np.where(np.arange(40) % 4 == 0, 1 - target, target)]
+    monkeypatch.setattr(probing, "RESAMPLES", 500)
     share = recovered_interval(cue, full, target, seed=0)
     assert share.value == pytest.approx(0.5)
     assert 0.15 < share.low < 0.4
