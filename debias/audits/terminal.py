@@ -49,6 +49,8 @@ def _last(report: AuditReport, left_out: int) -> str:
     masks = [] if report.masks else ["object and background (no masks)"]
     total = sum(map(sum, report.images.values()))
     few = [f"weak cues (only {total} images)"] if total < ENOUGH else []
-    unseen = "; ".join(["what no step here measures", *few, *reasons, *masks])
+    checks = report.settings["checks"]
+    others = [] if "all" in checks.split(",") else [f"other checks than {checks}"]
+    unseen = "; ".join(["what no step here measures", *others, *few, *reasons, *masks])
     more = f"; {left_out} more lines in {AUDIT_PAGE}" if left_out else ""
     return one_line(f"not looked at: {unseen}{more}")

@@ -64,6 +64,13 @@ def test_twelve_lines_at_most_with_every_kind_and_what_was_not_looked_at():
     assert "13 more lines" in printed[-1]
     assert "weak cues (only 12 images)" in printed[-1]
     assert "object and background (no masks)" in printed[-1]
+    assert "other checks" not in printed[-1]
+
+
+def test_an_audit_of_some_checks_says_that_others_were_not_made():
+    some = report(line("offered", "colours", "strong"))
+    some = some._replace(settings=some.settings | {"checks": "cues,groups"})
+    assert "; other checks than cues,groups; " in printed_lines(some, "audit.html")[-1]
 
 
 def test_room_for_pictures_is_shared_by_sections_and_strips():

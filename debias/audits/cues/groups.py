@@ -212,7 +212,7 @@ def _against(best: GroupProposal, audited: Audited) -> list[Strip]:
         order = members[np.argsort(cue.scores[members, c], kind="stable")][:SHOWN]
         rows = tuple(audited.judged[order].tolist())
         if rows:
-            strips.append(Strip(f"{name}, but the {best.title} says otherwise", rows))
+            strips.append(Strip(f"{name} against the {best.title}", rows))
     return strips
 
 

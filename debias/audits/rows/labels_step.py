@@ -66,7 +66,7 @@ def _parts(audited: Audited) -> dict[str, NDArray[np.bool_]]:
         says = word[audited.rows]
         for number, name in enumerate(audited.classes):
             against = (audited.target == number) & (says != number)
-            parts[f"{name} whose {cue.replace('_', ' ')} says otherwise"] = against
+            parts[f"{name} against the {cue.replace('_', ' ')}"] = against
     return parts
 
 
