@@ -82,7 +82,8 @@ def followed(correct: NDArray[np.bool_], word: Rows, target: Rows, *, seed: int)
     agreeing, disagreeing = np.mean(sides, axis=0)
     difference = agreeing - disagreeing
     low, high = np.quantile(difference[1:], [0.025, 0.975])
-    measured = Measured(float(difference[0]), float(low), float(high))
+    value = float(difference[0])
+    measured = Measured(value, min(value, float(low)), max(value, float(high)))
     return Followed(float(agreeing[0]), float(disagreeing[0]), measured, against)
 
 

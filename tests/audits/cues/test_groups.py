@@ -45,6 +45,7 @@ def test_two_images_against_a_cue_have_a_wide_interval():
     found = propose.followed(word == target, word, target, seed=0)
     assert found.difference.value == 1.0
     assert 0.3 < found.difference.low < 0.6
+    assert found.difference.high == 1.0
 
 
 def test_few_images_against_a_cue_make_it_less_useful():
