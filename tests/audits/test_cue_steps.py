@@ -47,7 +47,8 @@ def predictions(audited: Audited, split: int) -> Predictions:
 
 def test_a_reader_of_the_background_follows_the_cue_and_a_reader_of_the_object_does_not(found):
     lines, section = done(FOLLOWING_STEP, of(background_reader(), found))
-    assert {line.strength for line in lines} == {"strong"}
+    assert lines[0].strength == "strong"
+    assert {line.strength for line in lines} <= {"strong", "some"}
     assert "background" in lines[0].name or "colour" in lines[0].name
     assert lines[0].words.startswith("accuracy 100 % where it agrees with the class, 0 % where not")
     assert lines[0].value == pytest.approx(1)
