@@ -14,7 +14,7 @@ Pixels = NDArray[np.uint8]
 Masks = NDArray[np.bool_]
 Numbers = NDArray[np.float32]
 
-#: Pixels by which a mask grows before the background is read, so that no edge of the object stays.
+#: A mask grows by this many pixels before the background is read, to cover the object's edge.
 MARGIN = 3
 
 

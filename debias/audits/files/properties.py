@@ -199,7 +199,7 @@ def _sparks(values: NDArray[np.float64], target: NDArray[np.int64], classes: int
 def _explained(
     facts: Sequence[Property], told: Sequence[_Told], target: NDArray[np.int64]
 ) -> list[str]:
-    """For each property, best first, the name of a better one in whose strata it tells nothing."""
+    """For each property, best first: the better property that explains it, or an empty text."""
     heads: list[int] = []
     names = []
     for place, one in enumerate(told):

@@ -1,4 +1,4 @@
-"""The score by which cleanlab reports spurious correlations, to compare with AUROC."""
+"""The score of cleanlab for spurious correlations, to compare with AUROC."""
 
 import numpy as np
 from numpy.typing import NDArray

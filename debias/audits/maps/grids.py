@@ -63,7 +63,7 @@ def drawn_grids(
     most: int,
     least: float = 0.99,
 ) -> list[GridOf]:
-    """Draw grids of pictures of which the model is sure; the explained class takes turns.
+    """Draw grids of pictures that the model is sure about; the explained class takes turns.
 
     The explained cell is the top left or the bottom right one.
 
@@ -104,7 +104,7 @@ def grid_image(cells: Tensor) -> Tensor:
 def difull_map(
     model: nn.Module, cells: Tensor, target: int, cell: int, *, classify: Classify | None = None
 ) -> Tensor:
-    r"""Grad-CAM on a grid of which the model sees only one cell when it scores the class.
+    r"""Grad-CAM on a grid, if the model sees only one cell when it scores the class.
 
     Each cell goes through the network by itself, and the logit is that of ``cell`` alone. Nothing
     outside it has an influence, so that a faithful map has a share of 1 in it. Grad-CAM averages
@@ -133,7 +133,7 @@ def difull_map(
 def dipart_map(
     after: nn.Module, head: nn.Module, activation: Tensor, target: int, cell: int
 ) -> Tensor:
-    """Grad-CAM on the maps of a whole grid, of which the head pools only one cell.
+    """Grad-CAM on the maps of a whole grid, if the head pools only one cell of them.
 
     The receptive field of the network may reach over the border of a cell.
 

@@ -69,8 +69,8 @@ def _section(audited: Audited) -> Section:
         [
             "Area under the median curve of the model's belief (SIC) or correctness (AIC) against "
             "the information of a partly revealed picture. Maps that rank the right pixels first "
-            "have a larger area than a random order. Pictures of which the model is not sure, or "
-            "that it knows by one pixel in a hundred, are left out.",
+            "have a larger area than a random order. Pictures are left out if the model is not "
+            "sure of them, or knows them by one pixel in a hundred.",
         ],
         header=("curve", "area", "pictures"),
         table=table,

@@ -119,7 +119,7 @@ def _compute(audited: Audited) -> Arrays:
 def _grids(
     target: NDArray[np.int64], confidence: NDArray[np.float64], generator: np.random.Generator
 ) -> list[GridOf]:
-    """Grids of pictures of which the model is sure; else of those that it gets right."""
+    """Grids of pictures that the model is sure about; without any, of those it gets right."""
     for least in (0.99, 0.5):
         grids = drawn_grids(target, confidence, generator, most=GRIDS, least=least)
         if grids:

@@ -1,4 +1,4 @@
-"""Counterfactual pictures: which cell of another picture changes the decision, in whose place."""
+"""Counterfactual pictures: swap a cell for one of another picture until the decision changes."""
 
 from typing import NamedTuple
 

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-#: Bits by which the difference hashes of two nearly equal images may differ, of 64.
+#: The difference hashes of two nearly equal images may differ in this many of 64 bits.
 DISTANCE = 4
 #: The least cosine of the features of two nearly equal images.
 FEATURE_COSINE = 0.97

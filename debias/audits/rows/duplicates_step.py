@@ -22,7 +22,7 @@ from debias.files import write_atomically
 #: Name of the step, and of its arrays: the set of each image, and whether another one is equal.
 DUPLICATES, SETS, EXACT = "duplicates", "set", "exact"
 DUPLICATES_FILE = "duplicates.csv"
-#: Most sets of which the page shows pictures and a row of the table.
+#: Most sets that the page shows, each as pictures and as a row of the table.
 SHOWN = 12
 
 

@@ -26,7 +26,7 @@ from debias.data.examples import SPLITS
 
 #: Name of the step.
 STRATEGIES = "strategies"
-#: Most images that are explained, fewest that are, and images of which maps are made at a time.
+#: Most images that get maps, fewest images that do, and images per batch of maps.
 MOST, FEWEST, BATCH = 300, 40, 16
 #: Least silhouette of two ways of looking, pictures of each, and side of a drawn mean map.
 APART, PICTURES, SIDE = 0.4, 4, 96
