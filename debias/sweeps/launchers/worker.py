@@ -7,10 +7,12 @@ the user, ``BUSY`` if another process trains the run, and ``LATER`` if the time 
 import os
 import signal
 import sys
+import threading
 import traceback
 from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from multiprocessing import parent_process
 from pathlib import Path
 from typing import Protocol
 
@@ -79,7 +81,8 @@ def attempt(run: PlannedRun, train: Train, threads: int, slot: int) -> None:
 
     The function returns if the run succeeds, is done or is pruned. It exits the process with
     ``FAILED`` or ``REFUSED`` if the run fails, with ``BUSY`` if another process trains it, and with
-    ``LATER`` if its time is over.
+    ``LATER`` if its time is over. If the launcher is killed, the process ends too, and another
+    launcher can resume the run.
 
     Args:
         run: the run to train.
@@ -89,6 +92,7 @@ def attempt(run: PlannedRun, train: Train, threads: int, slot: int) -> None:
     """
     # Ctrl-C is meant for the launcher, which then ends this process
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_launcher, daemon=True).start()
     files = files_of(run)
     _write_output_to(files.log)
     try:
@@ -100,6 +104,13 @@ def attempt(run: PlannedRun, train: Train, threads: int, slot: int) -> None:
                 _train(run, train, files)
     except Timeout:
         sys.exit(BUSY)
+
+
+def _end_with_launcher() -> None:
+    launcher = parent_process()
+    if launcher is not None:
+        launcher.join()
+        os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _train(run: PlannedRun, train: Train, files: Files) -> None:

@@ -153,6 +153,21 @@ def test_a_stopped_sweep_leaves_no_worker(runs):
     assert left(runs) == []
 
 
+def test_a_killed_sweep_leaves_no_worker(runs):
+    """The launcher cannot end the worker, and the worker ends itself and frees the run."""
+    files = files_of(runs[0])
+    sweep = forked(launched, runs[:1], trainings.endless)
+    while not trainings.attempts(runs[0].config):
+        time.sleep(0.02)
+    assert files.locked()
+    sweep.kill()
+    for _ in range(500):
+        if not files.locked():
+            break
+        time.sleep(0.02)
+    assert not files.locked()
+
+
 @pytest.mark.parametrize("place", PLACES)
 def test_ctrl_c_in_a_destructor_or_a_callback_stops_the_sweep(runs, monkeypatch, place):
     """The signal comes beside the first of three runs, one at a time: if it were lost, all three
