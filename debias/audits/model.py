@@ -94,6 +94,7 @@ class AuditedModel:
         """``(N, D)`` float32 inputs of the last layer."""
 
         def of(image: Tensor) -> Tensor:
+            """Features of one batch of normalised pictures."""
             outputs: Outputs = self.network.model(image)
             return outputs.features
 

@@ -132,6 +132,7 @@ class _Differing(NamedTuple):
 
     @classmethod
     def among(cls, several: Sequence[dict[str, str]]) -> "_Differing":
+        """Compare the settings of several runs."""
         every = sorted({key for own in several for key in own})
         found = tuple(key for key in every if len({own.get(key) for own in several}) > 1)
         return cls(found, Counter(_shared(found, own) for own in several))

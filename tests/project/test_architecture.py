@@ -5,6 +5,7 @@ import io
 import subprocess
 import sys
 import tokenize
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -142,9 +143,15 @@ FORBIDDEN = {
 }
 
 
+@cache
+def nodes(path: Path) -> tuple[ast.AST, ...]:
+    """All nodes of a file, which several tests read."""
+    return tuple(ast.walk(ast.parse(path.read_text())))
+
+
 def imports(path: Path) -> set[str]:
     found: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in nodes(path):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -176,7 +183,7 @@ def test_method_names_are_compared_in_one_place():
 
     names = set(TABLES["strategy"]) | set(TABLES["sampler"]) | set(TABLES["augment"])
     for path in FILES:
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in nodes(path):
             if isinstance(node, ast.Compare):
                 constants = {
                     part.value for part in ast.walk(node) if isinstance(part, ast.Constant)
@@ -202,7 +209,7 @@ def code_lines(path: Path) -> set[int]:
         if token.type not in layout
         for line in range(token.start[0], token.end[0] + 1)
     }
-    for node in ast.walk(ast.parse(text)):
+    for node in nodes(path):
         if (
             isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef))
             and ast.get_docstring(node) is not None
@@ -214,18 +221,25 @@ def code_lines(path: Path) -> set[int]:
 def test_functions_are_short_and_take_no_keyword_dictionaries():
     for path in FILES:
         assert len(code_lines(path)) <= 200, path
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in nodes(path):
             if isinstance(node, ast.FunctionDef):
                 assert node.args.kwarg is None, f"{path}: {node.name}"
                 body = node.body[1:] if ast.get_docstring(node) else node.body
                 assert not body or node.end_lineno - body[0].lineno < 30, f"{path}: {node.name}"
 
 
+def test_definitions_without_an_underscore_have_a_docstring():
+    for path in FILES:
+        for node in nodes(path):
+            if isinstance(node, (ast.ClassDef, ast.FunctionDef)) and node.name[0] != "_":
+                assert ast.get_docstring(node), f"{path}:{node.lineno} {node.name}"
+
+
 def test_public_class_names_are_defined_once():
     """A reader who meets a class name anywhere in the package knows which class it is."""
     owners: dict[str, list[str]] = {}
     for path in FILES:
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in nodes(path):
             if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
                 owners.setdefault(node.name, []).append(str(path.relative_to(PACKAGE)))
     assert {name: files for name, files in owners.items() if len(files) > 1} == {}

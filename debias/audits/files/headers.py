@@ -97,6 +97,7 @@ def _compute(audited: Audited) -> Arrays:
     paths = [f"{root}/{names[row]}" for row in audited.rows.tolist()]
 
     def facts_of(path: str) -> Facts:
+        """Facts of one file, of which only the bytes are read."""
         with open(path, "rb", buffering=0) as file:
             return header_facts(file.read())
 
@@ -127,10 +128,12 @@ def _section(audited: Audited) -> Section | None:
 
 def _class_row(columns: Arrays, members: NDArray[np.int64]) -> tuple[str, ...]:
     def median(name: str, form: str) -> str:
+        """Median of a number over the files that have it."""
         values = columns[name][members].astype(np.float64)
         return "–" if np.isnan(values).all() else format(np.nanmedian(values), form)
 
     def commonest(name: str) -> str:
+        """The most common text with its share; the first in the alphabet if several are."""
         counts = Counter(columns[name][members].tolist())
         if not counts:
             return "–"

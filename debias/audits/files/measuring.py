@@ -53,6 +53,7 @@ def _compute(audited: Audited) -> Arrays:
     judged = set(audited.judged.tolist())
 
     def measured(chunk: range) -> _Measured:
+        """Numbers of all pictures of a chunk, and those in the files of the judged ones."""
         part = slice(chunk.start, chunk.stop)
         pictures = np.asarray(audited.pictures[part])
         seen = _columns([seen_numbers(one) for one in pictures])

@@ -69,6 +69,7 @@ def explained_by(model: AuditedModel, target: Tensor) -> Explain:
     classify = None if strategy is None else strategy.classify
 
     def maps(network: nn.Module, image: Tensor) -> Tensor:
+        """``(N, h, w)`` maps on the CPU, at the resolution of the last layer with places."""
         given = grad_cam(network, image, target=target, upsample=False, classify=classify)
         return given.cpu()
 

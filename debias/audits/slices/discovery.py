@@ -1,5 +1,6 @@
 """Slices of wrong predictions by Domino's mixture, and by the second phase of FACTS."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -10,6 +11,7 @@ from debias.audits.slices.mixture import (
     CategoryShares,
     Memberships,
     MixtureTerm,
+    SliceDensity,
     SliceMixture,
     Values,
     category_shares,
@@ -24,6 +26,13 @@ from debias.errors import InputError, check_one_of
 #: Principal directions of the features that a mixture sees, at most one per 8 images.
 DIRECTIONS = 128
 STARTS = ("confusion", "clusters")
+#: Densities of what a mixture sees: features, classes, predictions as classes and as numbers.
+ESTIMATES: tuple[Callable[[Values, Memberships], SliceDensity], ...] = (
+    diagonal_normals,
+    category_shares,
+    category_shares,
+    full_normals,
+)
 
 
 @dataclass(frozen=True)
@@ -123,16 +132,8 @@ def domino_slices(
     components.
     """
     check_one_of(STARTS, {"start": start})
-    directions = _directions(fitted)
-    terms = [
-        MixtureTerm(fitted.features @ directions, diagonal_normals),
-        MixtureTerm(fitted.one_hot, category_shares, target_weight),
-        MixtureTerm(fitted.probabilities, category_shares, prediction_weight),
-    ]
-    first = _started(fitted, terms[0].values, components, start, generator)
-    mixture = fitted_mixture(terms, first)
-    values = [judged.features @ directions, judged.one_hot, judged.probabilities]
-    return _largest(mixture, values, slices, blind)
+    mixture = _Mixture((1.0, target_weight, prediction_weight), components, start)
+    return mixture.slices(fitted, judged, slices, generator, blind=blind)
 
 
 def facts_slices(
@@ -165,18 +166,49 @@ def facts_slices(
     Raises:
         ValueError: there are fewer than four images.
     """
-    directions = _directions(fitted)
-    terms = [
-        MixtureTerm(fitted.features @ directions, diagonal_normals),
-        MixtureTerm(fitted.one_hot, category_shares, 0.0),
-        MixtureTerm(fitted.probabilities, category_shares, 0.0),
-        MixtureTerm(fitted.probabilities, full_normals, output_weight),
-    ]
-    first = _started(fitted, terms[0].values, components, "confusion", generator)
-    mixture = fitted_mixture(terms, first, tolerance=1e-7)
-    outputs = judged.probabilities
-    values = [judged.features @ directions, judged.one_hot, outputs, outputs]
-    return _largest(mixture, values, slices, blind)
+    mixture = _Mixture((1.0, 0.0, 0.0, output_weight), components, tolerance=1e-7)
+    return mixture.slices(fitted, judged, slices, generator, blind=blind)
+
+
+class _Mixture(NamedTuple):
+    """How a mixture is fitted.
+
+    Attributes:
+        weights: weight of features, classes and predictions; and of the predictions as normal
+            distributions, if these count.
+        components: number of components, at most half of the images.
+        start: one of ``STARTS``.
+        tolerance: as for :func:`~debias.audits.slices.mixture.fitted_mixture`.
+    """
+
+    weights: tuple[float, ...]
+    components: int
+    start: str = "confusion"
+    tolerance: float = 1e-3
+
+    def slices(
+        self,
+        fitted: PredictedImages,
+        judged: PredictedImages,
+        count: int,
+        generator: np.random.Generator,
+        *,
+        blind: bool,
+    ) -> FoundSlices:
+        """Fit the mixture on some images, and give the slices of the others."""
+        directions = _directions(fitted)
+        seen = _observed(fitted, directions)
+        terms = [MixtureTerm(*each) for each in zip(seen, ESTIMATES, self.weights, strict=False)]
+        first = _started(fitted, seen[0], self.components, self.start, generator)
+        mixture = fitted_mixture(terms, first, tolerance=self.tolerance)
+        values = _observed(judged, directions)[: len(terms)]
+        return _largest(mixture, values, count, blind)
+
+
+def _observed(images: PredictedImages, directions: Values) -> tuple[Values, ...]:
+    """What a mixture may see of images, one for each of ``ESTIMATES``."""
+    features, outputs = images.features @ directions, images.probabilities
+    return features, images.one_hot, outputs, outputs
 
 
 def _directions(fitted: PredictedImages) -> Values:
@@ -200,7 +232,9 @@ def _started(
     return cluster_start(features, components=count, seed=int(generator.integers(2**31)))
 
 
-def _largest(mixture: SliceMixture, values: list[Values], slices: int, blind: bool) -> FoundSlices:
+def _largest(
+    mixture: SliceMixture, values: Sequence[Values], slices: int, blind: bool
+) -> FoundSlices:
     """The slices of largest gap; the second and third density are of classes and predictions."""
     actual, predicted = mixture.densities[1], mixture.densities[2]
     assert isinstance(actual, CategoryShares)

@@ -59,6 +59,7 @@ def unreadable(examples: Examples) -> list[str]:
     """What is wrong with each image that cannot be decoded. All images are decoded, in threads."""
 
     def fault(row: int) -> str:
+        """Message of the error of one image; empty if it can be decoded."""
         try:
             examples.store.read(row)
         except InputError as error:

@@ -147,6 +147,7 @@ class _NewFile:
         self.handle = os.open(path, os.O_WRONLY)
 
     def write(self, position: int, pixels: NDArray[np.uint8]) -> None:
+        """Write one picture at its place. Threads may write different pictures at once."""
         # not through the memory map: its pages are slow to make, and a full disk kills the process
         rest = np.ascontiguousarray(pixels).data.cast("B")
         place = self.start + position * self.bytes_each

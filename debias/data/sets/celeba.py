@@ -140,6 +140,7 @@ def _balanced(rows: TableRows, labels: Labels, seed: int) -> list[int]:
     women = in_training & (labels.target == 0) & (labels.bias == 0)
 
     def drawn(chosen: Tensor) -> list[int]:
+        """The chosen rows in a random order that depends on the seed and their names alone."""
         return sorted(
             chosen.nonzero().flatten().tolist(), key=lambda row: random_key(seed, rows.names[row])
         )

@@ -117,6 +117,7 @@ def filled(text: str, cells: Mapping[str, object], number: int) -> str:
     """
 
     def fill(part: re.Match[str]) -> str:
+        """The text that one field becomes."""
         name, kind, _, _ = part.groups()
         if name in cells:
             return str(cells[name])
