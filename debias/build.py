@@ -87,7 +87,7 @@ def _check_data(chosen: Chosen, examples: Examples, seen: Examples) -> None:
 
     Both are checked: the data set as it was read, and ``seen``, its form with inferred groups.
     """
-    for kind, name, make, _ in (chosen.strategy, chosen.sampler, chosen.augment):
+    for kind, name, make, *_ in (chosen.strategy, chosen.sampler, chosen.augment):
         # without this check, true labels would silently be read in place of inferred ones
         if seen is examples and components.INFERRED in components.needs(make):
             raise InputError(

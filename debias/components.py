@@ -50,6 +50,8 @@ TABLES: dict[str, dict[str, str]] = {
 MODEL = "debias.models.classifier:timm_classifier"
 #: Models that are not timm's, by name.
 MODELS = {"layers": "debias.models.layered:layered_classifier"}
+#: Changes the training split of a data set. Its options are those of every section ``data``.
+NOISE = "debias.data.noise:with_noise"
 #: Makes a classifier of the network that a user's own function makes.
 OWN_MODEL = "debias.models.own:own_classifier"
 #: The text that :func:`reads` returns for each requirement.
@@ -65,13 +67,14 @@ class Component(NamedTuple):
     """The class or function that a config section names, with its checked options.
 
     A call with all facts by name builds the object. Only the facts that the positional arguments
-    name are passed on.
+    name are passed on. ``noise`` has the options of :data:`NOISE`, of a data set alone.
     """
 
     kind: str
     name: str
     make: Any
     options: Settings
+    noise: Settings = {}  # noqa: RUF012 - never changed
 
     def __call__(self, facts: Section) -> Any:
         """Build the object from these facts and the component's options.
@@ -86,7 +89,7 @@ class Component(NamedTuple):
         made = self.make(*named, **arguments(self.make, self.options))
         if is_own(self.name):
             check_made(self.kind, self.name, made)
-        return made
+        return imported(NOISE)(made, **self.noise) if self.noise else made
 
 
 class Chosen(NamedTuple):
@@ -188,12 +191,16 @@ def component(kind: str, section: Section) -> Component:
     if kind == "model":
         return _model(section)
     make = find(kind, name)
-    options = _without_name(section)
+    given = _without_name(section)
     if kind == "data" and is_preset(name):
-        options = options_of(name, options)
+        given = options_of(name, given)
     if is_own(name):
         check_facts(kind, name, fact_names(make))
-    return Component(kind, name, make, check_options(make, kind, options))
+    noise: Any = imported(NOISE) if kind == "data" else None
+    beside = set() if noise is None else options(noise).keys() - options(make).keys()
+    added = {key: given.pop(key) for key in beside & given.keys()}
+    checked = check_options(make, kind, given, beside=beside)
+    return Component(kind, name, make, checked, check_options(noise, kind, added) if added else {})
 
 
 def _without_name(section: Section) -> Settings:

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 CIRCUMSTANCES = "circumstances.json"
 #: File in a run's folder with the digest of its data.
 DATA = "data.json"
+#: File in a run's folder with the training images whose label or pixels ``data`` made worse.
+NOISE = "noise.csv"
 #: Value of an option that debias chooses itself.
 AUTO = "auto"
 TRAINED_NOW = "is being trained by another process: wait for it, or stop it first"
@@ -53,6 +55,10 @@ def claim(folder: Path, config: Config, examples: Examples, now: dict[str, Any])
         with made_whole(folder) as beside:
             write_atomically(beside / DATA, json_text(_describe(examples)))
             configs.save(config, beside / "config.yaml")
+            if examples.noise is not None:
+                from debias.data.noise import noise_table  # loads torch
+
+                write_atomically(beside / NOISE, noise_table(examples))
             write_atomically(beside / CIRCUMSTANCES, json_text([now]))
     except OSError as error:
         if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):

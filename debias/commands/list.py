@@ -61,6 +61,8 @@ def run(what: str, pattern: str) -> None:
     elif what in KINDS:
         for kind, name in _listed(what, (KINDS[what],), pattern):
             _print_component(kind, name)
+        if what == "datasets":
+            _print_noise()
     elif what == "configs":
         _print_configs(pattern)
     elif what == "metrics":
@@ -138,6 +140,16 @@ def _print_component(kind: str, name: str) -> None:
     types = option_types(component)
     for option, default in components.options(component).items():
         print(f"    {kind}.{option}={_default(default, types[option] or 'any type')}")
+
+
+def _print_noise() -> None:
+    """Print the options that every data set has beside its own."""
+    noise = components.imported(components.NOISE)
+    types = option_types(noise)
+    options = [
+        f"{key}={_default(value, types[key])}" for key, value in components.options(noise).items()
+    ]
+    print(f"every data set also has, for its training split: data.{', data.'.join(options)}")
 
 
 def _default(default: Any, kind: str) -> str:

@@ -3,15 +3,33 @@
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from debias.data.pictures.degraded import DegradedImages, Steps
 from debias.data.pictures.image_store import ImageFolder, ImageStore
 from debias.data.pictures.images import MAX_PIXELS
 from debias.types import Groups
 
 SPLITS = ("train", "val", "test")
+
+
+class TrainingNoise(NamedTuple):
+    """Wrong labels and degraded images that were added to the training split.
+
+    Attributes:
+        given: the targets before the wrong labels, in the shape of ``Examples.target``.
+        degraded: ``(N,)`` bool: which images are degraded.
+        steps: their degradations.
+        seed: seed of the noise of the images.
+    """
+
+    given: Tensor
+    degraded: Tensor
+    steps: Steps
+    seed: int
 
 
 @dataclass(frozen=True)
@@ -34,6 +52,7 @@ class Examples:
         follow_links: whether links may lead out of ``root``, ``mask_root`` and ``fill_root``.
         held: the images by row, if they are not files in ``root``.
         units: N names of what the rows belong to, such as patients, if ``data.split_by`` says so.
+        noise: what :func:`debias.data.noise.with_noise` has added, or ``None``.
     """
 
     root: Path
@@ -51,6 +70,7 @@ class Examples:
     follow_links: bool = False
     held: ImageStore | None = None
     units: tuple[str, ...] = ()
+    noise: TrainingNoise | None = None
 
     def __len__(self) -> int:
         return len(self.images)
@@ -81,22 +101,27 @@ class Examples:
         return torch.bincount(row, minlength=self.groups.rows)
 
     def digest(self) -> str:
-        """Hash of paths, labels, splits and group names of all rows, as 32 hexadecimal digits."""
-        content = (
+        """Hash of paths, labels, splits, group names and noise, as 32 hexadecimal digits."""
+        content: tuple[object, ...] = (
             self.images,
             self.target.tolist(),
             self.bias.tolist(),
             self.split.tolist(),
             self.groups.names,
         )
+        if self.noise is not None:
+            _, degraded, steps, seed = self.noise
+            content += (degraded.tolist(), steps, seed)
         return hashlib.sha256(repr(content).encode()).hexdigest()[:32]
 
     @property
     def store(self) -> ImageStore:
-        """The images by row: ``held``, or the files in ``root``."""
-        if self.held is None:
-            return ImageFolder(self.root, self.images, self.max_pixels)
-        return self.held
+        """The images by row: ``held``, or the files in ``root``, some of them degraded."""
+        store = self.held or ImageFolder(self.root, self.images, self.max_pixels)
+        if self.noise is None:
+            return store
+        _, degraded, steps, seed = self.noise
+        return DegradedImages(store, self.images, degraded, steps, seed)
 
     @property
     def provides(self) -> tuple[str, ...]:
