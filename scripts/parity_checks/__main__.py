@@ -13,6 +13,7 @@ from pathlib import Path
 import torch
 
 from parity_checks import (
+    audits,
     balance,
     clipping,
     coloured,
@@ -84,6 +85,7 @@ CHECKS: dict[str, Check] = {
     "end_total": totals.end,
     "bias_contrastive_total": totals.bias_contrastive,
     "gce": totals.gce,
+    "foreground_noise": audits.foreground_noise,
 }
 
 

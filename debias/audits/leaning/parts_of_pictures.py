@@ -34,6 +34,9 @@ def noisy(
         sigma: standard deviation, for pixels in [0, 1].
         length: Euclidean norm of the whole picture's noise instead, for pixels in [0, 1]; it does
             not depend on the area of the part.
+
+    Differs from the reference (mmoayeri/HardImageNet, ``rfs.py``): the pixels stay whole numbers.
+    On the same noise, the other steps are equal, as docs/parity.md says.
     """
     noise = generator.standard_normal(pictures.shape, np.float32) * where[..., None]
     if length is None:
