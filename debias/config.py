@@ -22,8 +22,8 @@ from debias.own_parts import short_name
 #: Keys that say where and how a run is executed. They do not change its results, so they are not
 #: part of its identity.
 EXECUTION = (
-    "name", "out", "cache", "cache_dir", "cache_gb", "keep_all", "measures", "workers", "progress",
-    "eval_batch_size", "anonymous", "loggers",
+    "name", "out", "cache", "cache_dir", "cache_gb", "share", "keep_all", "measures", "workers",
+    "progress", "eval_batch_size", "anonymous", "loggers",
 )  # fmt: skip
 #: Keys that later releases added. At its default, such a key is not part of a run's identity, so
 #: that earlier runs keep their names.
@@ -93,6 +93,8 @@ class Config:
             ``DEBIAS_CACHE`` names, and without it ``<out>/cache``.
         cache_gb: most GB that this run may add to the cache; null means half of the free space of
             the disk. Larger data are decoded by loader processes at every visit.
+        share: folder in which finished stages and features are kept, so that no run trains again
+            what another has trained. Null keeps nothing. The runs of a sweep share by default.
         keep_all: keep the weights of every epoch, not only of those that a selection rule prefers.
         measures: families of measures to report on the test split: "quick" (those that need no
             model), a list such as "quick,features,background", or "all".
@@ -130,6 +132,7 @@ class Config:
     cache: bool = True
     cache_dir: Optional[str] = None  # noqa: UP045
     cache_gb: Optional[float] = None  # noqa: UP045
+    share: Optional[str] = None  # noqa: UP045
     keep_all: bool = False
     measures: str = "quick"
     workers: Optional[int] = None  # noqa: UP045

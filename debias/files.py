@@ -4,6 +4,7 @@ import glob
 import os
 import shutil
 import uuid
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
@@ -56,6 +57,36 @@ def write_atomically(
     """Write a text (as UTF-8) or bytes atomically; arguments as in :func:`written_whole`."""
     with written_whole(path, keep=keep, durable=durable) as beside:
         beside.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+def link_whole(source: Path, target: Path) -> None:
+    """Give a file a second name, atomically and durably; copy it where the disk has no such links.
+
+    Files that debias writes are replaced and never changed in place, so that two names are safe.
+
+    Args:
+        source: the existing file.
+        target: the second name. A file that has this name already is replaced.
+
+    Raises:
+        OSError: ``source`` does not exist, or the disk is full.
+    """
+    with written_whole(target) as beside:
+        try:
+            os.link(source, beside)
+        except FileNotFoundError:
+            raise
+        except OSError:  # another disk, another owner, or a file system without hard links
+            shutil.copyfile(source, beside)
+
+
+def is_whole_archive(path: Path) -> bool:
+    """Whether a ZIP file, such as one that ``torch.save`` wrote, exists and is undamaged."""
+    try:
+        with zipfile.ZipFile(path) as file:
+            return file.testzip() is None
+    except (FileNotFoundError, zipfile.BadZipFile):
+        return False
 
 
 @contextmanager

@@ -42,7 +42,7 @@ def claim(folder: Path, config: Config, examples: Examples, now: dict[str, Any])
         folder: folder of the run.
         config: config of the run.
         examples: data of the run.
-        now: this process's :func:`debias.runs.description.circumstances`.
+        now: this process's :func:`debias.runs.circumstances.circumstances`.
 
     Raises:
         ValueError: another process has created the folder meanwhile.
@@ -119,7 +119,7 @@ def resume_in(folder: Path, examples: Examples, now: dict[str, Any]) -> dict[str
     Args:
         folder: folder of the run.
         examples: data of the run.
-        now: this process's :func:`debias.runs.description.circumstances`.
+        now: this process's :func:`debias.runs.circumstances.circumstances`.
 
     Returns:
         Entries of the report: all circumstances in order, if there are several; else nothing.

@@ -30,7 +30,8 @@ from debias.reports.predictions import Predictions
 from debias.reports.record import PAGE, Report, read_report
 from debias.reports.sections import settings
 from debias.reports.split import Split
-from debias.runs.description import circumstances, describe_examples
+from debias.runs.circumstances import circumstances
+from debias.runs.description import describe_examples
 from debias.runs.outcome import measured, save_outcome
 
 #: Overrides that load no initial weights, since the checkpoint has the weights.

@@ -75,7 +75,8 @@ def train(
     folder = resume or Path(config.out) / configs.run_name(config)
     begin.check_folder(folder, config, resuming=resume is not None)
     with fast_imports():
-        from debias.runs.description import circumstances, describe
+        from debias.runs.circumstances import circumstances
+        from debias.runs.description import describe
         from debias.runs.outcome import finish
         from debias.runs.run import Run
         from debias.training.fit import NOTHING
@@ -124,6 +125,8 @@ def _print_result(folder: Path) -> None:
     print("\n".join(accuracy_lines("test", report.test)))
     if report.choice:
         print(f"chosen: {choice_line(report.choice)}")
+    for stage in report.taken:
+        print(f"not trained again: {stage}")
     print(_selection_line(report))
     print(folder / PAGE)
 

@@ -1,5 +1,6 @@
 """The Lightning DataModule of images, which divides every split between the processes itself."""
 
+import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -138,6 +139,15 @@ class ImageData(pl.LightningDataModule):
         train, evaluation = self.preprocessing.train, self.preprocessing.evaluation
         one = repr(train) == repr(evaluation) and not self.backgrounds
         return [("train", True), *((split, False) for split in (SPLITS[1:] if one else SPLITS))]
+
+    def pictures_key(self) -> str:
+        """Hash of what pictures are read: each file's path, size and time of change, and its form.
+
+        Raises:
+            ValueError: a picture is missing.
+        """
+        files = (self._files(split, training=training) for split, training in self._forms)
+        return hashlib.sha256("".join(each.content_key() for each in files).encode()).hexdigest()
 
     def decode(self, *, once: bool = False) -> None:
         """Decode the pictures of all splits before training. Fill the cache if there is one.

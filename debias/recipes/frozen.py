@@ -21,9 +21,11 @@ from debias.parts import Parts
 from debias.places import cache_folder
 from debias.progress import say
 from debias.reports.predictions import Predictions
+from debias.runs.circumstances import machine
 from debias.runs.epochs import state_of
 from debias.runs.run import Run, Stage, Trained
 from debias.runs.single import recorder_of
+from debias.store import FEATURES
 from debias.training.module import DebiasModule
 from debias.training.prediction import Predicted
 from debias.training.recorder import save_weights
@@ -32,10 +34,11 @@ from debias.training.recorder import save_weights
 class Frozen:
     """A model whose backbone is frozen, with the features of every split.
 
-    Features are computed once, in evaluation mode, and cached beside the decoded images. The file
-    name is a digest of the weights, the precision, the normalisation and the image files of the
-    split. Another head or another seed on the same backbone reuses the file. Model and features are
-    in CPU memory, where heads are fitted.
+    Features are computed once, in evaluation mode, and cached in the folder ``share``, or without
+    it beside the decoded images. The file name is a digest of the weights, the normalisation, the
+    image files of the split, the precision, the device and the versions of packages. Another head
+    or another seed on the same backbone reuses the file. Model and features are in CPU memory,
+    where heads are fitted.
 
     Args:
         stage: the stage whose model is used.
@@ -106,16 +109,17 @@ class Frozen:
         return predictions
 
     def _file(self, split: str) -> Path:
-        folder = cache_folder(self.config) or self.stage.folder
+        share = self.config.share
+        folder = Path(share) if share else cache_folder(self.config) or self.stage.folder
         geometry = self.stage.parts.data.preprocessing.evaluation
         files = ImageFiles.of(self.stage.examples, self.stage.examples.rows(split), geometry)
         digest = hashlib.sha256(f"{self._backbone} {files.images_key()}".encode())
-        return folder / "features" / f"{digest.hexdigest()[:16]}-{split}.pt"
+        return folder / FEATURES / f"{digest.hexdigest()[:16]}-{split}.pt"
 
     @cached_property
     def _backbone(self) -> str:
         parts = self.stage.parts
-        settings = (parts.precision, parts.data.mean.tolist(), parts.data.std.tolist())
+        settings = (machine(parts), parts.data.mean.tolist(), parts.data.std.tolist())
         digest = hashlib.sha256(repr(settings).encode())
         for name, value in sorted(self.model.backbone.state_dict().items()):
             digest.update(name.encode() + value.cpu().contiguous().numpy().tobytes())

@@ -12,6 +12,7 @@ from debias import config as configs
 from debias.errors import InputError
 from debias.json_files import Json, MisfitError, lacking, read_json, typed
 from debias.reports.split import Scalars, Split
+from debias.reports.taken import TakenStage
 
 if TYPE_CHECKING:
     from debias.types import Groups
@@ -209,6 +210,7 @@ class Report:
     backbone: str = ""
     positive: str | None = None
     choice: Choice | None = None
+    taken: tuple[TakenStage, ...] = ()
     circumstances: tuple[Circumstances, ...] = ()
     own_parts: tuple[OwnPart, ...] = ()
     predicted_from: Mapping[str, str] | None = None

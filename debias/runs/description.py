@@ -2,13 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
 from pathlib import Path
 
-import torch
-from torch import Tensor
-
-import debias
 from debias import components
 from debias import config as configs
 from debias.config import Config
@@ -16,12 +11,12 @@ from debias.data.examples import SPLITS, Examples
 from debias.json_files import Json
 from debias.metrics.selection import GROUP_RULES, chosen_rule
 from debias.models.weights import read_state_dict
-from debias.own_parts import is_own, origin
+from debias.own_parts import is_own
 from debias.parts import Parts
-from debias.reports.environment import git_state, versions
 from debias.reports.privacy import without_places
 from debias.reports.record import read_report
 from debias.run_weights import run_of, run_weights
+from debias.runs.circumstances import circumstances, digest_of
 from debias.runs.run import Recipe, Run
 
 
@@ -50,44 +45,15 @@ def describe(parts: Parts, config: Config, recipe: Recipe) -> Json:
     }
 
 
-def circumstances(parts: Parts, config: Config) -> Json:
-    """Precision, device, versions, git commit and own parts of this process."""
-    own = _own_parts(config)
-    return {
-        "precision": parts.precision,
-        "device": f"{parts.accelerator} ({torch.get_num_threads()} threads)",
-        "versions": versions(),
-        "git": git_state(Path(debias.__file__).parent),
-        **({"own_parts": own} if own else {}),
-    }
-
-
-def _own_parts(config: Config) -> list[dict[str, str | None]]:
-    """Origins of the user's own parts that a config names."""
-    sections = [getattr(config, section) for section in configs.SECTIONS]
-    names = dict.fromkeys(part.get("name") for part in [*sections, *config.players.values()])
-    return [origin(str(name)) for name in names if is_own(name)]
-
-
 def _weights(config: Config) -> str:
     name, given, run = config.model["name"], config.model.get("weights"), run_of(config.model)
     if given and (run or Path(given).is_file()):
         state = run_weights(run) if run else read_state_dict(Path(given))
-        return f"{Path(given)} (tensors sha256 {_digest(state)})"
+        return f"{Path(given)} (tensors sha256 {digest_of(state)[:12]})"
     if is_own(name):
         return given or f"as {name} makes them"
     has_weights = name not in components.MODELS and config.model.get("pretrained", True)
     return "pretrained" if has_weights else "none"
-
-
-def _digest(state: Mapping[str, Tensor]) -> str:
-    """12 hexadecimal digits of named tensors, independent of their order in the file."""
-    digest = hashlib.sha256()
-    for name in sorted(state):
-        tensor = state[name].contiguous()
-        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
-        digest.update(tensor.flatten().view(torch.uint8).numpy().data)
-    return digest.hexdigest()[:12]
 
 
 def describe_examples(examples: Examples) -> Json:

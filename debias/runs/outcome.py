@@ -29,6 +29,7 @@ from debias.reports.predictions import Predictions, write
 from debias.reports.run_folder import write_report
 from debias.runs.epochs import forget_state
 from debias.runs.run import Run, Trained
+from debias.runs.sharing import taken_stages
 from debias.runs.single import log_test
 from debias.training.recorder import Recorder
 
@@ -59,6 +60,7 @@ def finish(trained: Trained, run: Run, description: Json) -> None:
         "name": run.folder.name,
         "selection": selection(recorder.history, rule),
         **({"choice": choice} if choice else {}),
+        **({"taken": taken} if (taken := taken_stages(run.folder)) else {}),
         "history": recorder.history,
         "metrics": {split: measure(rows, parts.examples) for split, rows in predictions.items()},
         "predicted_from": origin(recorder.weights(epoch), written["precision"]),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import ClassVar, NamedTuple
 
@@ -29,6 +30,7 @@ from debias.parts import Parts
 from debias.progress import say
 from debias.reports.predictions import Predictions, read, write
 from debias.runs.epochs import forget_state
+from debias.runs.sharing import shared
 from debias.runs.single import single
 from debias.runs.work import Sizes, Work
 from debias.training.fit import NOTHING, Additions
@@ -197,7 +199,7 @@ class Run:
             folder.mkdir(parents=True, exist_ok=True)
             configs.save(config, folder / "stage.yaml")
             say(f"stage {name}: {config.epochs} epochs")
-            recorder = single(
+            recorder = self._fit(
                 parts, config, folder, additions=self.additions._replace(callbacks=())
             )
             seconds = sum(entry["seconds"] for entry in recorder.history)
@@ -231,8 +233,25 @@ class Run:
         if config != self.config:
             configs.save(config, self.folder / configs.LAST_STAGE)
             say(f"last stage: {config.epochs} epochs")
-        recorder = single(parts, config, self.folder, watch=self.watch, additions=self.additions)
+        alone = bool(changes) or partition is not None or start is not None
+        recorder = self._fit(
+            parts, config, self.folder, watch=self.watch, additions=self.additions, alone=alone
+        )
         return Trained(parts, config, recorder)
+
+    def _fit(
+        self,
+        parts: Parts,
+        config: Config,
+        folder: Path,
+        *,
+        additions: Additions,
+        watch: Watch | None = None,
+        alone: bool = False,
+    ) -> Recorder:
+        """Train a stage, or take it from the store. A stage ``alone`` has no other run's start."""
+        train = partial(single, parts, config, folder, watch=watch, additions=additions)
+        return shared(train, parts, config, folder, apart=alone or bool(additions.described()))
 
     def infer(self, inferred: Tensor, examples: Examples) -> Partition:
         """Make a partition from inferred values, and write it to ``groups.csv``.

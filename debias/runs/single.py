@@ -44,7 +44,7 @@ def single(
         The recorder of the epochs, which knows the epoch that each selection rule prefers.
     """
     recorder = recorder_of(parts, config, folder, watch=watch)
-    loggers = make_loggers(config.loggers, folder, _title(folder))
+    loggers = make_loggers(config.loggers, folder, title_of(folder))
     average = [] if config.ema is None else [WeightAverage(config.ema)]
     lightning = trainer(
         folder,
@@ -79,13 +79,13 @@ def log_test(config: Config, folder: Path, scalars: Mapping[str, float]) -> None
         folder: folder of the run.
         scalars: the metrics by name.
     """
-    loggers = make_loggers(config.loggers, folder, _title(folder))
+    loggers = make_loggers(config.loggers, folder, title_of(folder))
     begin_logging(loggers, folder, _settings(config))
     log_result(loggers, {f"test/{name}": value for name, value in scalars.items()})
     end_logging(loggers)
 
 
-def _title(folder: Path) -> str:
+def title_of(folder: Path) -> str:
     """Name of the logged run: that of the run's folder, and for an early stage its name too."""
     staged = folder.parent.name == "stages"
     return f"{folder.parents[1].name}/{folder.name}" if staged else folder.name

@@ -19,6 +19,9 @@ from debias.sweeps.sweep_file import Sweep, read
 #: Keys of a config that the runs of a sweep cannot set, and the key of the sweep file for each.
 OWN = {"seed": "seeds", "out": "out", "name": "configs"}
 
+#: Folder of a sweep in which its runs share stages and features, unless ``share`` names another.
+SHARED = "shared"
+
 #: Keys of the sweep file that ``key=value`` on the command line can change.
 CHANGEABLE = ("seeds", "out", "draws", "labels")
 
@@ -155,7 +158,9 @@ class Maker:
     def __init__(self, source: str, fixed: Section, out: Path) -> None:
         with mistakes_of(source):
             self.base = configs.base(source)
-        self.fixed, self.last = _texts(fixed), _texts({"out": str(out), "progress": False})
+        shared = {} if self.base.values["share"] else {"share": str(out / SHARED)}
+        self.fixed = _texts({**shared, **fixed})
+        self.last = _texts({"out": str(out), "progress": False})
 
     def run(self, varied: Section) -> PlannedRun:
         """Make the run with the given varied settings, including its seed."""

@@ -3,7 +3,6 @@
 import io
 import os
 import warnings
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ import torch
 from lightning_fabric.plugins.io.torch_io import TorchCheckpointIO
 
 from debias.errors import InputError
-from debias.files import write_atomically
+from debias.files import is_whole_archive, write_atomically
 
 #: The checkpoint that training resumes from, and the one of the epoch before it.
 LAST, PREVIOUS = "last.ckpt", "previous.ckpt"
@@ -51,10 +50,10 @@ def newest_checkpoint(folder: Path) -> Path | None:
         InputError: ``last.ckpt`` is damaged or absent, and ``previous.ckpt`` cannot replace it.
     """
     last, previous = folder / LAST, folder / PREVIOUS
-    if _is_whole(last) or not (last.is_file() or previous.is_file()):
+    if is_whole_archive(last) or not (last.is_file() or previous.is_file()):
         return last if last.is_file() else None
     fault = "is damaged" if last.is_file() else "is absent"
-    if not _is_whole(previous):
+    if not is_whole_archive(previous):
         raise InputError(
             f"{last} {fault}, and there is no intact {PREVIOUS} beside it: restore it, or delete "
             "both to train again from the first epoch"
@@ -64,12 +63,3 @@ def newest_checkpoint(folder: Path) -> Path | None:
     )
     os.replace(previous, last)
     return last
-
-
-def _is_whole(path: Path) -> bool:
-    """Whether a file that ``torch.save`` wrote exists and is undamaged."""
-    try:
-        with zipfile.ZipFile(path) as file:
-            return file.testzip() is None
-    except (FileNotFoundError, zipfile.BadZipFile):
-        return False

@@ -16,7 +16,7 @@ from typing import Any
 from tests.commands.conftest import GROUP_DRO, SMALL
 
 #: What Python tells an audit hook before it changes the disk.
-CHANGES = ("open", "os.mkdir", "os.remove", "os.rename", "os.rmdir")
+CHANGES = ("open", "os.link", "os.mkdir", "os.remove", "os.rename", "os.rmdir")
 RUNS = "runs"
 
 
@@ -90,15 +90,16 @@ def _in_child(place: Path, arguments: list[str], killed_before: int | None) -> i
     tempfile.tempdir = str(place / "temporary")
     torch.set_num_threads(1)
     changes: list[str] = []
-    sys.addaudithook(_watch(place / RUNS, changes, killed_before))
+    sys.addaudithook(kill_in(place / RUNS, changes, killed_before))
     code = main(arguments)
     (place / "changes.txt").write_text("\n".join(changes))
     return code
 
 
-def _watch(
+def kill_in(
     folder: Path, changes: list[str], killed_before: int | None
 ) -> Callable[[str, Any], None]:
+    """An audit hook that ends this process before a change in a folder, and notes those before."""
     below, own = f"{folder}{os.sep}", os.getpid()
 
     def hook(event: str, facts: Any) -> None:
@@ -107,7 +108,7 @@ def _watch(
             return
         if event == "open" and not (facts[2] or 0) & (os.O_WRONLY | os.O_RDWR):
             return
-        path = os.path.abspath(os.fsdecode(facts[1 if event == "os.rename" else 0]))
+        path = os.path.abspath(os.fsdecode(facts[event in ("os.link", "os.rename")]))
         if path.startswith(below):
             if len(changes) == killed_before:
                 os.kill(own, signal.SIGKILL)

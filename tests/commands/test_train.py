@@ -22,7 +22,7 @@ from debias.data.examples import SPLITS
 from debias.errors import InputError
 from debias.metrics import group_scalars, joint_counts
 from debias.reports.predictions import read
-from debias.runs.description import circumstances
+from debias.runs.circumstances import circumstances
 from debias.sweeps.files import Files
 from debias.training.fit import Additions
 from tests.commands.conftest import GROUP_DRO, SMALL, overrides

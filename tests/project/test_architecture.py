@@ -32,6 +32,7 @@ ALLOWED = {
     "heads": {"group_inference", "losses", "progress"},
     "data": {"csv_files", "devices", "files", "json_files", "presets", "processes", "progress"},
     "places": {"config"},
+    "store": {"files", "json_files"},
     "own_parts": set(),
     "signatures": {"merging"},
     "readers": set(),
@@ -41,7 +42,7 @@ ALLOWED = {
     "components": {"config", "merging", "methods", "own_parts", "presets", "readers", "signatures"},
     "strategies": {"losses", "models", "processes"},
     "training": {"augment", "files", "metrics", "models", "processes", "progress", "strategies"},
-    "reports": {"config", "csv_files", "files", "json_files", "merging", "metrics"},
+    "reports": {"config", "csv_files", "files", "json_files", "merging", "metrics", "progress"},
     "checks": {"config", "data", "merging", "metrics", "models", "training"},
     "parts": {"data", "progress", "training"},
     "run_weights": {"merging", "models", "reports"},
@@ -64,7 +65,7 @@ ALLOWED = {
     },
     "runs": {"build", "checks", "components", "config", "data", "evaluation", "files", "json_files"}
     | {"merging", "metrics", "models", "own_parts", "parts", "processes", "progress", "reports"}
-    | {"run_weights"}
+    | {"run_weights", "store"}
     | {"training"},
     "recipes": {
         "augment",
@@ -77,7 +78,7 @@ ALLOWED = {
         "group_inference",
     }
     | {"heads", "merging", "metrics", "models", "parts", "places", "progress"}
-    | {"reports", "runs", "training"},
+    | {"reports", "runs", "store", "training"},
     "audits": {"build", "config", "csv_files", "data", "devices", "evaluation", "files"}
     | {"group_inference"}
     | {"heads", "json_files", "metrics", "models", "parts", "progress", "reports", "trained"},

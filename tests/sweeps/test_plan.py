@@ -35,7 +35,7 @@ def test_every_combination_in_order(sweep):
 
 
 def test_a_run_is_what_debias_train_would_make_of_it(sweep):
-    """The same identity and the same folder as from the command line."""
+    """The same identity and the same folder as from the command line; it shares what it trains."""
     path = sweep("""
         configs: [drawn_birds/coral]
         grid: {strategy.strength: [0.1]}
@@ -51,7 +51,10 @@ def test_a_run_is_what_debias_train_would_make_of_it(sweep):
     ]
     assert run.name == configs.run_name(configs.load("drawn_birds/coral", arguments))
     assert run.folder == path.parent / "runs" / run.name
-    assert configs.load(run.source, [*arguments, *run.overrides, "progress=false"]) == run.config
+    arguments += [*run.overrides, "progress=false", f"share={path.parent / 'runs' / 'shared'}"]
+    assert configs.load(run.source, arguments) == run.config
+    shares = [plan(path, [f"share={place}"]).runs[0].config.share for place in ("null", "there")]
+    assert shares == [None, "there"]
 
 
 def test_a_config_may_have_a_grid_of_its_own(sweep):

@@ -155,6 +155,11 @@ class ImageFiles:
         assert self.mask_root is not None
         return _key(self.images_key(), _fingerprints(self.mask_root, self.masks))
 
+    def content_key(self) -> str:
+        """Hash of all that is read: images, and masks and fills if there are any."""
+        pictures = self.images_key() if self.mask_root is None else self.masks_key()
+        return pictures if self.fill_root is None else pictures + self.fills_key()
+
     def fills_key(self) -> str:
         """Hash of each fill's path, file size and time of change."""
         assert self.fill_root is not None

@@ -134,9 +134,9 @@ def plan_search(path: Path, overrides: Sequence[str] = ()) -> SearchPlan:
         )
     _check(sweep, sweep.search)
     out = plans.folder(sweep, path)
-    # one cache of decoded pictures for the trials and the final runs
-    cache = {"cache_dir": str(cache_place(Config(), out))}
-    fixed = {**cache, **plans.fixed_settings(sweep, others)}
+    # one cache of decoded pictures, and one store of stages, for the trials and the final runs
+    places = {"cache_dir": str(cache_place(Config(), out)), "share": str(out / plans.SHARED)}
+    fixed = {**places, **plans.fixed_settings(sweep, others)}
     tuned = []
     for line in sweep.configs:
         source, space = plans.entry(line, sweep.search.space, path.parent)

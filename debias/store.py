@@ -1,0 +1,185 @@
+"""Finished stages of training and features, kept by their content, so that runs share them.
+
+A stage is a folder, whose name is a digest of everything that determines the stage. Two runs that
+would train the same stage therefore find the same folder. Files have a second name there (a hard
+link), and cost no room while a run has them. Nothing here imports torch.
+"""
+
+import hashlib
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from filelock import BaseFileLock, FileLock, Timeout
+
+from debias.errors import InputError
+from debias.files import (
+    is_whole_archive,
+    link_whole,
+    made_whole,
+    remove_unfinished,
+    write_atomically,
+)
+from debias.json_files import Json, MisfitError, json_text, read_json, typed
+
+#: Folders of a store.
+STAGES, FEATURES, LOCKS = "stages", "features", "locks"
+#: In the folder of a kept stage: what it is, its files, and the runs that have used it.
+RECORD, FILES, USERS = "kept.json", "files", "users"
+#: The checkpoint from which a stage is read. It comes last into a folder, and completes the stage.
+LAST = "checkpoints/last.ckpt"
+#: The weights of the epochs that a selection rule prefers.
+WEIGHTS = "checkpoints/epoch=*.ckpt"
+#: The files of a stage that are kept.
+KEPT = ("predictions/val-epoch=*.csv", "tensorboard/*", "metrics.csv", WEIGHTS, LAST)
+
+
+@dataclass(frozen=True)
+class KeptStage:
+    """What a kept stage is.
+
+    Attributes:
+        name: name of the run that trained it and, for an early stage, of the stage.
+        place: folder in which it was trained.
+        epochs: number of its epochs.
+        seconds: how long its training took.
+        content: what the name of its folder is a digest of.
+    """
+
+    name: str
+    place: str
+    epochs: int
+    seconds: float
+    content: Json
+
+
+class Store:
+    """The kept stages and features of one folder, on a disk that several machines may share.
+
+    Args:
+        folder: the folder. It is created when something is kept.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    @contextmanager
+    def alone(self, key: str, wait: Callable[[], None]) -> Iterator[None]:
+        """Let no other process train, take or remove a stage. The lock ends with its process.
+
+        Args:
+            key: the digest of the stage.
+            wait: called if another process has the lock, before waiting for it.
+        """
+        lock = self._lock(key)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            wait()
+            lock.acquire(timeout=-1, poll_interval=0.2)
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def find(self, key: str) -> KeptStage | None:
+        """What the kept stage with this digest is; ``None`` if there is none."""
+        return _record_of(self._entry(key))
+
+    def take(self, key: str, target: Path) -> KeptStage | None:
+        """Put the files of a kept stage into the folder of a run or stage, inside :meth:`alone`.
+
+        If the process ends meanwhile, the folder has no last checkpoint, or that of before. A stage
+        with a damaged or missing file is removed.
+
+        Args:
+            key: the digest of the stage.
+            target: the folder.
+
+        Returns:
+            What the stage is; ``None`` if there is none, or it was damaged.
+        """
+        entry = self._entry(key)
+        record, files = _record_of(entry), kept_files(entry / FILES)
+        if record is None or not _undamaged(entry / FILES, files):
+            _discard(entry)
+            return None
+        for file in files:
+            link_whole(entry / FILES / file, target / file)
+        for own in {*target.glob(WEIGHTS)} - {target / file for file in files}:
+            own.unlink()  # the target was half trained itself
+        _add_user(entry, target)
+        return record
+
+    def keep(self, key: str, source: Path, record: KeptStage) -> None:
+        """Keep the files of a finished stage, whole or not at all. A kept stage stays as it is.
+
+        Args:
+            key: the digest of the stage.
+            source: folder of the run or stage that has trained it.
+            record: what it is.
+        """
+        entry = self._entry(key)
+        if _record_of(entry) is not None:
+            return
+        remove_unfinished(entry)
+        with made_whole(entry, shared=True) as beside:
+            for file in kept_files(source):
+                link_whole(source / file, beside / FILES / file)
+            _add_user(beside, source)
+            write_atomically(beside / RECORD, json_text(asdict(record)))
+
+    def remove(self, key: str) -> bool:
+        """Remove a kept stage; ``False`` if a process trains or takes it now."""
+        lock = self._lock(key)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            return False
+        try:
+            _discard(self._entry(key))
+        finally:
+            lock.release()
+        return True
+
+    def _entry(self, key: str) -> Path:
+        return self.folder / STAGES / key
+
+    def _lock(self, key: str) -> BaseFileLock:
+        path = self.folder / LOCKS / f"{key}.lock"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return FileLock(path)
+
+
+def kept_files(folder: Path) -> list[str]:
+    """The files of a stage that a store keeps, relative to the stage's folder; ``LAST`` is last."""
+    found = (path for pattern in KEPT for path in sorted(folder.glob(pattern)) if path.is_file())
+    return [path.relative_to(folder).as_posix() for path in found]
+
+
+def _undamaged(folder: Path, files: Sequence[str]) -> bool:
+    tensors = [folder / file for file in files if file.endswith(".ckpt")]
+    return LAST in files and all(map(is_whole_archive, tensors))
+
+
+def _record_of(entry: Path) -> KeptStage | None:
+    try:
+        return typed(KeptStage, read_json(entry / RECORD, dict, entries={}, remedy=""))
+    except (InputError, MisfitError):
+        return None
+
+
+def _add_user(entry: Path, folder: Path) -> None:
+    """Note the folder of a run or stage that uses a kept stage."""
+    place = str(folder.resolve())
+    write_atomically(entry / USERS / hashlib.sha256(place.encode()).hexdigest()[:16], place)
+
+
+def _discard(entry: Path) -> None:
+    """Remove a kept stage. If the process ends meanwhile, no part of it has its name any more."""
+    remove_unfinished(entry)
+    if entry.is_dir():
+        gone = entry.rename(entry.with_name(f".{entry.name}.gone.tmp"))
+        shutil.rmtree(gone)
