@@ -114,16 +114,26 @@ def matched(word: Rows, target: Rows, bias: Rows) -> Match | None:
         Match(precision=0.6666666666666666, recall=1.0, conflicting=2)
     """
     known = bias >= 0
-    word, target, bias = word[known], target[known], bias[known]
-    conflicts = np.zeros(len(bias), bool)
-    for c in np.unique(target):
-        members = target == c
-        conflicts[members] = bias[members] != np.bincount(bias[members]).argmax()
-    against = word != target
+    word, target = word[known], target[known]
+    conflicts, against = conflicting(target, bias[known]), word != target
     if not conflicts.any() or not against.any():
         return None
     hits = int((against & conflicts).sum())
     return Match(hits / int(against.sum()), hits / int(conflicts.sum()), int(conflicts.sum()))
+
+
+def conflicting(target: Rows, bias: Rows) -> NDArray[np.bool_]:
+    """``(N,)`` bool: whether the bias label is not the usual one of the class.
+
+    Args:
+        target: ``(N,)`` classes.
+        bias: ``(N,)`` bias labels, at least 0.
+    """
+    conflicts = np.zeros(len(bias), bool)
+    for c in np.unique(target):
+        members = target == c
+        conflicts[members] = bias[members] != np.bincount(bias[members]).argmax()
+    return conflicts
 
 
 def smallest_group(word: Rows, target: Rows) -> int:

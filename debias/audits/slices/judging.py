@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 
 from debias.metrics.accuracy.uncertainty import holm, wilson_interval
+from debias.metrics.scores.retrieval import slice_match
 
 #: Least difference of accuracies of a strong finding, and of some finding.
 STRONG_GAP, SOME_GAP = 0.3, 0.1
@@ -93,6 +94,27 @@ def _judged(
     )
     low, high = wilson_interval(torch.tensor(right[0]), torch.tensor(sizes[0]))
     return JudgedSlice(number, target, sizes[0], accuracy, float(low), float(high), others, p_value)
+
+
+def slice_precisions(
+    weight: NDArray[np.float64], true: NDArray[np.bool_], target: NDArray[np.int64]
+) -> list[float]:
+    """Precision at 10 of the slice that agrees best with some images of a class, for each class.
+
+    It is the share of these images among the ten with the largest weight in the slice.
+
+    Args:
+        weight: ``(M, T)`` weights in the slices, of images on which no slice was found.
+        true: ``(M,)`` bool: the images that a slice should hold, such as the wrong ones.
+        target: ``(M,)`` int64 class.
+
+    Returns:
+        One number per class up to the largest; NaN for a class without such images.
+    """
+    classes = range(int(target.max(initial=-1)) + 1)
+    sought = np.stack([true & (target == one) for one in classes], axis=1)
+    found = slice_match(torch.from_numpy(weight), torch.from_numpy(sought))
+    return [float(one) for one in found.precision_at_10]
 
 
 def different_slices(

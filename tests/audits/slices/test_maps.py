@@ -3,7 +3,10 @@
 import numpy as np
 import pytest
 
+from debias.audits.slices.discovery import PredictedImages
+from debias.audits.slices.judging import slice_precisions
 from debias.audits.slices.maps import looked_at, map_strategies
+from debias.audits.slices.slices_step import found_by_mixture
 from debias.errors import InputError
 
 
@@ -38,6 +41,26 @@ def test_a_map_that_covers_everything_keeps_the_picture(fill):
     kept = looked_at(pictures, spots(2, 0, 0, 0), fill=fill)
     assert (kept[:, :3, :3] == pictures[:, :3, :3]).all()
     assert (kept[:, 8:] != pictures[:, 8:]).mean() > 0.9
+
+
+def test_maps_find_errors_that_other_parts_of_the_picture_hide():
+    """The model errs where the corner is brighter; the rest varies ten times as much."""
+    rng, target = np.random.default_rng(0), np.arange(240) % 2
+    wrong = np.arange(240) // 2 % 4 == 0
+    pictures = np.repeat(rng.integers(40, 200, (240, 4, 4, 3)), 4, axis=1).repeat(4, axis=2)
+    pictures[:, :4, :4] = rng.integers(100, 104, (240, 1, 1, 3)) + 12 * wrong[:, None, None, None]
+    corner = np.zeros((240, 4, 4), np.float32)
+    corner[:, 0, 0] = 1
+    share = np.eye(2)[np.where(wrong, 1 - target, target)]
+    fitted, found = np.arange(240) < 120, []
+    for shown in (looked_at(pictures.astype(np.uint8), corner), pictures):
+        features = shown[:, ::4, ::4].reshape(240, -1).astype(np.float64)
+        images = PredictedImages(features, target, share)
+        weight = found_by_mixture(images, fitted, np.random.default_rng(0))
+        found.append(np.mean(slice_precisions(weight[~fitted], wrong[~fitted], target[~fitted])))
+    by_maps, plain = found
+    assert by_maps > 0.9
+    assert plain < 0.5  # one in four is wrong
 
 
 def test_the_mean_fills_what_was_not_looked_at():
