@@ -92,6 +92,7 @@ class Section(NamedTuple):
         header: names of the columns of the table.
         table: rows of the table, as text.
         strips: rows of pictures.
+        effects: effect sizes in [-2, 2], which are drawn as points with their intervals.
     """
 
     title: str
@@ -101,3 +102,4 @@ class Section(NamedTuple):
     header: Sequence[str] = ()
     table: Sequence[Sequence[str]] = ()
     strips: Sequence[Strip] = ()
+    effects: Sequence[ValueBar] = ()

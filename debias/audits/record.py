@@ -77,8 +77,11 @@ def _section(report: AuditReport, section: Section) -> dict[str, Any]:
         {"title": strip.title, "images": _paths(report, strip.rows), "captions": strip.captions}
         for strip in section.strips
     ]
-    bars = [bar._asdict() for bar in section.bars]
-    return section._asdict() | {"bars": bars, "strips": strips}
+    drawn = {
+        name: [bar._asdict() for bar in bars]
+        for name, bars in (("bars", section.bars), ("effects", section.effects))
+    }
+    return section._asdict() | drawn | {"strips": strips}
 
 
 def _paths(report: AuditReport, rows: tuple[int, ...]) -> list[str]:

@@ -38,11 +38,15 @@ def test_a_folder_of_stimuli_is_a_table_and_a_file(stimuli, tmp_path):
     (row,) = section.table
     assert row[0] == "colours"
     assert float(row[1]) > 1.5
+    (effect,) = section.effects
+    assert effect.name == "colours"
+    assert effect.low <= effect.value <= effect.high <= 2
     assert row[2:] == ("0.014", "0.014", "4, 4, 4, 4")  # 1 / 70
     STIMULUS_STEP.write(audited, tmp_path)
     with (tmp_path / "associations.csv").open() as file:
         (written,) = csv.DictReader(file)
     assert written["test"] == "colours"
+    assert float(written["low"]) == pytest.approx(effect.low, rel=1e-4)
     assert float(written["p"]) == pytest.approx(1 / 70, rel=1e-4)
 
 

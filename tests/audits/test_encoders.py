@@ -15,7 +15,7 @@ from debias.audits.encoders.traces import (
     trace_accuracy,
 )
 from debias.errors import InputError
-from debias.metrics.leakage.ieat import association_test
+from debias.metrics.leakage.ieat import association_test, effect_interval
 
 
 def one_hot(of, size):
@@ -110,7 +110,8 @@ def test_a_folder_of_stimuli_gives_one_row_per_test(stimuli):
     # equal sets: s does not tell X from Y
     assert abs(nothing.effect_size) < 1e-6 or math.isnan(nothing.effect_size)
     header, first, *_ = association_csv([light]).splitlines()
-    assert header == "test,d,p,p_holm,n_x,n_y,n_a,n_b"
+    assert header == "test,d,low,high,p,p_holm,n_x,n_y,n_a,n_b"
+    assert (light.low, light.high) == effect_interval(light.effect_size, 3, 3)
     assert first.startswith(f"light,{light.effect_size:.6g},")
     assert first.endswith(",0.05,0.1,3,3,3,3")
 

@@ -1,5 +1,6 @@
 """What an audit prints and shows: few lines, strong ones first, and at most sixty pictures."""
 
+import json
 import re
 
 import numpy as np
@@ -96,3 +97,18 @@ def test_a_page_has_at_most_sixty_pictures_and_no_other_file(tmp_path):
     again = (tmp_path / "audit.json").read_bytes()
     write_record(given, tmp_path)
     assert (tmp_path / "audit.json").read_bytes() == again
+
+
+def test_effects_are_points_with_intervals_around_zero(tmp_path):
+    effects = [ValueBar("colours", 1.0, 0.5, 1.5), ValueBar("shapes", -2.0)]
+    found = report(sections=(Section("Associations", effects=effects),))
+    write_page(found, audited(tmp_path), tmp_path)
+    write_record(found, tmp_path)
+    page = (tmp_path / "audit.html").read_text()
+    assert re.findall(r'class="point" style="left:([\d.]+)%"', page) == ["75.0", "0.0"]
+    assert re.findall(r'"whisker" style="left:([\d.]+)%;width:([\d.]+)%', page) == [
+        ("62.5", "25.0")
+    ]
+    assert "[0.50, 1.50]" in page
+    (section,) = json.loads((tmp_path / "audit.json").read_text())["sections"]
+    assert [effect["name"] for effect in section["effects"]] == ["colours", "shapes"]

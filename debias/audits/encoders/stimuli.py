@@ -12,11 +12,13 @@ from torch import Tensor
 
 from debias.errors import InputError
 from debias.metrics.accuracy.uncertainty import holm
-from debias.metrics.leakage.ieat import association_test
+from debias.metrics.leakage.ieat import association_test, effect_interval
 from debias.trained.images import find
 
 #: Folders of a test: two kinds of target image, and two attributes.
 SIDES = ("X", "Y", "A", "B")
+#: Columns of the numbers of a test, in the file.
+NUMBERS = ("d", "low", "high", "p", "p_holm")
 
 
 class StimulusTest(NamedTuple):
@@ -37,6 +39,7 @@ class AssociationRow(NamedTuple):
     Attributes:
         name: name of the test.
         effect_size: d in [-2, 2]; above 0 if X goes with A and Y with B.
+        low, high: 95 % interval of d.
         p_value: one-sided p of the permutation test; NaN if X and Y differ in size.
         adjusted: the p-value after Holm's correction over all tests.
         sizes: number of images of X, Y, A and B.
@@ -44,6 +47,8 @@ class AssociationRow(NamedTuple):
 
     name: str
     effect_size: float
+    low: float
+    high: float
     p_value: float
     adjusted: float
     sizes: tuple[int, ...]
@@ -88,24 +93,22 @@ def association_rows(
     adjusted = torch.full_like(p_values, math.nan)
     if bool(known.any()):
         adjusted[known] = holm(p_values[known])
-    return [
-        AssociationRow(
-            test.name,
-            float(one.effect_size),
-            float(one.p_value),
-            float(corrected),
-            tuple(len(side) for side in test.sides),
+    rows = []
+    for test, one, corrected in zip(tests, found, adjusted.tolist(), strict=True):
+        sizes = tuple(len(side) for side in test.sides)
+        effect = float(one.effect_size)
+        interval = effect_interval(effect, *sizes[:2])
+        rows.append(
+            AssociationRow(test.name, effect, *interval, float(one.p_value), corrected, sizes)
         )
-        for test, one, corrected in zip(tests, found, adjusted, strict=True)
-    ]
+    return rows
 
 
 def association_csv(rows: Sequence[AssociationRow]) -> str:
-    """The results as CSV: ``test, d, p, p_holm, n_x, n_y, n_a, n_b``."""
+    """The results as CSV: ``test, d, low, high, p, p_holm, n_x, n_y, n_a, n_b``."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["test", "d", "p", "p_holm", *(f"n_{side.lower()}" for side in SIDES)])
+    writer.writerow(["test", *NUMBERS, *(f"n_{side.lower()}" for side in SIDES)])
     for row in rows:
-        numbers = [f"{each:.6g}" for each in (row.effect_size, row.p_value, row.adjusted)]
-        writer.writerow([row.name, *numbers, *row.sizes])
+        writer.writerow([row.name, *(f"{each:.6g}" for each in row[1:-1]), *row.sizes])
     return text.getvalue()

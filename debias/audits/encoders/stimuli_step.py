@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -17,7 +18,7 @@ from debias.audits.encoders.stimuli import (
     read_stimuli,
 )
 from debias.audits.encoders.tested import no_encoder, tested_encoder
-from debias.audits.lines import Section
+from debias.audits.lines import Section, ValueBar
 from debias.audits.model import AuditedModel
 from debias.audits.steps import Arrays, Audited, Step
 from debias.files import write_atomically
@@ -37,7 +38,7 @@ def _associations(audited: Audited) -> Arrays:
     )
     return {
         "names": np.array([row.name for row in rows]),
-        "numbers": np.array([(row.effect_size, row.p_value, row.adjusted) for row in rows]),
+        "numbers": np.array([row[1:-1] for row in rows]),
         "sizes": np.array([row.sizes for row in rows]),
     }
 
@@ -53,18 +54,25 @@ def _rows(audited: Audited) -> list[AssociationRow]:
     arrays = audited.found[STIMULI]
     columns = (arrays["names"].tolist(), arrays["numbers"].tolist(), arrays["sizes"].tolist())
     return [
-        AssociationRow(name, effect, p_value, adjusted, tuple(sizes))
-        for name, (effect, p_value, adjusted), sizes in zip(*columns, strict=True)
+        AssociationRow._make([name, *numbers, tuple(sizes)])
+        for name, numbers, sizes in zip(*columns, strict=True)
     ]
 
 
 def _stimuli_section(audited: Audited) -> Section:
+    rows = sorted(_rows(audited), key=lambda row: -row.effect_size)
     return Section(
         "Associations of the features",
         [
             "Image embedding association test of each folder of stimuli. d is above 0 if the "
-            "images X are nearer to A, and Y nearer to B, than the reverse. p is one-sided, and "
-            "adjusted by Holm's method over the tests. It needs as many images X as Y.",
+            "images X are nearer to A, and Y nearer to B, than the reverse. Its 95 % interval is "
+            "for other images X and Y of the same kinds. p is one-sided, and adjusted by Holm's "
+            "method over the tests. It needs as many images X as Y.",
+        ],
+        effects=[
+            ValueBar(row.name, row.effect_size, _known(row.low), _known(row.high))
+            for row in rows
+            if not math.isnan(row.effect_size)
         ],
         header=("test", "d", "p", "p (Holm)", "images X, Y, A, B"),
         table=[
@@ -75,9 +83,13 @@ def _stimuli_section(audited: Audited) -> Section:
                 f"{row.adjusted:.2g}",
                 ", ".join(map(str, row.sizes)),
             )
-            for row in sorted(_rows(audited), key=lambda row: -row.effect_size)
+            for row in rows
         ],
     )
+
+
+def _known(value: float) -> float | None:
+    return None if math.isnan(value) else value
 
 
 def _write_associations(audited: Audited, folder: Path) -> None:
@@ -92,5 +104,6 @@ STIMULUS_STEP = Step(
     _stimuli_section,
     _stimuli_unavailable,
     write=_write_associations,
+    version=2,
     on_request=True,
 )

@@ -3,13 +3,14 @@
 import math
 from itertools import combinations
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from debias.metrics.leakage.ieat import association_test, associations
+from debias.metrics.leakage.ieat import association_test, associations, effect_interval
 from tests.metrics.golden_cases import golden_file
 
 CASES = golden_file("ieat.json")
@@ -144,3 +145,33 @@ def test_golden(name: str) -> None:
         assert drawn.item() == pytest.approx(
             expected["p_sampled"], abs=case["tolerance"]["p_sampled"]
         )
+
+
+def test_the_interval_holds_the_effect_and_mirrors_it() -> None:
+    """By hand for four of each: r = 0.5 d sqrt(8 / 7), and artanh r -+ 1.96 / sqrt(5)."""
+    low, high = effect_interval(1.2, 4, 4)
+    shifted = math.atanh(0.6 * math.sqrt(8 / 7)) + 1.959964 / math.sqrt(5)
+    assert high == pytest.approx(2 * math.tanh(shifted))
+    assert low < 0 < 1.2 < high < 2
+    assert effect_interval(-1.2, 4, 4) == pytest.approx((-high, -low))
+    assert effect_interval(1.2, 40, 40).low > 0.8
+    assert effect_interval(1.2, 3, 9).high < 1 / math.sqrt(0.25 * 0.75)
+
+
+def test_an_effect_without_variance_is_its_interval_and_few_images_have_none() -> None:
+    greatest = 2 * math.sqrt(9 / 10)  # all of X alike, and all of Y
+    assert effect_interval(greatest, 5, 5) == (greatest, greatest)
+    for few in (effect_interval(1.0, 2, 1), effect_interval(math.nan, 9, 9)):
+        assert all(map(math.isnan, few))
+
+
+def test_intervals_hold_the_true_effect() -> None:
+    """In normal data with a difference of two standard deviations, d is 2 / sqrt(2)."""
+    draws = np.random.default_rng(0).normal(size=(400, 2, 6))
+    draws[:, 0] += 2
+    held = 0
+    for x, y in draws:
+        d = (x.mean() - y.mean()) / np.concatenate([x, y]).std(ddof=1)
+        low, high = effect_interval(d, 6, 6)
+        held += low <= math.sqrt(2) <= high
+    assert 0.94 < held / 400 < 0.995
