@@ -156,3 +156,12 @@ def _synchronise_folder(folder: Path) -> None:
             os.fsync(handle)
         finally:
             os.close(handle)
+
+
+def file_state(path: Path | None) -> str:
+    """Names, sizes and times of a file, or of all files of a folder; empty for ``None``."""
+    if path is None:
+        return ""
+    files = sorted(path.rglob("*")) if path.is_dir() else [path]
+    states = [(file, file.stat()) for file in files]
+    return " ".join(f"{file} {state.st_size} {state.st_mtime_ns}" for file, state in states)

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Optional
 
@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from debias.audits.all_steps import STEPS
-from debias.audits.cues.encoder import frozen_encoder
+from debias.audits.cues.encoder import NO_ENCODER, OWN_RUN, chosen_encoder, is_run
 from debias.audits.drawing import GEOMETRY, check_audited, drawn_rows
 from debias.audits.encoders.stimuli import read_stimuli
 from debias.audits.engine import STEPS as KEPT
@@ -19,7 +19,7 @@ from debias.audits.engine import Findings, chosen_steps, find
 from debias.audits.model import AuditedModel
 from debias.audits.page import write_page
 from debias.audits.record import AuditReport, write_record
-from debias.audits.steps import NO_ENCODER, Audited
+from debias.audits.steps import Audited
 from debias.data.examples import SPLITS, Examples
 from debias.data.pictures.cache import open_cache
 from debias.data.pictures.image_files import ImageFiles
@@ -40,8 +40,9 @@ class AuditOptions:
     Args:
         checks: names of steps, separated by commas; "all" stands for the usual ones.
         images: most images of each split; the classes take turns.
-        encoder: name of a frozen network of timm whose features are used too, or "none".
-        encoder_weights: file of the encoder's weights. By default, timm downloads them.
+        encoder: whose features are used too: name of a frozen network of timm, the folder of a run,
+            "run" for the run under audit, or "none".
+        encoder_weights: file of the weights of a network of timm. By default, timm downloads them.
         out: folder of the results.
         stimuli: folder ``STIMULI/<test>/<X|Y|A|B>/<image>`` of association tests.
     """
@@ -63,14 +64,14 @@ class AuditOptions:
         check_at_least(2, {"images": self.images})
         chosen_steps(STEPS, self.checks)
         if self.encoder_weights is not None:
-            if self.encoder == NO_ENCODER:
+            if self.encoder in (NO_ENCODER, OWN_RUN) or is_run(self.encoder):
                 raise InputError(
                     f"encoder_weights={self.encoder_weights} needs encoder=NAME of the same network"
+                    f" of timm; got encoder={self.encoder}"
                 )
             if not Path(self.encoder_weights).is_file():
                 raise InputError(f"encoder_weights={self.encoder_weights} is not a file")
-        if self.encoder != NO_ENCODER:
-            _check_encoder(self.encoder)
+        _check_encoder(self.encoder)
         if self.stimuli is not None:
             read_stimuli(Path(self.stimuli))
 
@@ -105,13 +106,14 @@ def audit_examples(
     _check_folder(out)
     checks = options.checks + (",stimuli" if options.stimuli else "")
     steps, speaking = chosen_steps(STEPS, checks)
+    # a mistake in its weights is found before the work
+    encoder = chosen_encoder(options.encoder, options.encoder_weights, model)
     rows = drawn_rows(examples, images=options.images, seed=SEED)
     tell(_drawn(examples, rows, options.images))
     files = ImageFiles.of(examples, torch.from_numpy(rows), GEOMETRY)
     pictures = open_cache(files, out / PICTURES).arrays
-    audited = _audited(examples, rows, [array.numpy() for array in pictures], options, model)
-    if audited.encoder != NO_ENCODER:
-        frozen_encoder(audited)  # a mistake in its weights is found before the work
+    audited = _audited(examples, rows, [array.numpy() for array in pictures], options)
+    audited = replace(audited, encoder=encoder, model=model)
     key = files.masks_key() if files.masks else files.images_key()
     findings = find(audited, steps, speaking, out=out, pictures_key=key)
     report = _report(audited, findings, options, name)
@@ -126,9 +128,8 @@ def _audited(
     rows: NDArray[np.int64],
     pictures: Sequence[NDArray[np.uint8]],
     options: AuditOptions,
-    model: AuditedModel | None,
 ) -> Audited:
-    """The drawn images, from their decoded pictures and masks."""
+    """The drawn images, from their decoded pictures and masks, without networks."""
     return Audited(
         examples=examples,
         rows=rows,
@@ -138,10 +139,8 @@ def _audited(
         pictures=pictures[0],
         masks=pictures[1] > 0 if len(pictures) > 1 else None,
         seed=SEED,
-        encoder=options.encoder,
+        encoder=None,
         found={},
-        model=model,
-        encoder_weights=Path(options.encoder_weights) if options.encoder_weights else None,
         stimuli=Path(options.stimuli) if options.stimuli else None,
     )
 
@@ -197,9 +196,14 @@ def _drawn(examples: Examples, rows: np.ndarray, most: int) -> str:
 
 
 def _check_encoder(name: str) -> None:
+    if name in (NO_ENCODER, OWN_RUN) or is_run(name):
+        return
     from timm import is_model, list_models
 
     from debias.errors import near
 
     if not is_model(name.partition(".")[0]):
-        raise InputError(f"encoder={name}: timm has no such network; {near(name, list_models())}")
+        raise InputError(
+            f"encoder={name}: timm has no such network, and it is no folder of a run; "
+            f"{near(name, list_models())}"
+        )

@@ -12,7 +12,7 @@ import numpy as np
 from debias.audits.lines import AuditLine, Section
 from debias.audits.steps import Arrays, Audited, Step
 from debias.errors import InputError, near
-from debias.files import write_atomically
+from debias.files import file_state, write_atomically
 from debias.progress import say
 
 #: Folder of the kept arrays, in the folder of an audit.
@@ -56,7 +56,7 @@ def chosen_steps(steps: Sequence[Step], checks: str) -> tuple[tuple[Step, ...], 
     wanted = set(named)
     for step in reversed(steps):
         if step.name in wanted:
-            wanted |= set(step.needs)
+            wanted |= {*step.needs, *step.uses}
     return tuple(step for step in steps if step.name in wanted), tuple(named)
 
 
@@ -90,8 +90,8 @@ def find(
         if reason:
             unavailable[step.name] = reason
             continue
-        parts = [start, step.name, str(step.version), *(digests[name] for name in step.needs)]
-        digests[step.name] = _hashed(parts)
+        before = [digests[name] for name in (*step.needs, *step.uses) if name in digests]
+        digests[step.name] = _hashed([start, step.name, str(step.version), *before])
         path = out / STEPS / f"{step.name.replace(' ', '_')}-{digests[step.name]}.npz"
         audited.found[step.name], seconds[step.name] = _kept(step, audited, path)
     done = [step for step in steps if step.name in seconds and step.name in speaking]
@@ -131,18 +131,9 @@ def _digest_of(audited: Audited, pictures_key: str) -> str:
     """Digest of the pictures, their labels and the settings."""
     labels = [audited.rows, audited.target, audited.split]
     texts = [hashlib.sha256(array.tobytes()).hexdigest() for array in labels]
-    texts += [pictures_key, repr(audited.classes), str(audited.seed), audited.encoder]
-    texts += [_file_state(audited.encoder_weights), _file_state(audited.stimuli)]
-    return _hashed([*texts, audited.model.digest if audited.model else ""])
-
-
-def _file_state(path: Path | None) -> str:
-    """Sizes and times of a file, or of all files of a folder; empty for ``None``."""
-    if path is None:
-        return ""
-    files = sorted(path.rglob("*")) if path.is_dir() else [path]
-    states = [(file, file.stat()) for file in files]
-    return " ".join(f"{file} {state.st_size} {state.st_mtime_ns}" for file, state in states)
+    texts += [pictures_key, repr(audited.classes), str(audited.seed), file_state(audited.stimuli)]
+    networks = (audited.encoder, audited.model)
+    return _hashed([*texts, *(network.digest if network else "" for network in networks)])
 
 
 def _hashed(parts: Sequence[str]) -> str:

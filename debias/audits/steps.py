@@ -14,8 +14,6 @@ from debias.data.examples import SPLITS, Examples
 
 #: Arrays by name, as one step computes them. They are kept in a file, without pickled objects.
 Arrays = Mapping[str, NDArray[np.generic]]
-#: Value of ``Audited.encoder`` without an encoder.
-NO_ENCODER = "none"
 
 
 @dataclass(frozen=True)
@@ -31,10 +29,9 @@ class Audited:
         pictures: ``(N, S, S, 3)`` uint8 images, short side resized and centre cropped.
         masks: ``(N, S, S)`` bool foregrounds of the same geometry, or ``None`` without masks.
         seed: seed of all draws.
-        encoder: name of the frozen network for features, or ``NO_ENCODER``.
+        encoder: the network whose features cues and rows are read from, or ``None``.
         found: what earlier steps computed, by name of the step.
         model: the trained model under audit, or ``None`` if the data alone are audited.
-        encoder_weights: file of the encoder's weights; ``None`` means those of timm.
         stimuli: folder of the stimuli of association tests, or ``None``.
     """
 
@@ -46,10 +43,9 @@ class Audited:
     pictures: NDArray[np.uint8]
     masks: NDArray[np.bool_] | None
     seed: int
-    encoder: str
+    encoder: AuditedModel | None
     found: dict[str, Arrays]
     model: AuditedModel | None = None
-    encoder_weights: Path | None = None
     stimuli: Path | None = None
 
     @property
@@ -60,6 +56,11 @@ class Audited:
         """
         train = np.flatnonzero(self.split == SPLITS.index("train"))
         return train if len(np.unique(self.target[train])) > 1 else np.arange(len(self.target))
+
+    @property
+    def encoder_saw_labels(self) -> bool:
+        """Whether the encoder is the backbone of a run: it was trained on labels of images."""
+        return self.encoder is not None and self.encoder.run is not None
 
 
 class Step(NamedTuple):
@@ -76,6 +77,7 @@ class Step(NamedTuple):
         write: writes the step's files, such as ``groups.csv``, into the folder of the audit; fast.
         version: number that grows when ``compute`` changes, so that older arrays are not reused.
         on_request: whether ``checks=all`` leaves it out, because it is slow or needs an option.
+        uses: names of further steps whose arrays it reads if these steps can run.
     """
 
     name: str
@@ -87,3 +89,4 @@ class Step(NamedTuple):
     write: Callable[[Audited, Path], None] = lambda audited, folder: None
     version: int = 1
     on_request: bool = False
+    uses: tuple[str, ...] = ()

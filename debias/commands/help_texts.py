@@ -46,8 +46,9 @@ options:
   checks=all            the steps that speak, separated by commas; information and traces are slow,
                         and run only if you name them
   images=5000           most images per split; the classes take turns
-  encoder=none          a frozen network of timm, whose features are used too
-  encoder_weights=FILE  its weights; by default, timm downloads them
+  encoder=none          whose features are used too: a frozen network of timm, run for that of
+                        the audited run, or the folder of a run
+  encoder_weights=FILE  weights of a network of timm; by default, timm downloads them
   stimuli=FOLDER        <test>/<X|Y|A|B>/<image>: association tests of features
   out=FOLDER            the results; by default, the folder `audit` in the run's, or here
 It needs no bias labels. It writes audit.html, audit.json, and the files of its steps, and continues

@@ -123,5 +123,5 @@ def made_run(
     model = MadeModel(network, images, held)
     names = GROUPS.target_names
     return Audited(
-        examples, np.arange(rows), target, split, names, images, held, 0, "none", {}, model
+        examples, np.arange(rows), target, split, names, images, held, 0, None, {}, model
     )

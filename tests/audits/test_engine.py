@@ -15,7 +15,7 @@ def audited(folder, seed: int = 0) -> Audited:
     pictures = np.zeros((len(rows), 8, 8, 3), np.uint8)
     target, split = examples.target.numpy(), examples.split.numpy()
     names = examples.groups.target_names
-    return Audited(examples, rows, target, split, names, pictures, None, seed, "none", {})
+    return Audited(examples, rows, target, split, names, pictures, None, seed, None, {})
 
 
 class Counted:

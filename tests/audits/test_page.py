@@ -33,7 +33,7 @@ def audited(folder) -> Audited:
     pictures = np.zeros((12, 32, 32, 3), np.uint8)
     target, split = examples.target.numpy(), examples.split.numpy()
     names = examples.groups.target_names
-    return Audited(examples, np.arange(12), target, split, names, pictures, None, 0, "none", {})
+    return Audited(examples, np.arange(12), target, split, names, pictures, None, 0, None, {})
 
 
 def test_strong_lines_come_first_and_explained_ones_after_their_equals():

@@ -3,41 +3,77 @@
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from debias.audits.cues.rungs import RUNGS
-from debias.audits.model import AuditedModel
-from debias.audits.steps import NO_ENCODER, Arrays, Audited, Step
+from debias.audits.drawing import SIDE
+from debias.audits.model import AuditedModel, model_of_run
+from debias.audits.steps import Arrays, Audited, Step
 from debias.data.pictures.geometry import Geometry
+from debias.errors import InputError
+from debias.files import file_state
 from debias.models.classifier import timm_classifier
 from debias.progress import each
 from debias.trained.picture_model import PictureModel
 from debias.types import Groups
 
+#: Values of ``encoder=``: no network, and that of the run under audit.
+NO_ENCODER, OWN_RUN = "none", "run"
 #: Pictures that are changed and encoded at a time.
 CHUNK = 256
 #: The rungs that a network reads.
 ENCODED = tuple(name for name, rung in RUNGS.items() if rung.numbers is None)
 
 
-def frozen_encoder(audited: Audited) -> AuditedModel:
-    """The network that gives features, for pictures of the audit's size.
+def is_run(name: str) -> bool:
+    """Whether a name is the folder of a run, such as a value of ``encoder=``."""
+    return (Path(name) / "config.yaml").is_file()
+
+
+def chosen_encoder(
+    name: str, weights: str | None, model: AuditedModel | None
+) -> AuditedModel | None:
+    """The network whose features an audit reads.
+
+    Args:
+        name: "none", "run", the folder of a run, or timm's name of a network.
+        weights: file of weights of a network of timm; ``None`` for those of timm.
+        model: the model under audit, for "run".
+
+    Raises:
+        ValueError: no run is under audit, a run is not finished, timm has no such network, or its
+            weights do not fit or cannot be downloaded.
+    """
+    if name == NO_ENCODER:
+        return None
+    if name == OWN_RUN:
+        if model is None:
+            raise InputError(
+                "encoder=run is the backbone of the run under audit, and data have none: give "
+                "encoder=RUN_FOLDER, or timm's name of a network"
+            )
+        return model
+    return model_of_run(Path(name)) if is_run(name) else frozen_encoder(name, weights)
+
+
+def frozen_encoder(name: str, weights: str | None, *, side: int = SIDE) -> AuditedModel:
+    """A network of timm for pictures of ``side`` x ``side`` pixels.
 
     Raises:
         ValueError: timm has no such network, or its weights do not fit or cannot be downloaded.
     """
-    weights = audited.encoder_weights
     network = timm_classifier(
         2,  # the head is not used
-        name=audited.encoder,
+        name=name,
         pretrained=weights is None,
-        weights=None if weights is None else str(weights),
+        weights=weights,
     )
-    side = audited.pictures.shape[1]
     groups = Groups(("no", "yes"), ("unknown",))
-    return AuditedModel(PictureModel(network, Geometry((), side, side), groups).eval())
+    model = PictureModel(network, Geometry((), side, side), groups).eval()
+    return AuditedModel(model, digest=f"{name} {file_state(Path(weights) if weights else None)}")
 
 
 def rung_numbers(
@@ -82,7 +118,7 @@ def encoded_rows(audited: Audited, name: str) -> NDArray[np.int64]:
 def reason_against(name: str, audited: Audited) -> str:
     """Why a rung cannot be measured on these images; empty if it can."""
     rung = RUNGS[name]
-    if rung.numbers is None and audited.encoder == NO_ENCODER:
+    if rung.numbers is None and audited.encoder is None:
         return "encoder=none"
     return "no masks" if rung.needs_masks and audited.masks is None else ""
 
@@ -92,7 +128,7 @@ def _compute(name: str, audited: Audited) -> Arrays:
         return {}
     rows = encoded_rows(audited, name)
     masks = None if audited.masks is None else audited.masks[rows]
-    numbers = rung_numbers(name, audited.pictures[rows], masks, frozen_encoder(audited))
+    numbers = rung_numbers(name, audited.pictures[rows], masks, audited.encoder)
     return {"features": numbers.astype(np.float16)}
 
 

@@ -9,10 +9,8 @@ import torch
 from numpy.typing import NDArray
 
 from debias.audits.cues.encoder import (
-    ENCODED,
     encoded_rows,
     feature_step,
-    frozen_encoder,
     reason_against,
     rung_numbers,
 )
@@ -25,6 +23,7 @@ from debias.audits.cues.probing import (
     cross_fitted,
     fitted_probe,
     macro_auroc,
+    principal_space,
     recovered_interval,
     unit_folds,
 )
@@ -80,24 +79,48 @@ class MeasuredCue(NamedTuple):
         return strength(self.auroc.value, self.p_value, level=LEVEL)
 
 
-def measure(audited: Audited) -> Arrays:
-    """Fit the probes of all rungs that can be measured; see :func:`measured_cues`."""
-    names = [name for name in RUNGS if not reason_against(name, audited)]
+def probe_step(name: str) -> str:
+    """Name of the step that keeps the probe of a rung."""
+    return f"probe of {name}"
+
+
+def rung_probe(name: str, audited: Audited) -> Arrays:
+    """Held-out scores of a rung, their AUROC, and its probe; nothing if it cannot be measured."""
+    if reason_against(name, audited):
+        return {}
     target, classes = audited.target[audited.judged], len(audited.classes)
-    rank = np.random.default_rng(audited.seed).permutation(len(target))
-    fold = unit_folds(audited_units(audited)[audited.judged], target, rank)
-    scores, probes = [], []
-    for name in names:
-        numbers = judged_numbers(audited, name)
-        scores.append(cross_fitted(numbers, target, fold, classes=classes))
-        probes.append(fitted_probe(numbers, target, classes=classes))
-    arrays = _estimates(names, scores, target, audited.seed)
-    kept = {f"weight {name}": probe.weight for name, probe in zip(names, probes, strict=True)}
-    kept |= {f"bias {name}": probe.bias for name, probe in zip(names, probes, strict=True)}
-    own = [probe.weight.shape[1] for probe in probes]
+    fold, numbers = judged_folds(audited), judged_numbers(audited, name)
+    whole = principal_space(numbers)
+    shared = None if whole.directions is None else whole  # the directions are the slow part
+    scores = cross_fitted(numbers, target, fold, classes=classes, space=shared)
+    probe = fitted_probe(numbers, target, classes=classes, space=whole)
+    auroc = np.array(macro_auroc(scores, target, seed=audited.seed))
+    return {"scores": scores, "auroc": auroc, **probe._asdict()}
+
+
+def measure(audited: Audited) -> Arrays:
+    """Compare the probes of all rungs that can be measured; see :func:`measured_cues`."""
+    names = [name for name in RUNGS if not reason_against(name, audited)]
+    target = audited.target[audited.judged]
+    probes = [audited.found.get(probe_step(name)) or rung_probe(name, audited) for name in names]
+    scores = [np.asarray(probe["scores"], np.float64) for probe in probes]
+    aurocs = np.stack([probe["auroc"] for probe in probes])
+    arrays = _estimates(names, scores, target, audited.seed) | {"auroc": aurocs}
+    kept = {
+        f"{part} {name}": probe[part]
+        for name, probe in zip(names, probes, strict=True)
+        for part in CueProbe._fields
+    }
+    own = [probe["weight"].shape[1] for probe in probes]
     shortcuts = [i for i, name in enumerate(names) if _candidate(name, i, arrays)]
-    arrays |= _explanations(scores, target, arrays["auroc"][:, 0], own, shortcuts)
-    return {**arrays, **kept, "fold": fold}
+    return {**arrays, **kept, **_explanations(scores, target, aurocs[:, 0], own, shortcuts)}
+
+
+def judged_folds(audited: Audited) -> NDArray[np.int64]:
+    """``(M,)`` fold of each judged image. Images of one unit share a fold."""
+    target = audited.target[audited.judged]
+    rank = np.random.default_rng(audited.seed).permutation(len(target))
+    return unit_folds(audited_units(audited)[audited.judged], target, rank)
 
 
 def judged_numbers(audited: Audited, name: str) -> NDArray[np.float32]:
@@ -108,8 +131,7 @@ def judged_numbers(audited: Audited, name: str) -> NDArray[np.float32]:
         place = np.searchsorted(encoded_rows(audited, name), judged)
         return np.asarray(kept["features"][place], np.float32)
     masks = None if audited.masks is None else audited.masks[judged]
-    encoder = frozen_encoder(audited) if name in ENCODED else None
-    return rung_numbers(name, audited.pictures[judged], masks, encoder)
+    return rung_numbers(name, audited.pictures[judged], masks, audited.encoder)
 
 
 def measured_cues(audited: Audited) -> list[MeasuredCue]:
@@ -153,7 +175,6 @@ def _estimates(
     return {
         "names": np.array(names),
         "scores": np.stack(scores),
-        "auroc": np.array([macro_auroc(one, target, seed=seed) for one in scores]),
         "accuracy": np.array([balanced_accuracy(one, target) for one in scores]),
         "recovered": np.array([recovered_interval(one, full, target, seed=seed) for one in scores]),
         "p_value": holm(p_values).numpy(),

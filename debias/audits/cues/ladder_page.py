@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
-from debias.audits.cues.encoder import FEATURES
-from debias.audits.cues.ladder import CUES, MeasuredCue, measure, measured_cues
+from debias.audits.cues.encoder import ENCODED, FEATURES, feature_step
+from debias.audits.cues.ladder import (
+    CUES,
+    MeasuredCue,
+    measure,
+    measured_cues,
+    probe_step,
+    rung_probe,
+)
 from debias.audits.cues.probing import class_aurocs
+from debias.audits.cues.rungs import RUNGS
 from debias.audits.lines import AuditLine, Section, Strip, ValueBar
 from debias.audits.rows.duplicates_step import DUPLICATES
-from debias.audits.steps import NO_ENCODER, Audited, Step
+from debias.audits.steps import Audited, Step
 
 #: Cues whose most extreme pictures are shown, and the number of these pictures per class.
 SHOWN, EXTREMES = 3, 8
@@ -41,6 +50,7 @@ def _line(cue: MeasuredCue, whole: MeasuredCue, audited: Audited) -> AuditLine:
     chance = 100 / len(audited.classes)
     text = f"read from {cue.rung.words}: {100 * cue.accuracy:.0f} % (chance {chance:.0f})"
     text += f", from {whole.rung.words} {100 * whole.accuracy:.0f} %"
+    text += "; by the run's features" if cue.name in ENCODED and audited.encoder_saw_labels else ""
     return AuditLine(
         "offered",
         cue.title,
@@ -80,10 +90,16 @@ def _sentences(cues: Sequence[MeasuredCue], audited: Audited) -> Iterator[str]:
         "A cue may be the class itself, such as the red of a fire engine. A low bar does not prove "
         "that a network cannot use the cue."
     )
-    if audited.encoder == NO_ENCODER:
+    if audited.encoder is None:
         yield (
             "Cues that need a network are missing. Add encoder=NAME, and encoder_weights=FILE if "
             "timm shall not download the weights."
+        )
+    if audited.encoder_saw_labels:
+        yield (
+            "The features are those of a run, which was trained on labels of images. A high bar "
+            "shows that its features still tell the class when only this cue is left, and not that "
+            "new images offer the cue: it may have learned these images by heart."
         )
     if audited.masks is None:
         yield "Cues of foreground and background are missing: the data have no masks."
@@ -148,5 +164,26 @@ def _stands_for_itself(cue: MeasuredCue) -> bool:
     return not (cue.rung.shows_object or cue.explained_by or cue.strength == "none found")
 
 
-#: The steps of the ladder: features by rung, and the probes.
-LADDER = (*FEATURES, Step(CUES, (DUPLICATES,), measure, _lines, _section, version=2))
+def _probe_step(name: str) -> Step:
+    return Step(
+        probe_step(name),
+        (DUPLICATES,),
+        partial(rung_probe, name),
+        lambda audited: (),
+        lambda audited: None,
+        uses=(feature_step(name),) if name in ENCODED else (),
+    )
+
+
+#: One step per rung, so that a killed audit goes on at the rung that it was at.
+PROBES = tuple(map(_probe_step, RUNGS))
+#: The steps of the ladder: features by rung, their probes, and the comparison.
+LADDER = (
+    *FEATURES,
+    *PROBES,
+    Step(
+        *(CUES, (DUPLICATES,), measure, _lines, _section),
+        version=3,
+        uses=tuple(step.name for step in PROBES),
+    ),
+)

@@ -69,8 +69,8 @@ def statistics(pictures: Pixels, masks: Masks | None = None) -> Numbers:
 def hog(pictures: Pixels, masks: Masks | None = None) -> Numbers:
     """``(N, 441)``: histograms of oriented gradients, 9 directions on a 7x7 grid, of length 1."""
     numbers = np.stack([_oriented(one) for one in grey(pictures)])
-    lengths = np.linalg.norm(numbers, axis=1, keepdims=True)
-    return np.asarray(numbers / np.maximum(lengths, 1e-6), np.float32)
+    norms = np.linalg.norm(numbers, axis=1, keepdims=True)
+    return np.asarray(numbers / np.maximum(norms, 1e-6), np.float32)
 
 
 def background_statistics(pictures: Pixels, masks: Masks) -> Numbers:
@@ -119,7 +119,7 @@ def grey(pictures: Pixels) -> Pixels:
 
 def gradients(pictures: Pixels) -> NDArray[np.float32]:
     """``(N, S, S)`` length of the gradient of the grey picture, in grey levels per pixel."""
-    return np.stack([cv2.magnitude(*_slopes(one)) for one in grey(pictures)])
+    return np.stack([vector_lengths(*_slopes(one)) for one in grey(pictures)])
 
 
 def grown(masks: Masks, margin: int = MARGIN) -> Masks:
@@ -131,6 +131,11 @@ def grown(masks: Masks, margin: int = MARGIN) -> Masks:
 
 def _colour_and_contrast(part: Pixels) -> NDArray[np.float64]:
     return np.hstack([part.mean(axis=(1, 2)), grey(part).std(axis=(1, 2))[:, None]])
+
+
+def vector_lengths(across: NDArray[np.float32], down: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Lengths of vectors. Those of ``cv2.magnitude`` depend on where arrays lie in memory."""
+    return np.asarray(np.sqrt(across * across + down * down))
 
 
 def _slopes(one: Pixels) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -148,8 +153,8 @@ def _oriented(one: Pixels) -> NDArray[np.float64]:
     turn = np.minimum(np.mod(np.arctan2(down, right), np.pi) * (9 / np.pi), 8).astype(np.int64)
     row, column = (np.arange(side) * 7 // side for side in one.shape)
     place = (row[:, None] * 7 + column) * 9 + turn
-    lengths = cv2.magnitude(right, down).ravel()
-    return np.asarray(np.bincount(place.ravel(), weights=lengths, minlength=441), np.float64)
+    weights = vector_lengths(right, down).ravel()
+    return np.asarray(np.bincount(place.ravel(), weights=weights, minlength=441), np.float64)
 
 
 def _statistics_where(pictures: Pixels, where: Masks) -> Numbers:

@@ -50,6 +50,25 @@ class CueProbe(NamedTuple):
         return np.asarray(shares / shares.sum(axis=1, keepdims=True))
 
 
+class PrincipalSpace(NamedTuple):
+    """Standardised numbers, reduced to their principal directions.
+
+    Attributes:
+        mean: ``(d,)`` float64 mean of each number.
+        scale: ``(d,)`` float64 standard deviation; infinity for a constant number.
+        directions: ``(d, k)`` float64 orthonormal columns, or ``None`` for all numbers.
+    """
+
+    mean: NDArray[np.float64]
+    scale: NDArray[np.float64]
+    directions: NDArray[np.float64] | None
+
+    def of(self, numbers: Numbers) -> NDArray[np.float64]:
+        """``(N, k)`` float64 coordinates of ``(N, d)`` numbers."""
+        values = (numbers.astype(np.float64) - self.mean) / self.scale
+        return values if self.directions is None else values @ self.directions
+
+
 def unit_folds(unit: Rows, target: Rows, rank: Rows, *, folds: int = FOLDS) -> Rows:
     """Deal units to folds, so that rows of one unit share a fold and classes are spread evenly.
 
@@ -78,25 +97,33 @@ def unit_folds(unit: Rows, target: Rows, rank: Rows, *, folds: int = FOLDS) -> R
     return fold
 
 
-def fitted_probe(numbers: Numbers, target: Rows, *, classes: int) -> CueProbe:
-    """Logistic regression with C = 1 on standardised numbers, every class with the same weight.
+def principal_space(numbers: Numbers) -> PrincipalSpace:
+    """Standardise numbers, and find 256 principal directions if there are fewer than 4 rows each.
 
-    With fewer than 4 rows per number, the standardised numbers are first reduced to their 256
-    principal directions.
+    Args:
+        numbers: ``(N, d)`` finite.
+    """
+    values = numbers.astype(np.float64)
+    mean, scale = values.mean(axis=0), values.std(axis=0)
+    scale = np.where(scale > 1e-9, scale, np.inf)  # a constant number says nothing
+    return PrincipalSpace(mean, scale, _directions((values - mean) / scale))
+
+
+def fitted_probe(
+    numbers: Numbers, target: Rows, *, classes: int, space: PrincipalSpace | None = None
+) -> CueProbe:
+    """Logistic regression with C = 1 in a principal space, every class with the same weight.
 
     Args:
         numbers: ``(N, d)`` finite.
         target: ``(N,)`` in [0, classes). A class without a row gets probability 0.
         classes: number of classes C.
+        space: the space; by default, :func:`principal_space` of these numbers.
     """
     from sklearn.linear_model import LogisticRegression
 
-    values = numbers.astype(np.float64)
-    mean, scale = values.mean(axis=0), values.std(axis=0)
-    scale = np.where(scale > 1e-9, scale, np.inf)  # a constant number says nothing
-    values = (values - mean) / scale
-    directions = _directions(values)
-    reduced = values if directions is None else values @ directions
+    mean, scale, directions = own = space or principal_space(numbers)
+    reduced = own.of(numbers)
     weight, bias = np.zeros((classes, reduced.shape[1])), np.full(classes, -np.inf)
     present = np.unique(target)
     bias[present] = 0
@@ -110,12 +137,28 @@ def fitted_probe(numbers: Numbers, target: Rows, *, classes: int) -> CueProbe:
     return CueProbe(weight, bias - weight @ mean)
 
 
-def cross_fitted(numbers: Numbers, target: Rows, fold: Rows, *, classes: int) -> Scores:
-    """``(N, classes)`` probabilities of each row by a probe that was fitted on the other folds."""
+def cross_fitted(
+    numbers: Numbers,
+    target: Rows,
+    fold: Rows,
+    *,
+    classes: int,
+    space: PrincipalSpace | None = None,
+) -> Scores:
+    """``(N, classes)`` probabilities of each row by a probe that was fitted on the other folds.
+
+    Args:
+        numbers: ``(N, d)`` finite.
+        target: ``(N,)`` in [0, classes).
+        fold: ``(N,)`` fold of each row.
+        classes: number of classes.
+        space: the space of all probes, which may be that of all rows: it reads no target. By
+            default, each probe has that of its own rows.
+    """
     scores = np.zeros((len(target), classes))
     for one in np.unique(fold):
         inside = fold == one
-        probe = fitted_probe(numbers[~inside], target[~inside], classes=classes)
+        probe = fitted_probe(numbers[~inside], target[~inside], classes=classes, space=space)
         scores[inside] = probe.scores(numbers[inside])
     return scores
 
@@ -253,13 +296,15 @@ def recovered_interval(scores: Scores, full: Scores, target: Rows, *, seed: int)
 
 def _directions(values: NDArray[np.float64]) -> NDArray[np.float64] | None:
     """``(d, 256)`` principal directions of standardised rows; ``None`` if they are not reduced."""
+    from scipy.linalg import eigh
+
     rows, size = values.shape
     if size <= DIRECTIONS or rows >= 4 * size:
         return None
-    if rows < size:
-        _, vectors = np.linalg.eigh(values @ values.T)
-        largest = values.T @ vectors[:, -min(DIRECTIONS, rows) :]
-        lengths = np.maximum(np.linalg.norm(largest, axis=0), 1e-12)
-        return np.asarray(largest / lengths)
-    _, vectors = np.linalg.eigh(values.T @ values)
-    return np.asarray(vectors[:, -DIRECTIONS:])
+    smaller = values @ values.T if rows < size else values.T @ values
+    ends = max(len(smaller) - DIRECTIONS, 0), len(smaller) - 1
+    _, vectors = eigh(smaller, subset_by_index=ends)
+    if rows >= size:
+        return np.asarray(vectors)
+    largest = values.T @ vectors
+    return np.asarray(largest / np.maximum(np.linalg.norm(largest, axis=0), 1e-12))

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from debias.audits.cues.encoder import ENCODED, frozen_encoder, rung_numbers
+from debias.audits.cues.encoder import rung_numbers
 from debias.audits.cues.ladder import MeasuredCue, probe_of
 from debias.audits.cues.picture_numbers import Masks, Pixels
 from debias.audits.cues.probing import CueProbe
@@ -36,7 +36,7 @@ def cue_words(cues: Sequence[MeasuredCue], audited: Audited) -> NDArray[np.int64
     word = np.full((len(cues), len(audited.examples)), -1)
     drawn = np.setdiff1d(np.arange(len(audited.rows)), audited.judged)
     masks = None if audited.masks is None else audited.masks[drawn]
-    readers = [_reader(cue.name, audited) for cue in cues]
+    readers = [_CueReader(cue.name, probe_of(audited, cue.name), audited.encoder) for cue in cues]
     for place, (cue, reader) in enumerate(zip(cues, readers, strict=True)):
         word[place, audited.rows[audited.judged]] = cue.scores.argmax(axis=1)
         if len(drawn):
@@ -61,11 +61,6 @@ class _CueReader(NamedTuple):
         numbers = rung_numbers(self.cue, pictures, masks, self.encoder)
         word: NDArray[np.int64] = self.probe.scores(numbers).argmax(axis=1)
         return word
-
-
-def _reader(cue: str, audited: Audited) -> _CueReader:
-    encoder = frozen_encoder(audited) if cue in ENCODED else None
-    return _CueReader(cue, probe_of(audited, cue), encoder)
 
 
 def _decoded(rows: NDArray[np.int64], audited: Audited) -> tuple[Pixels, Masks | None]:

@@ -6,6 +6,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from debias.audits.cues.picture_numbers import vector_lengths
+
 Pixels = NDArray[np.uint8]
 Grey = NDArray[np.uint8]
 #: Scales and weights of MSG and MUC.
@@ -147,7 +149,7 @@ def _over_scales(pixels: Pixels, of: Callable[[Pixels], float]) -> float:
 def _mean_gradient(pixels: Pixels) -> float:
     across = cv2.Sobel(pixels, cv2.CV_32F, 1, 0, ksize=3)
     down = cv2.Sobel(pixels, cv2.CV_32F, 0, 1, ksize=3)
-    return float(cv2.magnitude(across.reshape(-1, 1), down.reshape(-1, 1)).mean()) / 255
+    return float(vector_lengths(across, down).mean()) / 255
 
 
 def _number_of_colours(pixels: Pixels) -> float:

@@ -134,6 +134,11 @@ def _sentences(audited: Audited, shares: list[SliceShare]) -> Iterator[str]:
         f"{count:,} of {len(audited.rows):,} images. {SUSPECTS_FILE} lists them, the least "
         "probable label first."
     )
+    if audited.encoder_saw_labels:
+        yield (
+            "The probe reads features of a run. If the run was trained on these labels, it has "
+            "learned wrong ones too, and there are fewer suspects."
+        )
     if any(one.warned for one in shares):
         yield (
             "Some slices or groups hold more than twice their share of the suspects. Their labels "

@@ -3,32 +3,33 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from debias.audits.cues.encoder import feature_step, frozen_encoder, rung_numbers
+from debias.audits.cues.encoder import feature_step
 from debias.audits.cues.ladder import CUES, ceiling, probe_of
 from debias.audits.cues.picture_numbers import layout, statistics
-from debias.audits.steps import NO_ENCODER, Audited
+from debias.audits.steps import Audited
 
-#: The rung of the whole image for a network.
+#: The rung of the whole image for a network, and the step that keeps its features.
 IMAGE = "image"
+IMAGE_FEATURES = feature_step(IMAGE)
 
 
 def whole_image_numbers(audited: Audited) -> NDArray[np.float32]:
-    """``(N, d)`` numbers of each image: features of the encoder, or colours and 4x4 pixels.
+    """``(N, d)`` numbers of each image: features of the encoder, or those of :func:`plain_numbers`.
 
-    Without an encoder, the numbers are standardised.
+    A step that calls it has ``IMAGE_FEATURES`` in ``uses``.
     """
-    if audited.encoder != NO_ENCODER:
-        return _encoded(audited)
+    return plain_numbers(audited) if audited.encoder is None else _encoded(audited)
+
+
+def plain_numbers(audited: Audited) -> NDArray[np.float32]:
+    """``(N, d)`` standardised numbers of each image, without a network: colours and 4x4 pixels."""
     numbers = np.hstack([statistics(audited.pictures), layout(audited.pictures)])
     spread = numbers.std(axis=0)
     return np.asarray((numbers - numbers.mean(axis=0)) / np.where(spread > 1e-9, spread, 1))
 
 
 def _encoded(audited: Audited) -> NDArray[np.float32]:
-    kept = audited.found.get(feature_step(IMAGE))
-    if kept is not None:
-        return kept["features"].astype(np.float32)
-    return rung_numbers(IMAGE, audited.pictures, None, frozen_encoder(audited))
+    return audited.found[IMAGE_FEATURES]["features"].astype(np.float32)
 
 
 def held_out_probabilities(audited: Audited) -> NDArray[np.float64]:

@@ -57,7 +57,7 @@ def made_audit(pictures, target, *, masks=None, split=None, bias=None) -> Audite
         groups=Groups(names, ("0", "1")),
         source=Path("made.csv"),
     )
-    return Audited(examples, np.arange(rows), target, split, names, pictures, masks, 0, "none", {})
+    return Audited(examples, np.arange(rows), target, split, names, pictures, masks, 0, None, {})
 
 
 def climbed(audited: Audited) -> list[MeasuredCue]:

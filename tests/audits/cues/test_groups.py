@@ -82,7 +82,7 @@ def birds(tmp_path_factory):
         pictures,
         masks > 127,
         0,
-        "none",
+        None,
         {},
     )
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from debias.audits.cues.ladder import CUES, measured_cues
+from debias.audits.cues.ladder import judged_folds, measured_cues
 from debias.audits.cues.ladder_page import LADDER
 from debias.audits.rows.duplicates_step import DUPLICATES, SETS
 
@@ -126,7 +126,7 @@ def test_a_duplicate_never_teaches_the_probe_its_twin():
     by_name = [{cue.name: cue for cue in climbed(one)} for one in (alone, apart)]
     assert by_name[0]["layout"].auroc.value > 0.8
     assert by_name[1]["layout"].auroc.value < 0.7
-    fold = apart.found[CUES]["fold"]
+    fold = judged_folds(apart)
     assert np.array_equal(fold[::2], fold[1::2])
 
 

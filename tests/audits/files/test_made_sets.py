@@ -83,7 +83,7 @@ def numbers(folder: Path, seed: int) -> Audited:
     target, split = np.arange(120) % 2, np.zeros(120, np.int64)
     pictures = np.zeros((120, 1, 1, 3), np.uint8)
     return Audited(
-        examples, np.arange(120), target, split, ("cat", "dog"), pictures, None, 0, "none", found
+        examples, np.arange(120), target, split, ("cat", "dog"), pictures, None, 0, None, found
     )
 
 

@@ -49,4 +49,4 @@ def audited_rows(
         held=Held(pictures if whole is None else whole),
     )
     given = (order, target[order], split[order], groups.target_names, pictures[order])
-    return Audited(examples, *given, None, 0, "none", {})
+    return Audited(examples, *given, None, 0, None, {})
