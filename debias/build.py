@@ -79,7 +79,7 @@ def build(config: Config, partition: Partition | None = None) -> Parts:
     warn_of_prior(config, module, data.order, facts)
     auto = config.precision == "auto"
     precision = choose_precision(model, accelerator) if auto else config.precision
-    return Parts(examples, data, module, accelerator, precision)
+    return Parts(examples, data, module, accelerator, precision, partition)
 
 
 def _check_data(chosen: Chosen, examples: Examples, seen: Examples) -> None:

@@ -11,6 +11,7 @@ from debias.data.datamodule import ImageData
 from debias.data.dataset import ImageDataset, keep
 from debias.data.examples import SPLITS, Examples
 from debias.data.orders import Visits
+from debias.data.partition import Partition, seen_by_run
 from debias.data.pictures.geometry import Geometry, Resize
 from debias.data.pictures.image_files import ImageFiles
 from debias.progress import each
@@ -20,18 +21,27 @@ from debias.types import Batch, Groups
 
 
 class Parts(NamedTuple):
-    """The objects of one run: its rows, loaders, model and strategy, device and precision."""
+    """The objects of one run: its rows, loaders, model and strategy, device and precision.
+
+    ``partition`` holds inferred values, if they replace the bias labels.
+    """
 
     examples: Examples
     data: ImageData
     module: DebiasModule
     accelerator: str
     precision: str
+    partition: Partition | None = None
 
     @property
     def device(self) -> torch.device:
         """The device on which the model computes."""
         return torch.device(self.accelerator)
+
+    def seen(self, split: str) -> Examples:
+        """The data set with the labels that the run reads in a split; the true ones in "test"."""
+        seen = seen_by_run(self.examples, self.partition)
+        return {"train": seen.train, "val": seen.val}.get(split, self.examples)
 
     @property
     def groups(self) -> Groups:

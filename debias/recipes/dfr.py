@@ -45,12 +45,12 @@ class DFR(LastLayer):
     def check(self, parts: Parts) -> None:
         """Raise an error also for a group of one validation image, if that split is halved."""
         super().check(parts)
-        counts = parts.examples.frequencies("val").tolist()
+        examples = parts.seen("val")
+        counts = examples.frequencies("val").tolist()
         if self.split == "val" and 1 in counts:
             raise InputError(
                 "this recipe halves val within groups, and each group needs two images; got one of "
-                f"{parts.examples.groups.names[counts.index(1)]} in {parts.examples.source}. Add "
-                "another"
+                f"{examples.groups.names[counts.index(1)]} in {examples.source}. Add another"
             )
 
     def fit(self, frozen: Frozen, seed: int) -> nn.Linear:

@@ -78,8 +78,10 @@ class Frozen:
         return features
 
     def labelled(self, split: str) -> Rows:
-        """Features, classes and true groups of a split, for splits in the recipe's ``reads``."""
-        examples = self.stage.examples
+        """Features, classes and groups of a split, for splits in the recipe's ``reads``. The groups
+        are the true ones, unless the run's ``groups.file`` replaces them.
+        """
+        examples = self.stage.parts.seen(split)
         rows = examples.rows(split)
         target = examples.target[rows]
         return Rows(
@@ -87,8 +89,8 @@ class Frozen:
         )
 
     def rows(self, split: str) -> Rows:
-        """Features and classes of a split. The field ``group`` holds the true groups for "val" if
-        the selection rule uses them; otherwise it holds the classes.
+        """Features and classes of a split. The field ``group`` holds the groups for "val" if the
+        selection rule uses them; otherwise it holds the classes.
         """
         rows = self.labelled(split)
         return rows if split == "val" and self.grouped else rows._replace(group=rows.target)
@@ -96,7 +98,7 @@ class Frozen:
     @property
     def grouped(self) -> bool:
         """Whether the worst group, and not the worst class, chooses the head on validation."""
-        labelled = bool(self.stage.examples.frequencies("val").any())
+        labelled = bool(self.stage.parts.seen("val").frequencies("val").any())
         return chosen_rule(self.config.select, labelled=labelled) in GROUP_RULES
 
     def predictions(self, head: nn.Linear) -> dict[str, Predictions]:
@@ -161,7 +163,8 @@ def refitted(run: Run, frozen: Frozen, head: nn.Linear, seconds: float) -> Train
 
 def _validated(parts: Parts, rows: Predictions) -> dict[str, float]:
     module: DebiasModule = parts.module
-    module.counts.update(rows.prediction(module.groups), rows.target, rows.bias)
+    bias = parts.seen("val").bias[rows.index]
+    module.counts.update(rows.prediction(module.groups), rows.target, bias)
     values = {name: value.item() for name, value in module.counts.compute().items()}
     module.counts.reset()
     return values

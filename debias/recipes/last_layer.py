@@ -2,7 +2,7 @@
 
 import time
 from abc import abstractmethod
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -44,6 +44,7 @@ class LastLayer(Recipe):
         choice: settings that :meth:`fit` chose on held-out images, or ``None`` if it chose none.
     """
 
+    takes_groups = True
     share = 1.0
     halved = False
 
@@ -70,23 +71,23 @@ class LastLayer(Recipe):
             run.refuse_own(kind, remedy=f"leave it out, or set recipe.base.{kind}")
         return [self._config(run)]
 
-    def labels(self) -> tuple[str, ...]:
-        """Splits whose true group labels are read, by this recipe or by the run of its backbone."""
+    def labels_before(self) -> tuple[str, ...]:
+        """Splits whose true group labels the run of its backbone has read."""
         if not (Path(self.backbone) / "report.json").is_file():
-            return self.reads
-        backbone_labels = read_report(Path(self.backbone)).strategy.group_labels
-        return (*self.reads, *backbone_labels.split("+"))
+            return ()
+        return tuple(read_report(Path(self.backbone)).strategy.group_labels.split("+"))
 
     def check(self, parts: Parts) -> None:
         """Raise an error if a class has too few images to fit a head: one of known bias in each
         split of ``reads``, and two in a halved validation split.
         """
-        examples = parts.examples
         for split in self.reads:
+            examples = parts.seen(split)
             known = examples.target[examples.rows(split)][examples.bias[examples.rows(split)] >= 0]
             what = f"image of known bias in {split}, which this recipe needs to fit a head"
             _refuse_few(examples, known, 1, what)
         if self.halved:
+            examples = parts.seen("val")
             target = examples.target[examples.rows("val")]
             _refuse_few(examples, target, 2, "images in val, which this recipe halves")
 
@@ -102,7 +103,9 @@ class LastLayer(Recipe):
         trained = refitted(run, frozen, head, time.monotonic() - started)
         if self.choice is None:
             return trained
-        return trained._replace(choice=described(self.choice, frozen.stage.examples.groups))
+        return trained._replace(
+            choice=described(self.choice, frozen.stage.parts.seen("val").groups)
+        )
 
     def training_rows(self, frozen: Frozen, *, held_out: bool = False) -> Rows:
         """Features and classes of the training images on which the backbone was trained.
@@ -121,7 +124,7 @@ class LastLayer(Recipe):
                 "recipe.base.select has no effect, since the run's own rule selects the head. Give "
                 "select=... in its place"
             )
-        config = run.stage_config(self.base)
+        config = replace(run.stage_config(self.base), groups=run.config.groups)
         if self.share < 1 and self.backbone == TRAINED:
             if "sampler" in (self.base or {}):
                 raise InputError(

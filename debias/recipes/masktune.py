@@ -60,6 +60,7 @@ class MaskTune(MapMasks):
     """
 
     takes_groups = True
+    takes_labels = True
 
     epochs: int = 1
     deviations: float = 2.0

@@ -8,6 +8,7 @@ class OneStage(Recipe):
     """Train one model in one stage, with one strategy."""
 
     takes_groups = True
+    takes_labels = True
 
     def stages(self, run: Run) -> list[Config]:
         """The run's own config."""

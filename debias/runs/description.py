@@ -89,7 +89,8 @@ def labels_read(config: Config, recipe: Recipe, *, labelled: bool = True) -> str
         labelled: whether some validation image has a bias label. This is assumed before the data
             are read.
     """
-    read, inferred = set(recipe.labels()), {*recipe.infers, *_replaced(config)}
+    inferred = {*recipe.infers, *_replaced(config)}
+    read = {*recipe.labels_before(), *(set(recipe.reads) - {*_replaced(config)})}
     if _asks(config) and "train" not in inferred:
         read.add("train")
     if chosen_rule(config.select, labelled=labelled) in GROUP_RULES and "val" not in inferred:

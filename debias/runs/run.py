@@ -167,12 +167,7 @@ class Run:
         """
         check_numbers(self.config)
         chosen_families(self.config.measures)
-        if self.config.groups.file and not recipe.takes_groups:
-            raise InputError(
-                f"recipe.name={self.config.recipe['name']} reads labels or infers groups by "
-                "itself, and does not allow groups.file; got "
-                f"groups.file={self.config.groups.file}: leave it out"
-            )
+        components.check_groups_file(self.config)
         stages = recipe.stages(self)
         if self.config.devices > 1 and stages[0] is not self.config:
             raise InputError(
@@ -183,7 +178,7 @@ class Run:
         for config in stages:
             self.built[configs.identity(config)] = build(config)
         first = self.built[configs.identity(stages[0])]
-        if not recipe.takes_groups and first.examples.groups.multi_label:
+        if not recipe.takes_labels and first.examples.groups.multi_label:
             raise InputError(
                 "this recipe needs one class per image: name a single target, not several labels"
             )
@@ -289,12 +284,13 @@ class Recipe:
         infers: splits whose groups the recipe infers, so that later stages do not need their bias
             labels.
         reads: splits whose true group labels the recipe itself reads.
-        takes_groups: whether the run may set ``groups.file``, which replaces bias labels in the
-            stages. It also allows multi-label targets.
+        takes_groups: whether the run may set ``groups.file``, which replaces bias labels.
+        takes_labels: whether an image may have several labels in place of one class.
     """
 
     infers: ClassVar[tuple[str, ...]] = ()
     takes_groups: ClassVar[bool] = False
+    takes_labels: ClassVar[bool] = False
     reads: tuple[str, ...] = ()
 
     def stages(self, run: Run) -> list[Config]:
@@ -305,9 +301,9 @@ class Recipe:
         """The work of training on data of these sizes, for a cost estimate; default: all stages."""
         return [Work(config, sizes) for config in self.stages(run)]
 
-    def labels(self) -> tuple[str, ...]:
-        """Splits whose true group labels the recipe reads, also by a run from which it starts."""
-        return self.reads
+    def labels_before(self) -> tuple[str, ...]:
+        """Splits whose true group labels a run has read from which this one starts."""
+        return ()
 
     def check(self, parts: Parts) -> None:
         """Raise a ``ValueError`` if the recipe cannot work with the first stage's objects."""

@@ -35,6 +35,7 @@ def check(runs: Sequence[PlannedRun], labels: str | None = None) -> None:
                 raise InputError(f"devices must be 1 in a sweep; got devices={run.config.devices}")
             _check_options(run.config, passed)
             components.check_batch_size(run.config)
+            components.check_groups_file(run.config)
     check_runs(labels, runs)
 
 

@@ -17,6 +17,7 @@ from debias.build import build
 from debias.commands.train import train
 from debias.data.examples import SPLITS, Examples
 from debias.data.orders import portion, seeded_generator
+from debias.data.partition import write_inferred
 from debias.evaluation.predictions import predict_split
 from debias.heads.linear import Rows, fresh_heads
 from debias.recipes.class_balanced_last_layer import ClassBalancedLastLayer
@@ -25,6 +26,7 @@ from debias.recipes.frozen import Frozen
 from debias.recipes.last_layer import erm_head, portion_of
 from debias.recipes.self import SELF
 from debias.reports.predictions import read
+from debias.runs.description import labels_read
 from debias.runs.run import Run, Stage
 from tests.commands.conftest import overrides
 from tests.fakes import birds
@@ -97,6 +99,36 @@ def test_predictions_are_those_of_the_model_that_was_saved(folder, backbone, cap
     assert anew.paths == saved.paths
     assert torch.allclose(anew.logits, saved.logits, atol=1e-5)
     assert main(["evaluate", str(run), "progress=false", "measures=none"]) == 0
+
+
+@pytest.mark.slow
+def test_inferred_groups_take_the_place_of_bias_labels(folder, backbone):
+    """If they are the true ones, the head is the same; if they are others, it is another."""
+    examples = build(configs.load("drawn_birds", overrides(folder, "data.val=160"))).examples
+    heads = [weights_of(head_of(folder, backbone, "dfr", "seed=3"))]
+    others = (torch.arange(len(examples.bias)) % 4 == 0).long()
+    for name, values in {"true": examples.bias, "others": others}.items():
+        write_inferred(folder / f"{name}.csv", examples, values)
+        given = [f"groups.file={folder / name}.csv", "groups.splits=[val]"]
+        run = head_of(folder, backbone, "dfr", "seed=3", *given)
+        heads.append(weights_of(run))
+    assert torch.equal(heads[0], heads[1])
+    assert not torch.equal(heads[0], heads[2])
+    history = json.loads((run / "report.json").read_text())["history"]
+    assert "worst_group" in history[0]["val"]
+
+
+def weights_of(run: Path) -> torch.Tensor:
+    state = torch.load(run / "checkpoints" / "epoch=000.ckpt", weights_only=True)["state_dict"]
+    return state["model.head.weight"]
+
+
+@pytest.mark.parametrize(("splits", "labels"), [("train", "val"), ("val", "none")])
+def test_labels_that_inferred_groups_replace_are_not_read(splits, labels):
+    """DFR on validation reads its groups in the fit and in the choice of C and epoch."""
+    given = ["recipe.name=dfr", "groups.file=own.csv", f"groups.splits=[{splits}]"]
+    config = configs.load("drawn_birds", [*given, "recipe.backbone=pretrained"])
+    assert labels_read(config, DFR(backbone="pretrained")) == labels
 
 
 @pytest.mark.slow
@@ -206,7 +238,6 @@ def test_what_is_refused(folder, backbone, tmp_path):
         ("afr", "sampler.name=class_balanced", "leave it out, or set recipe.base.sampler"),
         ("crt", "augment.name=mixup", "leave it out, or set recipe.base.augment"),
         ("dfr", "recipe.base.select=average", r"recipe\.base\.select has no effect"),
-        ("afr", "groups.file=own.csv", "does not allow groups.file; got groups.file=own.csv"),
     ):
         with pytest.raises(ValueError, match=message):
             head_of(folder, "trained", name, *override.split())
