@@ -110,8 +110,8 @@ def _add_sweep(commands: Any) -> None:
     sweep.add_argument("source", help="the sweep's YAML file; for status and report, its folder")
     _add_overrides(
         sweep,
-        "for every run, as in data.root=PATH; for run, also launcher=local workers=N threads=N "
-        "retries=N; for search, also trials=N storage=URL; for report, "
+        "for every run, as in data.root=PATH; for run, also launcher=local|slurm|ray workers=N "
+        "threads=N retries=N; for search, also trials=N storage=URL; for report, "
         "format=markdown|latex|csv|html out=FILE",
     )
 

@@ -1,7 +1,7 @@
 """Compares a repeatedly killed sweep of twelve short runs with an undisturbed one.
 
-At random moments SIGKILL goes to a process that trains a run, or to the launcher while its workers
-continue. After the launcher was killed, the same command is started again. In the end all reports
+At random moments SIGKILL goes to a process that trains a run, or to the launcher, whose workers
+then end. After the launcher was killed, the same command is started again. In the end all reports
 and tables must equal those of the undisturbed sweep, to the last digit. Run by
 ``scripts/sweep_demo``.
 """

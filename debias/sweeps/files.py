@@ -105,6 +105,11 @@ def left(runs: Iterable[PlannedRun]) -> list[PlannedRun]:
     return [run for run in runs if not files_of(run).report.is_file()]
 
 
+def last_checkpoint(run: PlannedRun) -> float:
+    """The time of ``time.time`` at which a run last wrote a checkpoint; 0 before the first."""
+    return max((path.stat().st_mtime for path in run.folder.rglob("*.ckpt")), default=0.0)
+
+
 def write_plan(plan: Plan) -> None:
     """Write ``plan.json``, the list of the sweep's runs, into its folder.
 

@@ -125,6 +125,17 @@ def endless_but_watched(config: Config, *, resume: Path | None = None, watch: ob
     return endless(config)
 
 
+def seed_zero_waits_for_the_end_of_its_node(config: Config, *, resume: Path | None = None) -> Path:
+    """Seed 0 writes a checkpoint and the process of its node of a Ray cluster, and waits."""
+    if config.seed == 0 and not resume:
+        begin(config)
+        folder = Path(config.out) / configs.run_name(config)
+        (folder / "last.ckpt").touch()
+        (folder / "node.txt").write_text(os.environ["RAY_RAYLET_PID"])
+        time.sleep(600)
+    return quick(config, resume=resume)
+
+
 def seed_zero_is_late(config: Config, *, resume: Path | None = None, watch: object) -> Path:
     """Writes a checkpoint, and has no time for another epoch."""
     begin(config)

@@ -14,6 +14,7 @@ from debias.merging import read_overrides, split_overrides, taken
 LAUNCHERS = {
     "local": "debias.sweeps.launchers.local:Local",
     "slurm": "debias.sweeps.launchers.slurm:Slurm",
+    "ray": "debias.sweeps.launchers.ray:Ray",
 }
 
 

@@ -1,7 +1,6 @@
 """The launcher for this machine. It forks one process per run, with the packages imported."""
 
 import math
-import signal
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -11,10 +10,10 @@ from multiprocessing.process import BaseProcess
 
 from debias.devices import usable_cores
 from debias.errors import check_at_least, check_positive
-from debias.sweeps.files import files_of
-from debias.sweeps.launchers.pieces import OutOfTime, TimedTraining, has_progress
+from debias.sweeps.launchers.pieces import TimedTraining
+from debias.sweeps.launchers.pool import End, Pool
 from debias.sweeps.launchers.signals import PATIENCE, StopSignals
-from debias.sweeps.launchers.worker import BUSY, LATER, Failures, Train, attempt
+from debias.sweeps.launchers.worker import Train, attempt
 from debias.sweeps.plan import PlannedRun
 from debias.sweeps.progress import Progress
 
@@ -80,57 +79,55 @@ class Local:
             OutOfTime: the minutes are over, and all workers have ended. The message says if no run
                 has come further.
         """
-        pool = _Pool(self, runs, train, progress)
-        with StopSignals() as signals:
-            try:
-                pool.work(signals)
-            finally:
-                pool.stop(signals)
+        if self.minutes is not None:
+            train = TimedTraining(train, self.deadline)
+        threads = self.threads or max(1, usable_cores() // self.workers)
+        engine = Processes(self.workers, threads, train)
+        Pool(engine, runs, progress, retries=self.retries, deadline=self.deadline).work()
 
 
-class _Pool:
-    def __init__(
-        self, options: Local, runs: Iterable[PlannedRun], train: Train, progress: Progress
-    ) -> None:
-        self.upcoming, self.train, self.progress = iter(runs), train, progress
-        self.deadline, self.since = options.deadline, time.time()
-        if options.minutes is not None:
-            self.train = TimedTraining(train, self.deadline)
-        self.late, self.trained = False, list[PlannedRun]()
-        self.waiting: list[PlannedRun] = []
-        self.slots = set(range(options.workers))
-        self.threads = options.threads or max(1, usable_cores() // options.workers)
-        self.active: dict[int, tuple[BaseProcess, PlannedRun]] = {}
-        self.failures = Failures(progress, options.retries)
+class Processes:
+    """Attempts in processes of this machine, forked from one that has imported the packages.
+
+    Args:
+        workers: number of attempts at a time. Each has a slot, which decides its GPU.
+        threads: threads of each.
+        train: the function that trains one run.
+    """
+
+    def __init__(self, workers: int, threads: int, train: Train) -> None:
+        self.slots, self.threads, self.train = set(range(workers)), threads, train
+        self.processes: dict[int, tuple[BaseProcess, PlannedRun]] = {}
         self.context = get_context("forkserver")
         self.context.set_forkserver_preload(list(PRELOADED))
 
-    def work(self, signals: StopSignals) -> None:
-        """Start workers and collect their results until no run is left.
+    @property
+    def active(self) -> int:
+        """The number of processes."""
+        return len(self.processes)
 
-        Raises:
-            KeyboardInterrupt: a signal arrived.
-            OutOfTime: the deadline has passed, or all runs have ended before it for lack of time.
-        """
-        while True:
-            signals.check()
-            self.waiting = [run for run in self.waiting if not self.progress.finished(run)]
-            if self._out_of_time():
-                raise OutOfTime(self._ending())
-            if not self.late:
-                self._start_all(signals)
-            if not (self.waiting or self.active):
-                return
-            self.progress.show()
-            wait([process.sentinel for process, _ in self.active.values()], timeout=PATIENCE)
-            for slot, (process, run) in list(self.active.items()):
-                if not process.is_alive():
-                    del self.active[slot]
-                    self._ended(run, process.exitcode or 0)
+    def room(self) -> bool:
+        """Whether a slot is free."""
+        return self.active < len(self.slots)
+
+    def start(self, run: PlannedRun) -> None:
+        """Fork a process."""
+        slot = min(self.slots - self.processes.keys())
+        arguments = (run, self.train, self.threads, slot)
+        process = self.context.Process(target=attempt, args=arguments, name=run.name)
+        process.start()
+        self.processes[slot] = (process, run)
+
+    def ended(self, seconds: float) -> list[End]:
+        """The processes that have ended."""
+        wait([process.sentinel for process, _ in self.processes.values()], timeout=seconds)
+        dead = [slot for slot, (process, _) in self.processes.items() if not process.is_alive()]
+        pairs = [self.processes.pop(slot) for slot in dead]
+        return [End(run, process.exitcode or 0) for process, run in pairs]
 
     def stop(self, signals: StopSignals) -> None:
-        """End the workers. The same command resumes their runs from the last checkpoint."""
-        processes = [process for process, _ in self.active.values()]
+        """End the processes. The same command resumes their runs from the last checkpoint."""
+        processes = [process for process, _ in self.processes.values()]
         for process in processes:
             process.terminate()
         try:
@@ -140,60 +137,3 @@ class _Pool:
         finally:
             for process in processes:
                 process.kill()
-
-    def _out_of_time(self) -> bool:
-        """Whether to stop now. A run that ended for lack of time lets the others finish theirs."""
-        return time.monotonic() >= self.deadline or (self.late and not self.active)
-
-    def _ending(self) -> str:
-        if has_progress(self.trained, self.since):
-            return "the time is over"
-        return "the time is over before any run has finished an epoch: give more minutes"
-
-    def _start_all(self, signals: StopSignals) -> None:
-        for slot in sorted(self.slots - self.active.keys()):
-            try:
-                self._start(slot)
-            except (EOFError, OSError):
-                signals.check()  # a signal to the process group also ends the fork server
-                raise
-
-    def _start(self, slot: int) -> None:
-        run = self._next()
-        if run:
-            arguments = (run, self.train, self.threads, slot)
-            process = self.context.Process(target=attempt, args=arguments, name=run.name)
-            process.start()
-            self.active[slot] = (process, run)
-            self.trained.append(run)
-            self.progress.started(run)
-
-    def _next(self) -> PlannedRun | None:
-        """The next run that no process trains: from the waiting ones, then from the upcoming."""
-        run = next((run for run in self.waiting if not files_of(run).locked()), None)
-        if run:
-            self.waiting.remove(run)
-            return run
-        for run in self.upcoming:
-            if not self.progress.finished(run):
-                if not files_of(run).locked():
-                    return run
-                self.waiting.append(run)
-        return None
-
-    def _ended(self, run: PlannedRun, code: int) -> None:
-        if self.progress.finished(run):
-            return
-        if code == BUSY:
-            self.waiting.append(run)
-        elif code == LATER:
-            self.late = True
-            self.progress.stopped(run, "its next epoch does not fit into the time left")
-        elif self.failures.note(run, code, _death(code), printed=files_of(run).log):
-            self.waiting.insert(0, run)
-
-
-def _death(code: int) -> str:
-    if code < 0:
-        return f"the process was ended by {signal.Signals(-code).name}"
-    return f"the process ended with code {code} and no report"

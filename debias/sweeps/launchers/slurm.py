@@ -21,7 +21,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from debias.errors import InputError, check_at_least
-from debias.sweeps.files import files_of
+from debias.sweeps.files import files_of, last_checkpoint
 from debias.sweeps.launchers import slurm_jobs
 from debias.sweeps.launchers.signals import StopSignals
 from debias.sweeps.launchers.slurm_jobs import VANISHED, Key, Resources, SlurmError, Task
@@ -157,7 +157,7 @@ class _Queue:
         self.waiting = [run for run in self.waiting if run.name not in entered]
 
     def _note_checkpoints(self, runs: Iterable[PlannedRun]) -> None:
-        self.checkpoints |= {run.name: _last_checkpoint(run) for run in runs}
+        self.checkpoints |= {run.name: last_checkpoint(run) for run in runs}
 
     def _look(self, queue: dict[Key, Task]) -> None:
         self.waiting = [run for run in self.waiting if not self.progress.finished(run)]
@@ -193,7 +193,7 @@ class _Queue:
         again = True
         # another sweep may hold the lock, or a dead node that the file system still counts as alive
         if not files.locked():
-            advanced = _last_checkpoint(run) > self.checkpoints[run.name]
+            advanced = last_checkpoint(run) > self.checkpoints[run.name]
             if advanced and not files.error.is_file() and task.state != "CANCELLED":
                 self.progress.stopped(run, task.end)
             else:
@@ -232,7 +232,3 @@ class _Queue:
 
 def _active(arrays: Collection[str]) -> dict[Key, Task]:
     return {key: task for key, task in slurm_jobs.queue(arrays).items() if not task.ended}
-
-
-def _last_checkpoint(run: PlannedRun) -> float:
-    return max((path.stat().st_mtime for path in run.folder.rglob("*.ckpt")), default=0.0)

@@ -201,10 +201,10 @@ def test_a_second_ctrl_c_does_not_wait_for_the_workers(runs):
 def test_sigterm_that_ends_the_fork_server_too_is_no_error(runs, monkeypatch):
     """As when a signal goes to the whole process group."""
 
-    def start(pool: object, slot: int) -> None:
+    def start(engine: object, run: object) -> None:
         signal.raise_signal(signal.SIGTERM)
         raise EOFError("unexpected EOF")
 
-    monkeypatch.setattr("debias.sweeps.launchers.local._Pool._start", start)
+    monkeypatch.setattr("debias.sweeps.launchers.local.Processes.start", start)
     with pytest.raises(KeyboardInterrupt):
         launched(runs, trainings.quick)
