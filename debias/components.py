@@ -285,20 +285,6 @@ def infers(kind: str, name: str) -> tuple[str, ...]:
     return _by_default(name, "infers") if kind == "recipe" else ()
 
 
-def check_groups_file(config: Config) -> None:
-    """Refuse ``groups.file`` for a recipe that infers groups by itself.
-
-    Raises:
-        ValueError: the config has both.
-    """
-    name, file = config.recipe["name"], config.groups.file
-    if file and not find("recipe", name).takes_groups:
-        raise InputError(
-            f"recipe.name={name} infers groups by itself, and does not allow groups.file; got "
-            f"groups.file={file}: leave it out"
-        )
-
-
 def _by_default(recipe: str, attribute: str) -> tuple[str, ...]:
     """An attribute of a recipe at its default options; empty if an option has no default."""
     make = find("recipe", recipe)

@@ -167,7 +167,7 @@ class Run:
         """
         check_numbers(self.config)
         chosen_families(self.config.measures)
-        components.check_groups_file(self.config)
+        check_groups_file(self.config)
         stages = recipe.stages(self)
         if self.config.devices > 1 and stages[0] is not self.config:
             raise InputError(
@@ -273,6 +273,20 @@ class Run:
             path.parent.name: read_json(path, dict, entries=types, remedy=remedy)["seconds"]
             for path in stages
         }
+
+
+def check_groups_file(config: Config) -> None:
+    """Refuse ``groups.file`` for a recipe that infers groups by itself.
+
+    Raises:
+        ValueError: the config has both.
+    """
+    name, file = config.recipe["name"], config.groups.file
+    if file and not components.find("recipe", name).takes_groups:
+        raise InputError(
+            f"recipe.name={name} infers groups by itself, and does not allow groups.file; got "
+            f"groups.file={file}: leave it out"
+        )
 
 
 class Recipe:

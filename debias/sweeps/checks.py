@@ -25,6 +25,7 @@ def check(runs: Sequence[PlannedRun], labels: str | None = None) -> None:
     """
     from debias.checks import check_numbers
     from debias.evaluation.measures import chosen_families
+    from debias.runs.run import check_groups_file
 
     passed: set[str] = set()
     for run in runs:
@@ -35,7 +36,7 @@ def check(runs: Sequence[PlannedRun], labels: str | None = None) -> None:
                 raise InputError(f"devices must be 1 in a sweep; got devices={run.config.devices}")
             _check_options(run.config, passed)
             components.check_batch_size(run.config)
-            components.check_groups_file(run.config)
+            check_groups_file(run.config)
     check_runs(labels, runs)
 
 
