@@ -25,7 +25,7 @@ BENCHMARKS = (
     "cnc_coloured_mnist",
 )
 #: Each has its module ``commands.data.<action>``.
-DATA_ACTIONS = ("list", "get", "check", "make", "sample")
+DATA_ACTIONS = ("list", "get", "check", "make", "sample", "diagnose")
 MASK_METHODS = ("boxes", "keypoints", "import", "gradcam")
 RUN_CONFIG = "a shipped config (debias list configs), or the path of a YAML file"
 

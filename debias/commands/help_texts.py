@@ -32,6 +32,10 @@ DATA = """actions:
                                    check CONFIG` builds all other parts of a run too
   make NAME root=PATH              makes a generated data set from the files of another one in PATH;
                                    its options, as in seed=1, are those of data.*
+  diagnose SOURCE cues=[A,B] out=FILE.csv
+                                   writes a table of images that trains where the columns A, B, ...
+                                   agree and tests where they conflict, and a config that reads it;
+                                   SOURCE is a table, a name or a config; values=2 each=N val=0.1
   sample NAME out=FOLDER images=3  writes a tiny tree in the layout of a data set, with images=
                                    pictures of noise per split, class and bias, for your own tests
 """

@@ -1,10 +1,10 @@
-"""For each family of measures: how it is computed, its conditions, and the curve to draw."""
+"""For each family of measures: how it is computed, and its conditions."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -14,10 +14,6 @@ from debias.evaluation.attacks import counted_attacks
 from debias.evaluation.looking import attention_scalars, band_pass_scalars, maps_missing
 from debias.evaluation.predictions import features_of
 from debias.evaluation.recombined import background_scalars, placement_scalars
-from debias.merging import Settings
-from debias.metrics.accuracy.counts import margin_counts
-from debias.metrics.amplification.counts import co_occurrences, frequency_co_occurrence
-from debias.metrics.amplification.formulas import attribute_to_task
 from debias.metrics.amplification.report import (
     above,
     amplification_report,
@@ -31,14 +27,16 @@ from debias.metrics.leakage.amplification import leakage_report
 from debias.metrics.leakage.features import feature_leakage_report
 from debias.metrics.leakage.probes import probe_report
 from debias.metrics.leakage.variance import variance_report
-from debias.metrics.scores.report import reliability_rows, scores_report
+from debias.metrics.scores.report import scores_report
 from debias.metrics.shortcuts.context import biased_pairs, context_report
+from debias.metrics.shortcuts.cue_preference import has_cues, preference_report
 from debias.metrics.shortcuts.made_sets import (
     cue_conflict_report,
     cues_are_classes,
     variant_report,
 )
 from debias.metrics.shortcuts.preferences import shortcut_report
+from debias.metrics.shortcuts.uncommon import uncommon_report
 from debias.parts import Parts
 from debias.reports.predictions import Predictions
 from debias.types import Groups
@@ -153,6 +151,11 @@ def _context(evidence: Evidence) -> Scalars:
     return context_report(evidence.probabilities, evidence.predictions.target, pairs)
 
 
+def _uncommon(evidence: Evidence) -> Scalars:
+    assert evidence.train is not None
+    return uncommon_report(*evidence.facts, evidence.train)
+
+
 def _scores(evidence: Evidence) -> Scalars:
     if (outputs := evidence.groups.outputs) > MOST_RANKED:
         raise InputError(
@@ -217,6 +220,13 @@ CONDITIONS: Mapping[str, Callable[[Evidence], str]] = {
         lambda case: cues_are_classes(case.groups),
         "the bias values do not have the names of classes, as those of a cue conflict do",
     ),
+    "several cues": _unless(
+        lambda case: has_cues(case.groups),
+        "it needs data.aligned, in which each value of a shortcut belongs to one class",
+    ),
+    "training groups": _unless(
+        lambda case: case.train is not None, "the bias of no training image is known"
+    ),
     "run": _unless(lambda case: case.parts, "it needs the model, and there are only predictions"),
     "masks": _masks_are_there,
     "maps": lambda evidence: maps_missing(evidence.run),
@@ -232,6 +242,8 @@ MEASURES: Mapping[str, Callable[[Evidence], Scalars]] = {
     "errors": lambda evidence: discovery_report(*evidence.facts),
     "shortcuts": lambda evidence: shortcut_report(*evidence.facts, evidence.train),
     "cues": lambda evidence: cue_conflict_report(*evidence.facts),
+    "preference": lambda evidence: preference_report(*evidence.facts),
+    "uncommon": _uncommon,
     "variants": lambda evidence: variant_report(*evidence.facts),
     "context": _context,
     "leakage": _leakage,
@@ -240,43 +252,6 @@ MEASURES: Mapping[str, Callable[[Evidence], Scalars]] = {
     "placement": _of_run(placement_scalars),
     "attention": _of_run(attention_scalars),
     "frequency": _of_run(band_pass_scalars),
-}
-
-
-def amplification_curve(evidence: Evidence, scalars: Scalars) -> Settings:
-    """Directional amplification of each pair of target and bias value.
-
-    Returns:
-        Names ``targets`` and ``biases``, and the matrix ``change`` of their pairs; NaN where
-        undefined.
-    """
-    groups, train = evidence.groups, evidence.train
-    test = co_occurrences(margin_counts(*evidence.facts), groups)
-    base = test.labels if train is None else frequency_co_occurrence(train, groups)
-    change = attribute_to_task(test.predicted_task, test.labels, base)
-    names = groups.target_names[1::2] if groups.multi_label else groups.target_names
-    return {"targets": list(names), "biases": list(groups.bias_names), "change": change.tolist()}
-
-
-def reliability_curve(evidence: Evidence, scalars: Scalars) -> list[dict[str, object]]:
-    """Confidence against accuracy for each bias value; rows as in :func:`reliability_rows`."""
-    return reliability_rows(evidence.probabilities, *evidence.facts[1:])
-
-
-def band_pass_curve(evidence: Evidence, scalars: Scalars) -> dict[str, list[float]]:
-    """Accuracy at each cutoff of both filters, from the scalars ``KIND/accuracy/CUTOFF``."""
-    kinds = ("low_pass", "high_pass")
-    keys = [key.rpartition("/") for key in scalars if key.startswith(f"{kinds[0]}/accuracy/")]
-    cutoffs = [cutoff for _, _, cutoff in keys if cutoff != "clean"]
-    curves = {kind: [scalars[f"{kind}/accuracy/{cutoff}"] for cutoff in cutoffs] for kind in kinds}
-    return {"cutoffs": list(map(float, cutoffs)), **curves}
-
-
-#: Name of each curve to the function that makes it from the evidence and the family's scalars.
-CURVES: Mapping[str, Callable[[Evidence, Scalars], Any]] = {
-    "amplification": amplification_curve,
-    "reliability": reliability_curve,
-    "band_pass": band_pass_curve,
 }
 
 

@@ -4,7 +4,8 @@ from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
 from debias.errors import InputError, near
-from debias.evaluation.families import CONDITIONS, CURVES, MEASURES, Evidence
+from debias.evaluation.curves import CURVES
+from debias.evaluation.families import CONDITIONS, MEASURES, Evidence
 from debias.merging import Settings
 from debias.metrics.families import FAMILIES, pattern_of
 from debias.progress import say

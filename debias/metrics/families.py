@@ -18,7 +18,9 @@ from debias.metrics.shortcuts.family import (
     CONTEXT,
     CUES,
     PLACEMENT,
+    PREFERENCE,
     SHORTCUTS,
+    UNCOMMON_VALUES,
     VARIANTS,
 )
 
@@ -37,6 +39,8 @@ FAMILIES: Mapping[str, Family] = {
     "errors": ERRORS,
     "shortcuts": SHORTCUTS,
     "cues": CUES,
+    "preference": PREFERENCE,
+    "uncommon": UNCOMMON_VALUES,
     "variants": VARIANTS,
     "context": CONTEXT,
     "leakage": LEAKAGE,

@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from debias.evaluation.families import CONDITIONS, CURVES, MEASURES
+from debias.evaluation.curves import CURVES
+from debias.evaluation.families import CONDITIONS, MEASURES
 from debias.metrics import descriptions
 from debias.metrics.accuracy.counts import Tally
 from debias.metrics.amplification.report import amplification_report, multi_attribute_report
@@ -35,12 +36,14 @@ from debias.metrics.leakage.probes import probe_report
 from debias.metrics.leakage.variance import variance_report
 from debias.metrics.scores.report import scores_report
 from debias.metrics.shortcuts.context import ContextPair, context_report
+from debias.metrics.shortcuts.cue_preference import has_cues, preference_report
 from debias.metrics.shortcuts.made_sets import (
     cue_conflict_report,
     cues_are_classes,
     variant_report,
 )
 from debias.metrics.shortcuts.preferences import shortcut_report
+from debias.metrics.shortcuts.uncommon import uncommon_report
 from debias.types import Attribute, Groups
 
 BIRDS = Groups(("landbird", "waterbird"), ("land", "water"), aligned=((0, 0), (1, 1)))
@@ -93,6 +96,10 @@ def measured(groups: Groups) -> dict[str, dict[str, float]]:
         "attention": attention(target, bias, groups),
         "frequency": frequencies(),
     }
+    if has_cues(groups):
+        found["preference"] = preference_report(*facts)
+    if not groups.multi_label:
+        found["uncommon"] = uncommon_report(*facts, (train > 9) * train)
     if cues_are_classes(groups):
         found |= {"cues": cue_conflict_report(*facts), "variants": variant_report(*facts)}
     if groups.multi_label:
@@ -137,6 +144,7 @@ def test_every_number_of_a_report_can_be_read(name: str) -> None:
     places = {*groups.names, *groups.target_names, *groups.bias_names, *map("{:g}".format, CUTOFFS)}
     places |= {f"{outcome}|{bias}" for outcome in groups.target_names for bias in groups.bias_names}
     places |= {"correct", "wrong", "bias_aligned", "bias_conflicting", "bg", "obj", "bg+obj"}
+    places |= {"target", "bias", "0", "1", "2"}
     for family, scalars in measured(groups).items():
         for key in scalars:
             pattern = pattern_of(family, key)
@@ -265,7 +273,8 @@ def test_a_table_is_read_by_family() -> None:
 def test_order_of_the_report() -> None:
     assert list(FAMILIES) == [
         "fairness", "amplification", "thresholds", "scores", "information", "errors", "shortcuts",
-        "cues", "variants", "context", "leakage", "features", "background", "placement",
+        "cues", "preference", "uncommon", "variants", "context", "leakage", "features",
+        "background", "placement",
         "attention", "frequency",
     ]  # fmt: skip
 

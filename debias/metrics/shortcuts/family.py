@@ -22,6 +22,26 @@ CUES = Family(
     by_request=True,
 )
 
+PREFERENCE = Family(
+    "Preferred cue",
+    "How often the model follows the target and each shortcut where they lead to different "
+    "classes. If all of them agreed in training, this shows which one it chose.",
+    numbers("shortcuts", "preference"),
+    headlines=("cue/<cue>", "chance"),
+    needs=("bias", "several cues"),
+    by_request=True,
+)
+
+UNCOMMON_VALUES = Family(
+    "Uncommon attributes",
+    "Accuracy by the number of attributes of an image whose value is uncommon for its class: fewer "
+    "than 10 % of the training images of the class have it.",
+    numbers("shortcuts", "uncommon"),
+    headlines=("accuracy/<number>", "drop"),
+    needs=("bias", "one label", "training groups"),
+    by_request=True,
+)
+
 VARIANTS = Family(
     "Variants of pictures",
     "Accuracy on each variant of the same pictures, such as those with other backgrounds.",
