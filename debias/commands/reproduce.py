@@ -16,6 +16,7 @@ from debias.sweeps.reproduce import Reproduced, changes, reproduction, row_by_ro
 from debias.sweeps.reproducing.prices import cost_lines, prices
 from debias.sweeps.reproducing.results import read_results, record_results
 from debias.sweeps.reproducing.verdicts import result_lines
+from debias.sweeps.savings import savings, shared_first
 
 
 def run(benchmark: str, overrides: list[str], strategies: str, dry_run: bool, report: bool) -> None:
@@ -55,9 +56,10 @@ def run(benchmark: str, overrides: list[str], strategies: str, dry_run: bool, re
         check(planned.runs)
         if left(planned.runs) and "data.name=" not in changed and (absent := _root_lines(planned)):
             raise InputError(absent[0])
-        code = train_left(
-            row_by_row(benchmark, planned, reproduced) if _minutes(launch) else planned, launch
-        )
+        ordered = planned._replace(runs=shared_first(planned.runs))
+        if _minutes(launch):
+            ordered = row_by_row(benchmark, planned, reproduced)
+        code = train_left(ordered, launch)
     print("\n".join(result_lines(reproduced)))
     if changed:
         print(f"Not the published settings: every run has {changed}.")
@@ -78,7 +80,7 @@ def _show_prices(
     given = _number(speed)
     found = prices(benchmark, planned, reproduced, images_per_second=given or None)
     lines = [*cost_lines(found, minutes=minutes, speed=given), *_root_lines(planned)]
-    print("\n".join([*lines, describe(planned)]))
+    print("\n".join([*lines, *savings(planned.runs).lines, describe(planned)]))
 
 
 def _check_results(path: Path, changed: str) -> None:

@@ -18,6 +18,7 @@ from debias.sweeps.launchers.pieces import OutOfTime
 from debias.sweeps.plan import Plan, plan
 from debias.sweeps.progress import Progress
 from debias.sweeps.protocol import Protocol, write_protocol
+from debias.sweeps.savings import savings, shared_first
 from debias.sweeps.status import status_lines, watch_status
 
 #: Exit code if the minutes are over before the last run: the same command continues. It is the
@@ -54,6 +55,7 @@ def run(action: str, source: str, overrides: list[str]) -> None:
     launch, rest = launcher(overrides)
     planned = plan(Path(source), rest)
     check(planned.runs, planned.labels)
+    planned = planned._replace(runs=shared_first(planned.runs))
     if action == "plan":
         show_plan(planned)
     else:
@@ -62,12 +64,12 @@ def run(action: str, source: str, overrides: list[str]) -> None:
 
 
 def show_plan(planned: Plan) -> None:
-    """Print one line per run, and the expected cost of the unfinished runs."""
+    """Print one line per run, what sharing saves, and the expected cost of the unfinished runs."""
     for entry in planned.runs:
         print(f"{files_of(entry).status():11}  {entry.name}  {entry.settings}")
     for note in planned.merged:
         print(f"merged: {note}")
-    print(describe(planned))
+    print("\n".join([*savings(planned.runs).lines, describe(planned)]))
 
 
 def run_sweep(planned: Plan, launch: Callable[..., None]) -> None:

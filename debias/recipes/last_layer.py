@@ -71,6 +71,10 @@ class LastLayer(Recipe):
             run.refuse_own(kind, remedy=f"leave it out, or set recipe.base.{kind}")
         return [self._config(run)]
 
+    def shareable(self, run: Run) -> list[Config]:
+        """The backbone, if this run trains it."""
+        return self.stages(run) if self.backbone == TRAINED else []
+
     def labels_before(self) -> tuple[str, ...]:
         """Splits whose true group labels the run of its backbone has read."""
         if not (Path(self.backbone) / "report.json").is_file():

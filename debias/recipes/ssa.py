@@ -69,6 +69,10 @@ class SSA(Recipe):
         """
         return [run.stage_config(self.predictor), run.stage_config()]
 
+    def shareable(self, run: Run) -> list[Config]:
+        """None: the data of the predictors are known only in training."""
+        return []
+
     def work(self, run: Run, sizes: Sizes) -> list[Work]:
         """The work of the teacher, of one predictor per fold, and of the last stage. A predictor is
         assumed to use all pseudo-labels of the other folds.

@@ -315,6 +315,11 @@ class Recipe:
         """The work of training on data of these sizes, for a cost estimate; default: all stages."""
         return [Work(config, sizes) for config in self.stages(run)]
 
+    def shareable(self, run: Run) -> list[Config]:
+        """Configs of the stages that another run may train too; default: the only or early ones."""
+        stages = self.stages(run)
+        return stages[:-1] or stages
+
     def labels_before(self) -> tuple[str, ...]:
         """Splits whose true group labels a run has read from which this one starts."""
         return ()

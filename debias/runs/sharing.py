@@ -49,9 +49,7 @@ def shared(
     Returns:
         The recorder of the epochs.
     """
-    # a logger of another service would get no curves of a stage that is taken
-    lone = apart or bool({*config.loggers} & {*EXTRAS})
-    if config.share is None or lone or config.groups.file or is_helper_process():
+    if apart or not shares(config) or config.share is None or is_helper_process():
         return train()
     content = content_of(parts, config)
     key = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:32]
@@ -69,6 +67,12 @@ def shared(
         place = str(folder.resolve())
         _keep(store, key, folder, KeptStage(name, place, config.epochs, seconds, content))
     return recorder
+
+
+def shares(config: Config) -> bool:
+    """Whether a stage of this config may take files from the store, and may be kept there."""
+    # a logger of another service would get no curves of a stage that is taken
+    return not (config.share is None or config.groups.file or {*config.loggers} & {*EXTRAS})
 
 
 def content_of(parts: Parts, config: Config) -> Json:
