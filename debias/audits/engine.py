@@ -129,7 +129,8 @@ def _kept(step: Step, audited: Audited, path: Path) -> tuple[Arrays, float]:
 
 def _digest_of(audited: Audited, pictures_key: str) -> str:
     """Digest of the pictures, their labels and the settings."""
-    labels = [audited.rows, audited.target, audited.split]
+    bias = audited.examples.bias.numpy()[audited.rows]
+    labels = [audited.rows, audited.target, audited.split, bias]
     texts = [hashlib.sha256(array.tobytes()).hexdigest() for array in labels]
     texts += [pictures_key, repr(audited.classes), str(audited.seed), file_state(audited.stimuli)]
     networks = (audited.encoder, audited.model)

@@ -2,6 +2,7 @@
 
 from debias.audits.encoders.stimuli_step import STIMULUS_STEP
 from debias.audits.encoders.traces_step import TRACE_STEP
+from debias.audits.encoders.variance_step import VARIANCE_STEP
 from debias.audits.leaning.ablation_step import ABLATION_STEP
 from debias.audits.leaning.features_step import RANKING_STEP
 from debias.audits.leaning.following_step import FOLLOWING_STEP
@@ -17,6 +18,7 @@ RUN_STEPS: tuple[Step, ...] = (
     ABLATION_STEP,
     PART_STEP,
     RANKING_STEP,
+    VARIANCE_STEP,
     ORDER_STEP,
     MAP_STEP,
     SWAP_STEP,

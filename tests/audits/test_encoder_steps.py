@@ -5,14 +5,16 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from debias.audits.audit import AuditOptions
 from debias.audits.encoders.stimuli_step import STIMULUS_STEP
 from debias.audits.encoders.traces_step import FAMILIES, TRACE_STEP
+from debias.audits.encoders.variance_step import VARIANCE_STEP, explained_variance
 from debias.audits.steps import Audited, Step
 from debias.errors import InputError
-from tests.audits.made_models import SIDE, background_reader, made_run
+from tests.audits.made_models import SIDE, background_reader, made_run, object_reader
 
 
 def done(step: Step, audited: Audited):
@@ -70,3 +72,53 @@ def test_an_encoder_of_one_colour_does_not_see_traces():
     assert [row[0] for row in section.table] == list(FAMILIES)
     assert not [line for line in lines if line.strength == "strong"]
     assert (np.abs(audited.found["traces"]["numbers"]) <= 1).all()
+
+
+def proposed(audited: Audited, word) -> Audited:
+    """An audit with one proposal of groups, that says these classes."""
+    follows = np.array([[1, 0.5, 0.5, 0.4, 0.6, 40]])
+    audited.found["groups"] = {
+        "cues": np.array(["mean_colour"]),
+        "word": word[None],
+        "follows": follows,
+    }
+    return audited
+
+
+@pytest.mark.parametrize(("reader", "of_class"), [(object_reader, 1), (background_reader, 0)])
+def test_features_hold_what_the_model_reads(reader, of_class):
+    """Red of the surroundings is the cue, another than the class in one of two pictures."""
+    audited = made_run(reader(), conflicting=2)
+    red = audited.pictures[:, 5:7, 5:7, 0].mean(axis=(1, 2))
+    audited = proposed(audited, (red > 128).astype(np.int64))
+    lines, section = done(VARIANCE_STEP, audited)
+    assert not lines
+    assert [bar.name for bar in section.bars] == ["class", "mean colour"]
+    shares = [bar.value for bar in section.bars]
+    assert shares[of_class - 1] > 0.6
+    assert shares[of_class] < 0.1
+    (row,) = audited.found["variance"]["numbers"]
+    assert row[2 + (of_class == 1)] > 0.6
+    assert row[-2:].tolist() == [1 / 79, 80]
+    assert section.table[0][-1] == "80"
+
+
+def test_shares_of_variance_are_those_by_hand():
+    """The check of the dossier: z = 0 0 1 1, and attributes 0 0 1 1 and 0 1 0 1."""
+    z, same, crossed = np.array([[0.0], [0], [1], [1]]), np.array([0, 0, 1, 1]), np.arange(4) % 2
+    assert explained_variance(z, crossed, same)[:4] == (0, 1, 1, 0)
+    assert explained_variance(z, same, same)[:4] == (1, 1, 0, 0)
+    unknown = np.array([0, -1, 1, -1])
+    assert explained_variance(z, same, unknown)[4:] == (1, 2)
+
+
+def test_variance_needs_a_run_and_something_beside_the_class():
+    audited = made_run(background_reader())
+    assert "no proposal" in VARIANCE_STEP.unavailable(audited)
+    assert VARIANCE_STEP.unavailable(replace(audited, model=None)) == "no run"
+    bias = torch.from_numpy(np.arange(240) // 2 % 2)
+    labelled = replace(audited, examples=replace(audited.examples, bias=bias))
+    empty = np.zeros((0, 240), np.int64)
+    labelled.found["groups"] = {"cues": empty[:, 0], "word": empty, "follows": np.zeros((0, 6))}
+    _, section = done(VARIANCE_STEP, labelled)
+    assert [row[0] for row in section.table] == ["bias labels"]
