@@ -5,6 +5,7 @@ from debias.audits.cues.ladder_page import LADDER
 from debias.audits.files.headers import HEADERS
 from debias.audits.files.measuring import PIXELS
 from debias.audits.files.properties import PROPERTIES
+from debias.audits.rows.columns_step import COLUMNS_STEP
 from debias.audits.rows.diversity_step import DIVERSITY_STEP
 from debias.audits.rows.duplicates_step import DUPLICATES_STEP
 from debias.audits.rows.labels_step import LABELS_STEP
@@ -24,6 +25,7 @@ STEPS: tuple[Step, ...] = (
     SPLITS_STEP,
     SLICES_STEP,
     LABELS_STEP,
+    COLUMNS_STEP,
     DIVERSITY_STEP,
     *RUN_STEPS,
     STRATEGIES_STEP,

@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from debias.audits.cues.rungs import RUNGS
-from debias.audits.drawing import SIDE
+from debias.audits.drawing import SHORTER, SIDE
 from debias.audits.model import AuditedModel, model_of_run
 from debias.audits.steps import Arrays, Audited, Step
-from debias.data.pictures.geometry import Geometry
+from debias.data.pictures.geometry import CentreCrop, Geometry, ShorterSide
 from debias.errors import InputError
 from debias.files import file_state
 from debias.models.classifier import timm_classifier
@@ -60,7 +60,7 @@ def chosen_encoder(
 
 
 def frozen_encoder(name: str, weights: str | None, *, side: int = SIDE) -> AuditedModel:
-    """A network of timm for pictures of ``side`` x ``side`` pixels.
+    """A network of timm for pictures of ``side`` x ``side`` pixels, cropped as those of an audit.
 
     Raises:
         ValueError: timm has no such network, or its weights do not fit or cannot be downloaded.
@@ -72,7 +72,8 @@ def frozen_encoder(name: str, weights: str | None, *, side: int = SIDE) -> Audit
         weights=weights,
     )
     groups = Groups(("no", "yes"), ("unknown",))
-    model = PictureModel(network, Geometry((), side, side), groups).eval()
+    steps = (ShorterSide(round(side * SHORTER / SIDE)), CentreCrop(side, side))
+    model = PictureModel(network, Geometry(steps, side, side), groups).eval()
     return AuditedModel(model, digest=f"{name} {file_state(Path(weights) if weights else None)}")
 
 

@@ -33,7 +33,8 @@ def label_pairs(labels: NDArray[np.int64]) -> list[LabelPair]:
     Returns:
         One entry per pair of labels that both occur.
     """
-    together, each = labels.T @ labels, labels.sum(axis=0)
+    numbers = labels.astype(np.float64)  # whose product is fast, and exact for counts
+    together, each = (numbers.T @ numbers).astype(np.int64), labels.sum(axis=0)
     pairs = [
         LabelPair(a, b, int(together[a, b]), _information(together[a, b], each[a], each[b], labels))
         for a, b in zip(*(side.tolist() for side in np.triu_indices(len(each), k=1)), strict=True)

@@ -1,14 +1,9 @@
 """What a slice shows, in words: those of captions, or properties that differ from its class."""
 
-import csv
-import gzip
-import io
-from functools import lru_cache
-from pathlib import Path
-
 import numpy as np
 from numpy.typing import NDArray
 
+from debias.audits.rows.source_columns import source_columns
 from debias.audits.slices.words import property_gaps, slice_words
 from debias.audits.steps import Audited
 from debias.data.examples import Examples
@@ -59,25 +54,8 @@ def known_properties(audited: Audited) -> dict[str, NDArray[np.float64]]:
 def read_captions(examples: Examples) -> tuple[str, ...]:
     """The captions or tags of all rows, from the table that the rows were read from.
 
-    Empty if the source is no CSV file with a column of ``CAPTIONS``, or if its lines are not the
-    rows one by one.
+    Empty if the source has no column of ``CAPTIONS``; see
+    :func:`~debias.audits.rows.source_columns.source_columns`.
     """
-    name = examples.source.name
-    if not name.endswith((".csv", ".csv.gz")) or not examples.source.is_file():
-        return ()
-    return _captions(examples.source, examples.images)
-
-
-@lru_cache(maxsize=1)
-def _captions(source: Path, images: tuple[str, ...]) -> tuple[str, ...]:
-    content = source.read_bytes()
-    text = (gzip.decompress(content) if source.suffix == ".gz" else content).decode("utf-8-sig")
-    lines = list(csv.DictReader(io.StringIO(text)))
-    column = next((name for name in CAPTIONS if lines and name in lines[0]), None)
-    if column is None or len(lines) != len(images):
-        return ()
-    aligned = (
-        all(image.endswith(line[key] or "\0") for image, line in zip(images, lines, strict=True))
-        for key in lines[0]
-    )
-    return tuple(line[column] or "" for line in lines) if any(aligned) else ()
+    columns = source_columns(examples)
+    return next((columns[name] for name in CAPTIONS if name in columns), ())

@@ -99,6 +99,8 @@ def test_a_real_network_gives_features_of_any_side(tmp_path):
     assert features.shape == (4, 512)
     assert np.isfinite(features).all()
     assert np.array_equal(step.compute(given)["features"], features)
+    other = np.zeros((70, 90, 3), np.uint8)  # such as a stimulus: cropped as an audit's pictures
+    assert given.encoder.network.geometry.image(other).shape == (48, 48, 3)
 
 
 def test_a_probe_of_a_rung_is_kept_in_its_step(probed, monkeypatch):
