@@ -1,5 +1,5 @@
 """The command line: ``debias train | evaluate | predict | export | check | compare | index | sweep
-| reproduce | audit | infer-groups | masks | data | list``.
+| reproduce | cache | audit | infer-groups | masks | data | list``.
 """
 
 import argparse
@@ -58,6 +58,7 @@ def parser() -> argparse.ArgumentParser:
     _add_single_runs(commands)
     _add_sweep(commands)
     _add_reproduce(commands)
+    _add_cache(commands)
     _add_preparations(commands)
     _add_data(commands)
     return top
@@ -128,6 +129,14 @@ def _add_reproduce(commands: Any) -> None:
     reproduce.add_argument("--dry-run", action="store_true", help=price)
     table = "print the table of the finished runs, and train nothing"
     reproduce.add_argument("--report", action="store_true", help=table)
+
+
+def _add_cache(commands: Any) -> None:
+    meaning = "show or free the finished stages and features that runs share"
+    cache = commands.add_parser("cache", help=meaning)
+    cache.add_argument("action", choices=("list", "prune"))
+    cache.add_argument("folder", help="the folder that share= names, or the folder of a sweep")
+    _add_overrides(cache, "for prune, at least one of days=30 gb=20 unused=true")
 
 
 def _add_preparations(commands: Any) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from filelock import BaseFileLock, FileLock, Timeout
 
@@ -53,6 +54,28 @@ class KeptStage:
     epochs: int
     seconds: float
     content: Json
+
+
+class KeptItem(NamedTuple):
+    """A kept stage, or a kept file of features.
+
+    Attributes:
+        path: its folder or file.
+        name: of a stage, the run that trained it; of features, their file.
+        size: bytes.
+        freed: bytes of the files that no run has.
+        used: time of ``time.time`` when it was kept or last taken.
+        runs: folders of the runs and stages that have it, and exist.
+        is_stage: whether it is a stage.
+    """
+
+    path: Path
+    name: str
+    size: int
+    freed: int
+    used: float
+    runs: tuple[Path, ...] = ()
+    is_stage: bool = True
 
 
 class Store:
@@ -131,6 +154,32 @@ class Store:
             _add_user(beside, source)
             write_atomically(beside / RECORD, json_text(asdict(record)))
 
+    def items(self) -> list[KeptItem]:
+        """All that is kept."""
+        stages = [(path, _record_of(path)) for path in self.folder.glob(f"{STAGES}/[!.]*")]
+        kept = [_stage_item(path, record) for path, record in stages if record is not None]
+        features = [
+            KeptItem(
+                path, f"features {path.stem}", *_sizes([path]), path.stat().st_mtime, (), False
+            )
+            for path in self.folder.glob(f"{FEATURES}/[!.]*.pt")
+        ]
+        return kept + features
+
+    def delete(self, item: KeptItem) -> bool:
+        """Remove an item; ``False`` if a process trains or takes the stage now."""
+        if item.is_stage:
+            return self.remove(item.path.name)
+        item.path.unlink(missing_ok=True)
+        return True
+
+    def tidy(self) -> None:
+        """Remove the parts of stages that killed processes left."""
+        for path in list(self.folder.glob(f"{STAGES}/.*.tmp")):
+            key = path.name.split(".")[1]
+            if self.find(key) is None:
+                self.remove(key)
+
     def remove(self, key: str) -> bool:
         """Remove a kept stage; ``False`` if a process trains or takes it now."""
         lock = self._lock(key)
@@ -157,6 +206,21 @@ def kept_files(folder: Path) -> list[str]:
     """The files of a stage that a store keeps, relative to the stage's folder; ``LAST`` is last."""
     found = (path for pattern in KEPT for path in sorted(folder.glob(pattern)) if path.is_file())
     return [path.relative_to(folder).as_posix() for path in found]
+
+
+def _stage_item(entry: Path, record: KeptStage) -> KeptItem:
+    notes = list((entry / USERS).iterdir())
+    users = sorted(Path(note.read_text(encoding="utf-8")) for note in notes)
+    used = max(note.stat().st_mtime for note in (*notes, entry / RECORD))
+    files = [path for path in (entry / FILES).rglob("*") if path.is_file()]
+    runs = tuple(user for user in users if user.is_dir())
+    return KeptItem(entry, record.name, *_sizes(files), used, runs)
+
+
+def _sizes(files: Sequence[Path]) -> tuple[int, int]:
+    """Bytes of files, and of those that have no second name."""
+    every = [path.stat() for path in files]
+    return sum(one.st_size for one in every), sum(one.st_size for one in every if one.st_nlink == 1)
 
 
 def _undamaged(folder: Path, files: Sequence[str]) -> bool:

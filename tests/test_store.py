@@ -153,6 +153,7 @@ def test_who_comes_second_waits_and_a_dead_owner_holds_nothing(store: Store, sta
     started, go = os.pipe(), os.pipe()
 
     def child() -> None:
+        signal.alarm(60)  # without the other process, it would wait for ever
         with store.alone(KEY, lambda: None):
             os.write(started[1], b"1")
             os.read(go[0], 1)

@@ -11,6 +11,7 @@ EXAMPLES = """examples:
   debias index runs
   debias sweep run my_sweep.yaml data.root=PATH workers=4
   debias reproduce waterbirds data.root=PATH --strategies jtt,dfr
+  debias cache prune runs/my_sweep days=30
   debias check my_config.yaml
   debias audit my_config.yaml
   debias audit images.csv target=species

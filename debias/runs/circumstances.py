@@ -57,6 +57,9 @@ def code_digest() -> str:
     return digest.hexdigest()
 
 
+code_digest()  # of the files as they are imported: they may change while this process runs
+
+
 def digest_of(state: Mapping[str, Tensor]) -> str:
     """Hash of named tensors, independent of their order."""
     digest = hashlib.sha256()

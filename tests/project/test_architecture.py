@@ -109,7 +109,7 @@ ALLOWED = {
     }
     | {"json_files", "merging", "metrics", "models", "own_parts", "parts", "places", "presets"}
     | {"progress"}
-    | {"reports", "runs", "signatures", "sweeps", "trained", "training"},
+    | {"reports", "runs", "signatures", "store", "sweeps", "trained", "training"},
     "trained": {"components", "config", "data", "files", "json_files", "merging", "models"}
     | {"progress", "reports", "strategies"},
     "api": {
