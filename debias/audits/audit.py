@@ -45,6 +45,7 @@ class AuditOptions:
         encoder_weights: file of the weights of a network of timm. By default, timm downloads them.
         out: folder of the results.
         stimuli: folder ``STIMULI/<test>/<X|Y|A|B>/<image>`` of association tests.
+        mirror: whether an image and its mirror image are duplicates.
     """
 
     checks: str = "all"
@@ -53,6 +54,7 @@ class AuditOptions:
     encoder_weights: Optional[str] = None  # noqa: UP045 - omegaconf reads Optional
     out: Optional[str] = None  # noqa: UP045
     stimuli: Optional[str] = None  # noqa: UP045
+    mirror: bool = False
 
     def check(self) -> None:
         """Check the options that need no data.
@@ -142,6 +144,7 @@ def _audited(
         encoder=None,
         found={},
         stimuli=Path(options.stimuli) if options.stimuli else None,
+        mirror=options.mirror,
     )
 
 
@@ -177,6 +180,7 @@ def _report(audited: Audited, findings: Findings, options: AuditOptions, name: s
             "checks": options.checks,
             "images": options.images,
             "encoder": options.encoder,
+            "mirror": options.mirror,
             "seed": audited.seed,
         },
         findings=findings,

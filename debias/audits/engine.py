@@ -12,7 +12,7 @@ import numpy as np
 from debias.audits.lines import AuditLine, Section
 from debias.audits.steps import Arrays, Audited, Step
 from debias.errors import InputError, near
-from debias.files import file_state, write_atomically
+from debias.files import write_atomically
 from debias.progress import say
 
 #: Folder of the kept arrays, in the folder of an audit.
@@ -91,7 +91,8 @@ def find(
             unavailable[step.name] = reason
             continue
         before = [digests[name] for name in (*step.needs, *step.uses) if name in digests]
-        digests[step.name] = _hashed([start, step.name, str(step.version), *before])
+        own = (step.name, str(step.version), step.settings(audited))
+        digests[step.name] = _hashed([start, *own, *before])
         path = out / STEPS / f"{step.name.replace(' ', '_')}-{digests[step.name]}.npz"
         audited.found[step.name], seconds[step.name] = _kept(step, audited, path)
     done = [step for step in steps if step.name in seconds and step.name in speaking]
@@ -119,7 +120,7 @@ def _kept(step: Step, audited: Audited, path: Path) -> tuple[Arrays, float]:
     begin = time.monotonic()
     computed = dict(step.compute(audited))
     took = time.monotonic() - begin
-    if computed:
+    if computed and took >= 0.5:
         say(f"audit: {step.name} ({took:.1f} s)")
     content = io.BytesIO()
     np.savez(content, allow_pickle=False, _seconds=np.float64(took), **computed)
@@ -128,13 +129,12 @@ def _kept(step: Step, audited: Audited, path: Path) -> tuple[Arrays, float]:
 
 
 def _digest_of(audited: Audited, pictures_key: str) -> str:
-    """Digest of the pictures, their labels and the settings."""
+    """Digest of the pictures, their labels and the model."""
     bias = audited.examples.bias.numpy()[audited.rows]
     labels = [audited.rows, audited.target, audited.split, bias]
     texts = [hashlib.sha256(array.tobytes()).hexdigest() for array in labels]
-    texts += [pictures_key, repr(audited.classes), str(audited.seed), file_state(audited.stimuli)]
-    networks = (audited.encoder, audited.model)
-    return _hashed([*texts, *(network.digest if network else "" for network in networks)])
+    texts += [pictures_key, repr(audited.classes), str(audited.seed)]
+    return _hashed([*texts, audited.model.digest if audited.model else ""])
 
 
 def _hashed(parts: Sequence[str]) -> str:

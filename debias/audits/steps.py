@@ -33,6 +33,7 @@ class Audited:
         found: what earlier steps computed, by name of the step.
         model: the trained model under audit, or ``None`` if the data alone are audited.
         stimuli: folder of the stimuli of association tests, or ``None``.
+        mirror: whether an image and its mirror image are duplicates.
     """
 
     examples: Examples
@@ -47,6 +48,7 @@ class Audited:
     found: dict[str, Arrays]
     model: AuditedModel | None = None
     stimuli: Path | None = None
+    mirror: bool = False
 
     @property
     def judged(self) -> NDArray[np.int64]:
@@ -78,6 +80,8 @@ class Step(NamedTuple):
         version: number that grows when ``compute`` changes, so that older arrays are not reused.
         on_request: whether ``checks=all`` leaves it out, because it is slow or needs an option.
         uses: names of further steps whose arrays it reads if these steps can run.
+        settings: text that changes with the options that ``compute`` reads. An audit with other
+            options then computes again only this step and those that need it.
     """
 
     name: str
@@ -90,3 +94,9 @@ class Step(NamedTuple):
     version: int = 1
     on_request: bool = False
     uses: tuple[str, ...] = ()
+    settings: Callable[[Audited], str] = lambda audited: ""
+
+
+def encoder_digest(audited: Audited) -> str:
+    """Text that changes with the encoder, for the ``settings`` of a step that reads it."""
+    return audited.encoder.digest if audited.encoder else ""

@@ -18,7 +18,7 @@ from debias.data.tables.files import table_columns
 from debias.data.trees.reading import IMAGE_SUFFIXES
 from debias.errors import InputError, near
 from debias.merging import Settings, converted, read_overrides, split_overrides
-from debias.presets import is_preset
+from debias.presets import is_preset, names
 from debias.progress import say
 
 OPTIONS = tuple(field.name for field in fields(AuditOptions))
@@ -104,7 +104,20 @@ def _source(source: str, overrides: list[str]) -> AuditSource:
     if is_preset(source) and source not in configs.shipped():
         section = {"name": source, **_data_options(overrides)}
         return AuditSource(source, section, Path())
+    if not _is_config(source):
+        raise InputError(
+            f"nothing to audit is called {source!r}: give a config, a table "
+            f"({', '.join(TABLES)}), a folder of images, the folder of a finished run, or a data "
+            f"set by its name; {near(source, {*configs.shipped(), *names()})}"
+        )
     return AuditSource(source, configs.load(source, overrides).data, Path())
+
+
+def _is_config(source: str) -> bool:
+    """Whether it is a YAML file, or the name of a config that is or was shipped."""
+    path = Path(source)
+    own = path.suffix in (".yaml", ".yml") and path.is_file()
+    return own or source in configs.shipped() or source in configs.former()
 
 
 def _with_section(override: str) -> str:
@@ -137,8 +150,8 @@ def _tree(folder: Path, overrides: list[str]) -> Settings:
     options = _data_options(overrides)
     if "name" in options:
         return {"root": str(folder)} | options
-    names = [path.name for path in folder.iterdir() if path.is_dir()]
-    if any(name in SPLIT_POSITIONS for name in names):
+    folders = [path.name for path in folder.iterdir() if path.is_dir()]
+    if any(name in SPLIT_POSITIONS for name in folders):
         return {"name": "folder", "root": str(folder)} | options
     if not any(path.suffix.lower() in IMAGE_SUFFIXES for path in folder.glob("*/*")):
         raise InputError(

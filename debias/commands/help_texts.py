@@ -54,6 +54,7 @@ options:
   encoder=none          whose features are used too: a frozen network of timm, run for that of
                         the audited run, or the folder of a run
   encoder_weights=FILE  weights of a network of timm; by default, timm downloads them
+  mirror=false          whether an image and its mirror image are duplicates
   stimuli=FOLDER        <test>/<X|Y|A|B>/<image>: association tests of features
   out=FOLDER            the results; by default, the folder `audit` in the run's, or here
 It needs no bias labels. It writes audit.html, audit.json, and the files of its steps, and continues

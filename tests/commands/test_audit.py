@@ -2,12 +2,19 @@
 
 import json
 import re
+from dataclasses import fields
+from pathlib import Path
+from typing import Optional
 
 import numpy as np
 import pytest
 
 import debias
 from debias.__main__ import main
+from debias.audits.audit import AuditOptions
+from debias.audits.cues import ladder
+from debias.commands import audit as command
+from debias.commands.help_texts import AUDIT
 from tests.audits.made_pictures import write_tree
 
 
@@ -41,7 +48,33 @@ def test_a_tree_of_classes_has_a_page_a_record_and_lines(tree, folder, monkeypat
     assert not (folder / "audit/steps/pictures").exists()
 
 
-def test_a_second_audit_and_one_of_a_table_say_the_same(tree, folder, tmp_path):
+def killed_in_a_probe(monkeypatch, source, options) -> dict[Path, int]:
+    """Stop an audit as by kill -9 (its files appear whole, so that nothing is cleaned up).
+
+    Returns:
+        The kept steps, with the time at which each was written.
+    """
+    fitted = ladder.cross_fitted
+
+    def stopped(numbers, *rest, **given):
+        if numbers.shape[1] == 441:  # hog
+            raise KeyboardInterrupt
+        return fitted(numbers, *rest, **given)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ladder, "cross_fitted", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            debias.audit(source, options)
+    return written(options["out"])
+
+
+def written(out: Path) -> dict[Path, int]:
+    return {path: path.stat().st_mtime_ns for path in out.glob("steps/*.npz")}
+
+
+def test_a_second_audit_and_a_killed_one_of_a_table_say_the_same(
+    tree, folder, tmp_path, monkeypatch
+):
     """The table has the rows in another order, no split and no bias."""
     report = debias.audit(tree, {"out": folder / "audit"})
     first = json.loads((folder / "audit/audit.json").read_text())
@@ -53,7 +86,10 @@ def test_a_second_audit_and_one_of_a_table_say_the_same(tree, folder, tmp_path):
     table = "".join(f"{path},{path.split('/')[0]}\n" for path in mixed)
     (tmp_path / "pets.csv").write_text("file,species\n" + table)
     options = {"path": "file", "target": "species", "root": tree, "out": tmp_path / "b"}
+    kept = killed_in_a_probe(monkeypatch, tmp_path / "pets.csv", options)
+    assert len(kept) > 5
     listed = debias.audit(tmp_path / "pets.csv", options)
+    assert kept.items() <= written(tmp_path / "b").items()  # no step is computed twice
     assert listed.lines == report.lines
     second = json.loads((tmp_path / "b/audit.json").read_text())
     differing = {key for key in first if first[key] != second[key]}
@@ -89,3 +125,28 @@ def test_wrong_weights_of_an_encoder_are_told_before_the_work(tree, tmp_path, ca
     said = capsys.readouterr().err
     assert "expected .safetensors, .pt or .pth" in said
     assert "audit: " not in said
+
+
+#: A value of each type that is no default.
+OTHER = {bool: True, int: 7, str: "resnet18", Optional[str]: "given"}  # noqa: UP045
+
+
+def test_every_option_is_one_of_the_command_of_python_of_the_help_and_of_the_page(
+    tree, monkeypatch, capsys
+):
+    """An option of AuditOptions needs no further line to be reachable; the texts name it too."""
+    seen: list[AuditOptions] = []
+    monkeypatch.setattr(AuditOptions, "check", lambda options: None)
+    monkeypatch.setattr(command, "audit_examples", lambda _, options, **rest: seen.append(options))
+    monkeypatch.setattr(command, "printed_lines", lambda report, page: [])
+    values = {each.name: OTHER[each.type] for each in fields(AuditOptions)}
+    texts = [f"{key}={str(value).lower()}" for key, value in values.items()]
+    assert main(["audit", str(tree), *texts]) == 0
+    debias.audit(tree, values)
+    assert seen == [AuditOptions(**values)] * 2
+    page = (Path(__file__).parents[2] / "docs/audit.md").read_text()
+    for name in values:
+        assert f"\n  {name}=" in AUDIT
+        assert f"\n| `{name}` |" in page
+    named = set(re.findall(r"^  (\w+)=", AUDIT, re.MULTILINE))
+    assert named == set(values)

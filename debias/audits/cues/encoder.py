@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from debias.audits.cues.rungs import RUNGS
 from debias.audits.drawing import SHORTER, SIDE
 from debias.audits.model import AuditedModel, model_of_run
-from debias.audits.steps import Arrays, Audited, Step
+from debias.audits.steps import Arrays, Audited, Step, encoder_digest
 from debias.data.pictures.geometry import CentreCrop, Geometry, ShorterSide
 from debias.errors import InputError
 from debias.files import file_state
@@ -147,6 +147,7 @@ FEATURES = tuple(
         lambda audited: None,
         # one name is enough for a reader to learn that there is no encoder
         partial(reason_against if name == "image" else _no_reason, name),
+        settings=encoder_digest,
     )
     for name in ENCODED
 )

@@ -20,8 +20,8 @@ from debias.audits.encoders.stimuli import (
 from debias.audits.encoders.tested import no_encoder, tested_encoder
 from debias.audits.lines import Section, ValueBar
 from debias.audits.model import AuditedModel
-from debias.audits.steps import Arrays, Audited, Step
-from debias.files import write_atomically
+from debias.audits.steps import Arrays, Audited, Step, encoder_digest
+from debias.files import file_state, write_atomically
 from debias.trained.images import shaped
 
 STIMULI = "stimuli"
@@ -106,4 +106,5 @@ STIMULUS_STEP = Step(
     write=_write_associations,
     version=2,
     on_request=True,
+    settings=lambda audited: f"{file_state(audited.stimuli)} {encoder_digest(audited)}",
 )

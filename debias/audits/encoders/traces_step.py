@@ -21,7 +21,7 @@ from debias.audits.encoders.traces import (
 from debias.audits.leaning.rows import percent
 from debias.audits.lines import AuditLine, Section
 from debias.audits.model import AuditedModel
-from debias.audits.steps import Arrays, Audited, Step
+from debias.audits.steps import Arrays, Audited, Step, encoder_digest
 from debias.progress import each
 
 TRACES = "traces"
@@ -113,4 +113,8 @@ def _trace_section(audited: Audited) -> Section:
     )
 
 
-TRACE_STEP = Step(TRACES, (), _traces, _trace_lines, _trace_section, no_encoder, on_request=True)
+TRACE_STEP = Step(
+    *(TRACES, (), _traces, _trace_lines, _trace_section, no_encoder),
+    on_request=True,
+    settings=encoder_digest,
+)

@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 
 from debias.audits.cues.probing import unit_folds
+from debias.audits.cues.units import audited_units
 from debias.audits.files import headers, measuring
 from debias.audits.files.association import (
     auroc_inside,
@@ -21,7 +22,7 @@ from debias.audits.files.association import (
     tree_scores,
 )
 from debias.audits.files.property_words import lines_of, section_of
-from debias.audits.rows.duplicates_step import DUPLICATES, SETS
+from debias.audits.rows.duplicates_step import DUPLICATES
 from debias.audits.steps import Arrays, Audited, Step
 from debias.audits.strengths import SOME
 from debias.metrics.accuracy.uncertainty import holm
@@ -117,8 +118,7 @@ def _compute(audited: Audited) -> Arrays:
     judged = audited.judged
     target, classes = audited.target[judged], len(audited.classes)
     generator = np.random.default_rng([audited.seed, 1])
-    units = audited.found[DUPLICATES][SETS][judged].astype(np.int64)
-    fold = unit_folds(units, target, generator.permutation(len(target)))
+    fold = unit_folds(audited_units(audited)[judged], target, generator.permutation(len(target)))
     facts = properties_of(audited)
     told = [_told(one, judged, target, fold, classes, generator) for one in facts]
     bits, p_values = information_p_values([one.code for one in told], target, classes, generator)
@@ -216,4 +216,7 @@ def _explained(
     return names
 
 
-PROPERTIES = Step("properties", ("headers", DUPLICATES, "pixels"), _compute, lines_of, section_of)
+PROPERTIES = Step(
+    *("properties", ("headers", DUPLICATES, "pixels"), _compute, lines_of, section_of),
+    version=2,
+)

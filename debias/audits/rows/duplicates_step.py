@@ -28,7 +28,7 @@ SHOWN = 12
 
 def _compute(audited: Audited) -> Arrays:
     """Images that look equal are decoded again, whole, to know whether all their pixels are."""
-    found = duplicate_rows(audited.pictures)
+    found = duplicate_rows(audited.pictures, mirror=audited.mirror)
     store, rows = audited.examples.store, audited.rows
     alike = np.flatnonzero(found.exact).tolist()
     digests = {row: pixel_digest(store.read(int(rows[row]))) for row in alike}
@@ -126,4 +126,8 @@ def _write(audited: Audited, folder: Path) -> None:
     write_atomically(folder / DUPLICATES_FILE, text.getvalue())
 
 
-DUPLICATES_STEP = Step(DUPLICATES, (), _compute, _lines, _section, write=_write)
+DUPLICATES_STEP = Step(
+    *(DUPLICATES, (), _compute, _lines, _section),
+    write=_write,
+    settings=lambda audited: f"mirror={audited.mirror}",
+)

@@ -24,6 +24,8 @@ from debias.files import write_atomically
 LABELS, SUSPECTS_FILE = "labels", "suspects.csv"
 #: Least AUROC of a probe whose doubts are worth a look.
 CREDIBLE = 0.75
+#: Share of the images from which on the suspects are too many to be wrong labels.
+MANY = 0.1
 #: Suspects on the page, and lines of its table.
 SHOWN, LISTED = 24, 8
 
@@ -95,6 +97,11 @@ def _lines(audited: Audited) -> list[AuditLine]:
         words = (
             f"{suspects}, {first.suspects:,} of them in {first.name!r}: do not drop them, "
             "look at them"
+        )
+    if not warned and count > MANY * len(audited.rows):
+        words = (
+            f"{suspects}: a probe of AUROC {area:.2f} doubts right labels too; look at the first, "
+            f"and drop none unseen ({SUSPECTS_FILE})"
         )
     line = AuditLine(LABELS, "", "warning" if warned else "some", words, count / len(audited.rows))
     rows = tuple(found["suspects"][:SHOWN].tolist())

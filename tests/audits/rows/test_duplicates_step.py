@@ -1,5 +1,7 @@
 """What an audit says of duplicates."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from debias.audits.rows.duplicates_step import DUPLICATES_FILE, DUPLICATES_STEP
@@ -51,3 +53,16 @@ def test_images_that_differ_outside_the_crop_are_not_equal():
     found = DUPLICATES_STEP.compute(audited)
     assert found["set"].tolist() == [0, 1, 2, 0]
     assert not found["exact"].any()
+
+
+def test_a_mirror_image_is_a_duplicate_if_asked():
+    picture = scenes(4)
+    pictures = np.concatenate([picture, picture[:1, :, ::-1]])
+    audited = audited_rows(pictures, np.arange(5) % 2, np.zeros(5, np.int64))
+    sets = [
+        DUPLICATES_STEP.compute(replace(audited, mirror=asked))["set"].tolist()
+        for asked in (False, True)
+    ]
+    assert sets == [[0, 1, 2, 3, 4], [0, 1, 2, 3, 0]]
+    settings = {DUPLICATES_STEP.settings(replace(audited, mirror=asked)) for asked in (False, True)}
+    assert len(settings) == 2

@@ -5,15 +5,18 @@ validation images. A dot of another brightness tells the class always, but weakl
 """
 
 import csv
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from debias.audits.cues.groups import PROPOSALS
 from debias.audits.cues.ladder import CUES, measure
+from debias.audits.model import AuditedModel
 from debias.audits.rows.diversity_step import DIVERSITY_STEP
 from debias.audits.rows.duplicates_step import DUPLICATES_STEP
-from debias.audits.rows.labels_step import LABELS_STEP, SUSPECTS_FILE
+from debias.audits.rows.labels_step import LABELS, LABELS_STEP, SUSPECTS_FILE
 from debias.audits.rows.splits_step import SPLITS_STEP
 from debias.audits.slices.slices_step import SLICES_FILE, SLICES_STEP
 from tests.audits.made_pictures import smooth_noise
@@ -65,6 +68,19 @@ def test_suspects_of_a_minority_are_a_warning(minority, tmp_path):
     assert sum(one["slice"] != "" for one in suspects) > 0.8 * len(suspects)
     shares = [float(one["probability"]) for one in suspects]
     assert shares == sorted(shares)
+
+
+def test_many_suspects_are_doubts_of_the_probe_and_a_run_knows_labels_by_heart(minority):
+    audited, _ = minority
+    found = audited.found[LABELS] | {"suspects": np.arange(0, len(audited.rows), 2)}
+    found["suggested"] = 1 - audited.target
+    many = replace(audited, found=audited.found | {LABELS: found})
+    (line,) = LABELS_STEP.lines(many)
+    assert line.strength == "some"
+    assert "doubts right labels too" in line.words
+    of_run = replace(many, encoder=AuditedModel(None, run=Path("run")))
+    assert any("learned wrong ones too" in text for text in LABELS_STEP.section(of_run).text)
+    assert not any("learned wrong ones too" in text for text in LABELS_STEP.section(many).text)
 
 
 def test_the_page_shows_the_suspects_with_both_labels(minority):
