@@ -28,6 +28,18 @@ CSV = rows(
             {"x.parquet": TABLE},
         ),
         (CHECK + " data.file=table.csv", "name two tables: leave one out"),
+        (CHECK + " data.label_noise=2", "data.label_noise must lie in [0, 1]; got 2"),
+        (
+            CHECK + " data.label_noise=0.5 data.label_pairs=[[cat,bird]]",
+            "data.label_pairs names 'bird', which is no class; valid: cat, dog",
+        ),
+        (CHECK + " data.image_noise.fog=1", "a name in data.image_noise must be"),
+        (CHECK + " data.image_noise.jpeg=0", "data.image_noise.jpeg must lie in [1, 100]; got 0"),
+        (
+            "data diagnose table.csv cues=[target,bias] values=3 out=x.csv",
+            "cue target has 2 values, and values=3: set a lower number",
+        ),
+        ("data diagnose table.csv cues=[target] out=x.csv", "needs at least two cues and a table"),
         (CHECK + " data.name=huggingface data.root=x", "no data set x: correct data.root"),
         (CHECK, "table.csv has an empty first line", {"table.csv": ""}),
         (CHECK, "no rows", {"table.csv": HEADER}),
