@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
-from debias.audits.slices.judging import different_slices, judged_slices
+from debias.audits.slices.judging import different_slices, judged_slices, slice_precisions
 
 
 def members_of(count: int, *parts: range) -> np.ndarray:
@@ -52,3 +52,16 @@ def test_slices_of_the_same_images_count_once():
     correct[:10], correct[30:35] = False, False
     judged = judged_slices(members, np.zeros(60, np.int64), correct)
     assert [one.number for one in different_slices(judged, members)] == [0, 2]
+
+
+def test_precision_is_that_of_the_best_slice_for_each_class():
+    """Twelve wrong images of class 0, of which one slice has eleven among its first; none of 1."""
+    target, true = np.repeat([0, 1], 20), np.arange(40) < 12
+    weight = np.zeros((40, 2))
+    weight[1:13, 0] = np.linspace(1, 0.5, 12)
+    weight[30:, 1] = 0.9
+    first, second = slice_precisions(weight, true, target)
+    assert first == 1
+    assert np.isnan(second)
+    (only,) = slice_precisions(weight[:4], true[:4], target[:4])
+    assert only == 1

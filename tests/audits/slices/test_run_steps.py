@@ -90,6 +90,17 @@ def test_slices_of_maps_that_cover_everything_are_the_plain_ones(audited, monkey
     assert (arrays["weights"] == arrays["plain weights"]).all()
 
 
+def test_slices_by_maps_see_what_the_model_looked_at(mapped, monkeypatch):
+    """Black pictures are all alike, so that slices of them hold errors by chance."""
+    audited = mapped[0]
+    monkeypatch.setattr(strategies_step, "looked_at", lambda pictures, maps: 0 * pictures)
+    monkeypatch.setitem(audited.found, STRATEGIES, STRATEGIES_STEP.compute(audited))
+    section = STRATEGIES_STEP.section(audited)
+    for row in (dict(zip(section.header, row, strict=True)) for row in section.table):
+        assert float(row["precision, by maps"]) < 0.8
+        assert row["precision, without maps"] == "1.00"
+
+
 def test_bias_labels_score_slices_by_their_rare_images(mapped):
     """The labels say red, and the model reads it: the rare images are its errors."""
     audited = mapped[0]
