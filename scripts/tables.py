@@ -26,6 +26,7 @@ from debias.sweeps.reproducing.results import (
     read_results,
     reproduced_by,
 )
+from debias.sweeps.reproducing.verdicts import difference_lines
 
 ROOT = Path(__file__).parents[1]
 DOCS, PUBLISHED = ROOT / "docs", ROOT / "experiments" / "published"
@@ -143,9 +144,12 @@ def figures() -> str:
     run = [
         name for name in BENCHMARKS if any(key[KEY.index("benchmark")] == name for key in RESULTS)
     ]
-    tables = (table([*head, "verdict"], list(figure_rows(name, RESULTS))) for name in run)
-    titled = zip((FACTS[name].title for name in run), tables, strict=True)
-    return "".join(f"\n### {title}\n\n{text}" for title, text in titled) + "\n"
+    parts = []
+    for name in run:
+        rows = table([*head, "verdict"], list(figure_rows(name, RESULTS)))
+        differences = "".join(f"- {line}\n" for line in difference_lines(BENCHMARKS[name]))
+        parts.append(f"\n### {FACTS[name].title}\n\n{rows}\n{differences}")
+    return "".join(parts) + "\n"
 
 
 def table(head: list[str], rows: list[list[str]]) -> str:

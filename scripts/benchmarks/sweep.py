@@ -2,7 +2,8 @@
 
 The shell's side is ``xargs -P 2``, as a script without ``debias sweep`` would use. Both sides train
 the same runs on pictures that are drawn and decoded before the clock starts. The median of the
-pairs counts. Run by ``scripts/bench sweep``.
+pairs counts. ``--launcher ray`` uses a Ray cluster of one node with two CPUs, which is started
+before the clock. Run by ``scripts/bench sweep``.
 """
 
 import argparse
@@ -12,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 
 BAR = 1.10
@@ -49,7 +51,7 @@ def shell(folder: Path, runs: int, out: Path) -> list[str]:
     return ["bash", "-c", f"seq 0 {runs - 1} | xargs -P {WORKERS} -I '{{}}' {' '.join(train)}"]
 
 
-def sweep(folder: Path, runs: int, out: Path) -> list[str]:
+def sweep(folder: Path, runs: int, out: Path, launcher: list[str]) -> list[str]:
     path = folder / "sweep.yaml"
     path.write_text(f"configs: [drawn_birds]\nseeds: {list(range(runs))}\n")
     return [
@@ -58,17 +60,27 @@ def sweep(folder: Path, runs: int, out: Path) -> list[str]:
         "run",
         str(path),
         *settings(folder, out),
-        f"workers={WORKERS}",
-        "threads=1",
+        *launcher,
     ]
 
 
+def started(launcher: str) -> list[str]:
+    """The options of a launcher. Ray's cluster ends with this process."""
+    if launcher == "local":
+        return [f"workers={WORKERS}", "threads=1"]
+    from ray.cluster_utils import Cluster
+
+    head = {"num_cpus": WORKERS, "include_dashboard": False}
+    cluster = Cluster(initialize_head=True, head_node_args=head)
+    return ["launcher=ray", f"address={cluster.address}"]
+
+
 def seconds(command: list[str], out: Path, runs: int) -> float:
-    started = time.perf_counter()
+    begun = time.perf_counter()
     subprocess.run(
         command, check=True, stdout=subprocess.DEVNULL, env=os.environ | {"OMP_NUM_THREADS": "1"}
     )
-    elapsed = time.perf_counter() - started
+    elapsed = time.perf_counter() - begun
     assert len(list(out.glob("*/report.json"))) == runs
     return elapsed
 
@@ -77,12 +89,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--pairs", type=int, default=3)
     parser.add_argument("--runs", type=int, default=8)
+    parser.add_argument("--launcher", choices=("local", "ray"), default="local")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
+        launcher = started(options.launcher)
         seconds(shell(folder, 1, folder / "warm-up"), folder / "warm-up", 1)
         times: dict[str, list[float]] = {"shell": [], "sweep": []}
-        sides = [("shell", shell), ("sweep", sweep)]
+        sides = [("shell", shell), ("sweep", partial(sweep, launcher=launcher))]
         for pair in range(options.pairs):
             for side, command in sides if pair % 2 else reversed(sides):  # each goes first in turn
                 out = folder / f"{side}{pair}"
@@ -92,7 +106,10 @@ def main() -> None:
         )
         ours, bare = (statistics.median(times[side]) for side in ("sweep", "shell"))
         state = "passed" if ratio <= BAR else "FAILED"
-        print(f"{options.runs} runs, {WORKERS} at a time: sweep {ours:.1f} s, shell {bare:.1f} s")
+        print(
+            f"{options.runs} runs, {WORKERS} at a time, launcher {options.launcher}: sweep "
+            f"{ours:.1f} s, shell {bare:.1f} s"
+        )
         print(f"ratio {ratio:.2f}; bar {BAR}: {state}")
 
 

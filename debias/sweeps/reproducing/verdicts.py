@@ -1,7 +1,7 @@
 """Compare the results of a published table's runs with the published figures."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 
 from debias.reports.tables import Spread, text_table
 from debias.sweeps.figures import FIGURES
@@ -82,7 +82,7 @@ def result_lines(reproduced: Sequence[Reproduced]) -> list[str]:
     header = ["setting", "accuracy", "source", "seeds", "published", *code, "measured"]
     lines = [*text_table([*header, "verdict"], rows), "", RULE]
     lines += filter(None, map(shortfall, (one.setting for one in reproduced), measured))
-    return [*lines, *_notes(one.setting for one in reproduced)]
+    return [*lines, *difference_lines(one.setting for one in reproduced)]
 
 
 def shortfall(setting: Setting, measured: Spread) -> str:
@@ -100,8 +100,8 @@ def shortfall(setting: Setting, measured: Spread) -> str:
     )
 
 
-def _notes(settings: Iterator[Setting]) -> list[str]:
-    """Write one line per known difference, with the names of the settings that it concerns."""
+def difference_lines(settings: Iterable[Setting]) -> list[str]:
+    """One line per known difference from the published run, with the settings that it concerns."""
     names: dict[str, dict[str, None]] = {}
     for setting in settings:
         for note in setting.differences:
