@@ -64,7 +64,7 @@ def digest_of(state: Mapping[str, Tensor]) -> str:
     """Hash of named tensors, independent of their order."""
     digest = hashlib.sha256()
     for name in sorted(state):
-        tensor = state[name].contiguous()
+        tensor = state[name].cpu().contiguous()
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
         digest.update(tensor.flatten().view(torch.uint8).numpy().data)
     return digest.hexdigest()
