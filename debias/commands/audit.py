@@ -8,6 +8,7 @@ from typing import NamedTuple
 from debias import components
 from debias import config as configs
 from debias.audits.audit import AuditOptions, audit_examples
+from debias.audits.cues.encoder import NO_ENCODER
 from debias.audits.model import AuditedModel, audited_model
 from debias.audits.record import AUDIT_PAGE, AuditReport
 from debias.audits.terminal import printed_lines
@@ -20,6 +21,7 @@ from debias.errors import InputError, near
 from debias.merging import Settings, converted, read_overrides, split_overrides
 from debias.presets import is_preset, names
 from debias.progress import say
+from debias.training.memory import keep_freed_memory
 
 OPTIONS = tuple(field.name for field in fields(AuditOptions))
 #: Options of the data set that may be given without ``data.``.
@@ -79,6 +81,8 @@ def audit(
     check_rows(examples)
     model: AuditedModel | None = None if chosen.run is None else audited_model(chosen.run)
     folder = Path(options.out) if options.out else chosen.beside / "audit"
+    if model is not None or options.encoder != NO_ENCODER:
+        keep_freed_memory()  # else page faults are a quarter of the time of the network
     report = audit_examples(examples, options, name=chosen.name, out=folder, model=model, tell=tell)
     return report, folder
 

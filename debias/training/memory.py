@@ -1,4 +1,4 @@
-"""Keeps memory between the training steps on a CPU, instead of returning it to the system."""
+"""Keeps memory between the steps of a network on a CPU, instead of returning it to the system."""
 
 import ctypes
 import platform

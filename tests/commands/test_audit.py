@@ -139,11 +139,15 @@ def test_every_option_is_one_of_the_command_of_python_of_the_help_and_of_the_pag
     monkeypatch.setattr(AuditOptions, "check", lambda options: None)
     monkeypatch.setattr(command, "audit_examples", lambda _, options, **rest: seen.append(options))
     monkeypatch.setattr(command, "printed_lines", lambda report, page: [])
+    kept: list[bool] = []
+    monkeypatch.setattr(command, "keep_freed_memory", lambda: kept.append(True))
     values = {each.name: OTHER[each.type] for each in fields(AuditOptions)}
     texts = [f"{key}={str(value).lower()}" for key, value in values.items()]
     assert main(["audit", str(tree), *texts]) == 0
     debias.audit(tree, values)
     assert seen == [AuditOptions(**values)] * 2
+    debias.audit(tree)
+    assert kept == [True] * 2  # with a network alone
     page = (Path(__file__).parents[2] / "docs/audit.md").read_text()
     for name in values:
         assert f"\n  {name}=" in AUDIT
