@@ -53,6 +53,23 @@ def check_examples(examples: Examples, *, require: tuple[str, ...] = ()) -> None
         )
 
 
+def units_in_several(units: Sequence[str], split: Tensor) -> tuple[list[str], int]:
+    """Units, such as patients, whose rows lie in several splits.
+
+    Args:
+        units: N names; an empty one is nobody.
+        split: ``(N,)`` int64 position in ``SPLITS``; rows of -1 are in none.
+
+    Returns:
+        The names, and the number of all units that a split has.
+    """
+    splits: dict[str, set[int]] = {}
+    for unit, number in zip(units, split.tolist(), strict=False):
+        if unit and number >= 0:
+            splits.setdefault(unit, set()).add(number)
+    return [unit for unit, found in splits.items() if len(found) > 1], len(splits)
+
+
 def check_rows(examples: Examples) -> None:
     """Check labels, paths and files, but not the splits: evaluation needs one split only.
 

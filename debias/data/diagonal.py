@@ -42,6 +42,7 @@ def diagonal_splits(
     val: float = 0.1,
     each: int | None = None,
     seed: int = 0,
+    titles: Sequence[str] | None = None,
 ) -> Diagonal:
     r"""Put rows whose cues agree into training, and rows whose cues conflict into the test.
 
@@ -62,6 +63,7 @@ def diagonal_splits(
         each: test rows per cell; cells with fewer rows are absent. ``None`` takes the smallest cell
             that has a row.
         seed: another seed draws other rows.
+        titles: names of the L cells on the diagonal, for messages.
 
     Raises:
         ValueError: fewer than two cues or values, too many cells, a value on the diagonal has fewer
@@ -81,7 +83,7 @@ def diagonal_splits(
     if not used:
         raise InputError(f"no conflict of the cues has {each} rows: set a lower each")
     split = torch.full((len(names),), UNUSED, dtype=torch.int64)
-    for found in _agreeing(rows, labels, values.shape[1]):
+    for found in _agreeing(rows, labels, values.shape[1], titles):
         held = min(max(1, round(val * len(found))), len(found) - 1)
         split[found[:held]] = SPLITS.index("val")
         split[found[held:]] = SPLITS.index("train")
@@ -99,15 +101,18 @@ def _rows_of_cells(values: Tensor, names: Sequence[str], seed: int) -> dict[Cell
     return rows
 
 
-def _agreeing(rows: Mapping[Cell, list[int]], labels: int, cues: int) -> list[list[int]]:
+def _agreeing(
+    rows: Mapping[Cell, list[int]], labels: int, cues: int, titles: Sequence[str] | None
+) -> list[list[int]]:
     """Equally many rows of each cell on the diagonal."""
     inside = [rows.get((label,) * cues, []) for label in range(labels)]
     few = min(map(len, inside))
     if few < 2:
         label = [len(found) for found in inside].index(few)
+        title = f"value {label} of all cues" if titles is None else titles[label]
         raise InputError(
-            f"all cues have value {label} in {few} rows, and training and validation need one row "
-            "each: take other values or cues"
+            f"{title} occurs in {few} rows, and training and validation need one row each: take "
+            "other values or cues, or another order of values"
         )
     return [found[:few] for found in inside]
 

@@ -36,6 +36,7 @@ def test_a_table_and_a_config_that_reads_it(tmp_path, monkeypatch, capsys):
     assert main(["data", "diagnose", "faces.csv", *options, bins, "each=5"]) == 0
     printed = capsys.readouterr().out.splitlines()
     assert printed == [
+        "agreeing: f & 0-19 & x, m & 40+ & y",
         "train: 8 images, equally many of 2 classes",
         "val: 4 images, equally many of 2 classes",
         "test: 30 images, equally many of 6 conflicts",
@@ -67,6 +68,12 @@ def test_a_table_and_a_config_that_reads_it(tmp_path, monkeypatch, capsys):
         ),
         (["faces.csv", "cues=[gender,plce]", "out=a.csv"], "did you mean 'place'"),
         (["faces.csv", "cues=[gender,place]", "out=a.csv", "vals=2"], "did you mean 'val"),
+        (["faces.csv", "cues=[gender,gender]", "out=a.csv"], "cues must be different columns"),
+        (["faces.csv", "cues=[gender,path]", "out=a.csv"], "none may be called path or split"),
+        (["faces.csv", "cues=[gender,place]", "out=a.csv", "values=-1"], "values must be at least"),
+        (["faces.csv", "cues=[gender,place]", "out=a.csv", "each=2.5"], "each must be an integer"),
+        (["faces.csv", "cues=[gender,place]", "out=a.parquet"], "a name that ends in .csv"),
+        (["faces.csv", "cues=[gender,place]", "out=./faces.csv"], "would replace faces.csv"),
         (["waterbirds", "cues=[a,b]", "out=a.csv"], "has no columns to choose as cues"),
     ],
 )
@@ -76,3 +83,32 @@ def test_mistakes_write_nothing(arguments, message, tmp_path, monkeypatch, capsy
     assert main(["data", "diagnose", *arguments]) == 2
     assert message in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["faces.csv"]
+
+
+def test_a_config_is_not_replaced_and_its_noise_is_refused(tmp_path, monkeypatch, capsys):
+    write_faces(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    section = "data: {name: table, file: faces.csv, target: gender, bias: place, shares: [1, 0, 0]"
+    (tmp_path / "own.yaml").write_text(section + "}")
+    (tmp_path / "noisy.yaml").write_text(section + ", label_noise: 0.5}")
+    for arguments, message in (
+        (["own.yaml", "out=own.csv"], "out=own.csv would replace own.yaml, which is read"),
+        (["own.yaml", "out=faces.csv"], "out=faces.csv would replace faces.csv"),
+        (["noisy.yaml", "out=a.csv"], "data.label_noise and data.image_noise would get into the"),
+    ):
+        assert main(["data", "diagnose", *arguments, "cues=[gender,place]"]) == 2
+        assert message in capsys.readouterr().err
+    assert len(list(tmp_path.iterdir())) == 3
+
+
+def test_how_images_are_read_is_kept_and_shared_units_are_named(tmp_path, monkeypatch, capsys):
+    """Images of both places have every gender and age, so both are in all splits."""
+    write_faces(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    options = ["data.follow_links=true", "data.max_pixels=5000", "data.split_by=place"]
+    cues = ["cues=[gender,age]", "data.bins={age: [0, 40]}", "out=a.csv"]
+    assert main(["data", "diagnose", "faces.csv", *cues, *options]) == 0
+    section = configs.load("a.yaml").data
+    assert (section["follow_links"], section["max_pixels"]) == (True, 5000)
+    text = "2 values of data.split_by are in several splits: x, y"
+    assert text in capsys.readouterr().out.splitlines()

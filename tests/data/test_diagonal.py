@@ -64,7 +64,8 @@ def test_the_draw_depends_on_names_and_seed_alone():
         ({"labels": 1}, "values must be at least 2"),
         ({"val": 1.0}, r"val must lie in \(0, 1\)"),
         ({"each": 11}, "no conflict of the cues has 11 rows: set a lower each"),
-        ({"labels": 4}, "all cues have value 3 in 0 rows"),
+        ({"labels": 4}, "value 3 of all cues occurs in 0 rows"),
+        ({"labels": 4, "titles": ["a & x", "b & y", "c & z", "d & u"]}, "d & u occurs in 0 rows"),
         ({"labels": 400}, "2 cues of 400 values make 160,000 combinations"),
     ],
 )

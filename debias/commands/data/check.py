@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from debias import components
 from debias import config as configs
+from debias.data.checks import units_in_several
 from debias.data.examples import Examples
 from debias.data.inspection.counts import Compared, compare_counts
 from debias.data.inspection.files import COPIES, HEADERS, copies, shapes, superfluous, unreadable
@@ -149,13 +150,9 @@ def _table(counts: Sequence[Compared]) -> list[str]:
 
 def _units(examples: Examples) -> Iterator[Finding]:
     """What ``data.split_by`` names, such as a patient, and lies in several splits."""
-    splits: dict[str, set[int]] = {}
-    for unit, split in zip(examples.units, examples.split.tolist(), strict=False):
-        splits.setdefault(unit, set()).add(split)
-    splits.pop("", None)  # nobody is known
-    several = [unit for unit, found in splits.items() if len(found) > 1]
-    if splits:
-        text = f"{len(several)} of {len(splits)} values of data.split_by are in several splits"
+    several, count = units_in_several(examples.units, examples.split)
+    if count:
+        text = f"{len(several)} of {count} values of data.split_by are in several splits"
         yield Finding(f"{text}{': ' if several else ''}{shown(several)}")
 
 

@@ -12,9 +12,10 @@ from torch import Tensor
 
 from debias import components
 from debias import config as configs
+from debias.data.checks import units_in_several
 from debias.data.diagonal import UNUSED, Diagonal, diagonal_splits
 from debias.data.examples import SPLITS, Examples
-from debias.errors import InputError, near, shown
+from debias.errors import InputError, check_at_least, near, shown
 from debias.files import write_atomically
 from debias.merging import Settings, laid_over, read_overrides, split_overrides
 from debias.presets import is_preset
@@ -54,38 +55,71 @@ def run(source: str, overrides: list[str]) -> None:
         overrides: :class:`DiagnosisOptions`, and ``data.KEY=VALUE`` of the data set.
 
     Raises:
-        ValueError: the source, a cue or an option has a mistake, or the images are not files.
+        ValueError: the source, a cue or an option has a mistake, the images are not files, or
+            ``out`` would replace a file of the source.
     """
     own, others = split_overrides(overrides, DiagnosisOptions._fields)
     options = _options(read_overrides(own))
     given = read_overrides([text.removeprefix("data.") for text in others])
     section = _section(source, options, given)
     examples: Examples = components.construct("data", section, {})
-    if examples.held is not None:
-        raise InputError(f"{examples.source} holds no image files, which a table needs: {EXAMPLE}")
+    config = Path(options.out).with_suffix(".yaml")
+    _check_out(options.out, config, [source, str(examples.source)])
+    _check_examples(examples)
     values, cues = _cues(examples, options)
+    agreeing = [_cell(cues, [label] * len(cues)) for label in range(options.values)]
     found = diagonal_splits(
         values,
         examples.images,
         labels=options.values,
+        titles=agreeing,
         val=options.val,
         each=options.each,
         seed=options.seed,
     )
     write_atomically(Path(options.out), _table(examples, found.split, values, cues))
-    config = Path(options.out).with_suffix(".yaml")
     write_atomically(config, OmegaConf.to_yaml(_config(examples, options.out, cues)))
-    print("\n".join([*_lines(found, cues), f"debias train {config} trains on {options.out}"]))
+    lines = [f"agreeing: {shown(agreeing)}", *_lines(found, cues), *_units(examples, found.split)]
+    print("\n".join([*lines, f"debias train {config} trains on {options.out}"]))
 
 
 def _options(given: Settings) -> DiagnosisOptions:
     cues, out = given.get("cues"), given.get("out")
     if not isinstance(cues, list) or len(cues) < 2 or not isinstance(out, str):
         raise InputError(f"`debias data diagnose` needs at least two cues and a table: {EXAMPLE}")
-    for name, kind in (("values", int), ("each", int), ("seed", int), ("val", (int, float))):
-        if name in given and not isinstance(given[name], kind):
-            raise InputError(f"{name} must be a number; got {name}={given[name]}")
-    return DiagnosisOptions(**{**given, "cues": list(map(str, cues))})
+    for name in ("values", "each", "seed"):
+        if not isinstance(given.get(name, 1), int):
+            raise InputError(f"{name} must be an integer; got {name}={given[name]}")
+    if not isinstance(given.get("val", 0.1), float):
+        raise InputError(f"val must be a share such as 0.1; got val={given['val']}")
+    options = DiagnosisOptions(**{**given, "cues": list(map(str, cues))})
+    check_at_least(2, {"values": options.values})
+    if len(set(options.cues)) < len(options.cues) or {"path", "split"} & set(options.cues):
+        raise InputError(
+            "cues must be different columns, and none may be called path or split, which the new "
+            f"table has itself; got cues=[{', '.join(options.cues)}]"
+        )
+    return options
+
+
+def _check_out(out: str, config: Path, sources: Sequence[str]) -> None:
+    """Refuse a name that no table can have, and one that would replace a file of the user."""
+    if not out.endswith(".csv"):
+        raise InputError(f"out must be a name that ends in .csv; got out={out}")
+    taken = {Path(source).resolve() for source in sources}
+    for file in (Path(out), config):
+        if file.resolve() in taken:
+            raise InputError(f"out={out} would replace {file}, which is read: give another name")
+
+
+def _check_examples(examples: Examples) -> None:
+    if examples.held is not None:
+        raise InputError(f"{examples.source} holds no image files, which a table needs: {EXAMPLE}")
+    if examples.noise is not None:
+        raise InputError(
+            "data.label_noise and data.image_noise would get into the test: leave them out, and "
+            "give them to `debias train`"
+        )
 
 
 def _section(source: str, options: DiagnosisOptions, given: Settings) -> Settings:
@@ -156,7 +190,7 @@ def _config(examples: Examples, out: str, cues: Sequence[Attribute]) -> dict[str
     """A config that trains on the table. Validation has no conflict, so the average selects."""
     target, *others = cues
     pairs = [[label, label] for label in range(len(target.values))]
-    data = {
+    data: Settings = {
         "name": "table",
         "file": str(Path(out).resolve()),
         "root": str(examples.root.resolve()),
@@ -166,6 +200,8 @@ def _config(examples: Examples, out: str, cues: Sequence[Attribute]) -> dict[str
         "bias_names": {cue.name: list(cue.values) for cue in others},
         "aligned": {cue.name: pairs for cue in others},
     }
+    reading = {"max_pixels": examples.max_pixels, "follow_links": examples.follow_links}
+    data |= {key: value for key, value in reading.items() if value != getattr(Examples, key)}
     return {"data": data, "select": "average", "measures": "quick,preference"}
 
 
@@ -177,12 +213,21 @@ def _lines(found: Diagonal, cues: Sequence[Attribute]) -> list[str]:
         for number, split in enumerate(SPLITS)
     ]
     if found.absent:
-        named = [
-            " & ".join(cue.values[value] for cue, value in zip(cues, cell, strict=True))
-            for cell in found.absent
-        ]
+        named = [_cell(cues, cell) for cell in found.absent]
         lines.append(
             f"{len(named)} conflicts have fewer than {found.each} images and are left out: "
             f"{shown(named)}"
         )
     return lines
+
+
+def _cell(cues: Sequence[Attribute], values: Sequence[int]) -> str:
+    """One value of each cue, by its name."""
+    return " & ".join(cue.values[value] for cue, value in zip(cues, values, strict=True))
+
+
+def _units(examples: Examples, split: Tensor) -> list[str]:
+    """A line if images of one value of ``data.split_by`` are in several splits."""
+    several = units_in_several(examples.units, split)[0]
+    text = f"{len(several)} values of data.split_by are in several splits: {shown(several)}"
+    return [text] if several else []
