@@ -3,13 +3,14 @@
 from collections.abc import Iterator, Sequence
 
 from debias.data.examples import SPLITS, Examples
+from debias.data.noise import noise_line
 
 #: A longer table has only this many rows: those with the fewest training images.
 MOST_ROWS = 40
 
 
 def image_lines(examples: Examples) -> list[str]:
-    """A table of the number of images per group.
+    """A table of the number of images per group, below a line about noise in training, if any.
 
     If some bias labels are unknown, a second table has the number per class. Of many groups or
     classes, the ``MOST_ROWS`` with the fewest training images are listed.
@@ -17,6 +18,8 @@ def image_lines(examples: Examples) -> list[str]:
     groups = examples.groups
     masks = "yes" if "mask" in examples.provides else "no"
     lines = [f"{examples.source}: {len(examples)} images, masks: {masks}"]
+    if examples.noise is not None:
+        lines.append(noise_line(examples))
     unknown = [int((examples.bias[examples.rows(split)] < 0).sum()) for split in SPLITS]
     counts = [
         [*examples.frequencies(split).tolist(), count]

@@ -40,21 +40,24 @@ def with_noise(
             classes are equally likely.
         label_pairs: pairs of classes [from, to], as names or numbers. Labels then change only so,
             and a class that no pair begins with keeps its labels.
-        image_noise: strengths of degradations, applied in this order: ``gaussian`` (standard
-            deviation in grey levels), ``blur`` (standard deviation in pixels), ``jpeg`` (quality)
-            and ``pixelate`` (side of a block in pixels). Pixels are those of the file.
+        image_noise: strengths of degradations. They are always applied in this order: ``blur``
+            (standard deviation in pixels), ``pixelate`` (side of a block in pixels), ``gaussian``
+            (standard deviation in grey levels) and ``jpeg`` (quality). Pixels are those of the
+            file.
         image_share: share of each class whose images are degraded, in [0, 1].
         noise_seed: another seed changes other images.
 
     Raises:
-        ValueError: a share is outside [0, 1], the seed is negative, a pair does not have two
-            different classes, a degradation is unknown or too strong, or wrong labels are wanted
-            for several labels per image or for a single class.
+        ValueError: a share is outside [0, 1], the seed is negative, there is no pair, one does not
+            have two different classes, a degradation is unknown or too strong, or wrong labels are
+            wanted for several labels per image or for a single class.
     """
     check_between("[0, 1]", {"data.label_noise": label_noise, "data.image_share": image_share})
     check_at_least(0, {"data.noise_seed": noise_seed})
     steps = degradation_steps(image_noise or {})
-    targets = _targets(examples.groups, label_pairs) if label_noise or label_pairs else {}
+    targets = (
+        _targets(examples.groups, label_pairs) if label_noise or label_pairs is not None else {}
+    )
     given, changed = examples.target, examples.target.clone()
     for label, others in targets.items():
         for row in _drawn(examples, given == label, label_noise, noise_seed, "label"):
@@ -77,19 +80,42 @@ def noise_table(examples: Examples) -> str:
     Raises:
         ValueError: the data set has no noise.
     """
-    if examples.noise is None:
-        raise InputError(f"{examples.source} has no noise: set data.label_noise or image_noise")
-    given, degraded, _, _ = examples.noise
-    wrong = (given != examples.target).reshape(len(examples), -1).any(dim=1)
+    given, degraded, _, _ = _noise(examples)
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
     table.writerow(COLUMNS)
     labels = [target.reshape(len(examples), -1).tolist() for target in (given, examples.target)]
-    for row in (wrong | degraded).nonzero().flatten().tolist():
+    for row in (_changed(examples, given) | degraded).nonzero().flatten().tolist():
         before, after = (" ".join(map(str, target[row])) for target in labels)
         image = "degraded" if bool(degraded[row]) else "as it is"
         table.writerow([examples.images[row], before, after, image])
     return text.getvalue()
+
+
+def noise_line(examples: Examples) -> str:
+    """How many training images have a wrong label, and how many are degraded.
+
+    Raises:
+        ValueError: the data set has no noise.
+    """
+    given, degraded, steps, _ = _noise(examples)
+    wrong = int(_changed(examples, given).sum())
+    how = f": {', '.join(f'{name} {strength:g}' for name, strength in steps)}" if steps else ""
+    return (
+        f"noise in {len(examples.rows('train'))} training images: {wrong} wrong labels, "
+        f"{int(degraded.sum())} degraded{how}"
+    )
+
+
+def _noise(examples: Examples) -> TrainingNoise:
+    if examples.noise is None:
+        raise InputError(f"{examples.source} has no noise: set data.label_noise or image_noise")
+    return examples.noise
+
+
+def _changed(examples: Examples, given: Tensor) -> Tensor:
+    """``(N,)`` bool: whose label is wrong."""
+    return (given != examples.target).reshape(len(examples), -1).any(dim=1)
 
 
 def _targets(groups: Groups, pairs: Sequence[Sequence[int | str]] | None) -> dict[int, list[int]]:
@@ -100,6 +126,8 @@ def _targets(groups: Groups, pairs: Sequence[Sequence[int | str]] | None) -> dic
             raise InputError("data.label_noise needs two classes; the data set has one")
         every = range(groups.rows)
         return {one: [other for other in every if other != one] for one in every}
+    if not pairs:
+        raise InputError("data.label_pairs must hold a pair [from, to], or be null; got []")
     found: dict[int, list[int]] = {}
     for pair in pairs:
         numbers = [_number(name, groups.target_names) for name in pair]

@@ -11,6 +11,7 @@ import torch
 from debias import components
 from debias import config as configs
 from debias.commands.begin import claim
+from debias.commands.images import image_lines
 from debias.data.examples import Examples
 from debias.data.noise import noise_table, with_noise
 from debias.data.pictures.degraded import degrade
@@ -96,6 +97,7 @@ def test_no_noise_is_the_same_data():
         ({"image_share": -0.1}, r"data.image_share must lie in \[0, 1\]"),
         ({"label_pairs": [["a", "a"]]}, r"pairs \[from, to\] of two different classes; got"),
         ({"label_pairs": [["a", "d"]]}, "data.label_pairs names 'd', which is no class; valid: a"),
+        ({"label_pairs": []}, r"data.label_pairs must hold a pair \[from, to\], or be null"),
         ({"image_noise": {"fog": 1}}, "a name in data.image_noise must be .*gaussian"),
         ({"image_noise": {"jpeg": 0}}, r"data.image_noise.jpeg must lie in \[1, 100\]; got 0"),
     ],
@@ -119,6 +121,22 @@ def test_degradations_of_known_pictures():
     noisy = degrade(grey, (("gaussian", 20.0),), seed=0, name="a").astype(float)
     assert noisy.std() == pytest.approx(20, rel=0.03)
     assert noisy.mean() == pytest.approx(128, abs=0.5)
+
+
+def test_the_order_of_the_option_does_not_count():
+    """The name of a run sorts the keys of a section, so an order would give two runs one name."""
+    one, other = {"jpeg": 10.0, "blur": 2.0}, {"blur": 2.0, "jpeg": 10.0}
+    first, second = (with_noise(listed(), image_noise=each) for each in (one, other))
+    assert first.noise.steps == second.noise.steps == (("blur", 2.0), ("jpeg", 10.0))
+    assert first.digest() == second.digest()
+
+
+def test_a_line_says_how_many_images_are_changed():
+    """Of 10, 7 and 25 images, 5, 4 and 12 have wrong labels, as round(3.5) is 4."""
+    noisy = with_noise(listed(), label_noise=0.5, image_noise={"jpeg": 10.0, "blur": 2.5})
+    line = "noise in 42 training images: 21 wrong labels, 42 degraded: blur 2.5, jpeg 10"
+    assert image_lines(noisy)[1] == line
+    assert not any("noise" in line for line in image_lines(listed()))
 
 
 def test_only_the_degraded_training_images_are_read_with_noise(tmp_path):

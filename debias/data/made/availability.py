@@ -164,7 +164,7 @@ def embedded(
 
 
 def _nested(points: Numbers, layers: int, rng: np.random.Generator) -> Numbers:
-    """Invertible layers of the mean square of a feature, which is 1 + its own variance."""
+    """Points after some invertible layers, which nearly keep the mean square."""
     dimensions = points.shape[1]
     for _ in range(layers):
         moved = points @ _rotation(dimensions, rng) + rng.standard_normal(dimensions) / dimensions

@@ -51,18 +51,21 @@ class Degradation(NamedTuple):
     interval: str
 
 
-#: The strength is a standard deviation in grey levels, a standard deviation in pixels, a quality,
-#: and the side of a block in pixels.
+#: In the order in which a camera makes an image worse: lens, sensor, and file. The strength is a
+#: standard deviation in pixels, the side of a block in pixels, a standard deviation in grey levels,
+#: and a quality.
 DEGRADATIONS = {
-    "gaussian": Degradation(_gaussian, "[0, 255]"),
     "blur": Degradation(_blur, "[0.1, 100]"),
-    "jpeg": Degradation(_jpeg, "[1, 100]"),
     "pixelate": Degradation(_pixelate, "[1, 1000]"),
+    "gaussian": Degradation(_gaussian, "[0, 255]"),
+    "jpeg": Degradation(_jpeg, "[1, 100]"),
 }
 
 
 def degradation_steps(given: Mapping[str, float]) -> Steps:
-    """The steps of an option such as ``{blur: 2, jpeg: 10}``.
+    """The steps of an option such as ``{jpeg: 10, blur: 2}``, in the order of :data:`DEGRADATIONS`.
+
+    The order of the option does not count, as in all sections of a config.
 
     Raises:
         InputError: an unknown name, or a strength outside its interval in :data:`DEGRADATIONS`.
@@ -70,7 +73,7 @@ def degradation_steps(given: Mapping[str, float]) -> Steps:
     for name, strength in given.items():
         check_one_of(DEGRADATIONS, {"a name in data.image_noise": name})
         check_between(DEGRADATIONS[name].interval, {f"data.image_noise.{name}": strength})
-    return tuple((name, float(strength)) for name, strength in given.items())
+    return tuple((name, float(given[name])) for name in DEGRADATIONS if name in given)
 
 
 def degrade(image: Pixels, steps: Steps, *, seed: int, name: str) -> Pixels:

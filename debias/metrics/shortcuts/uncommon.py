@@ -68,8 +68,8 @@ def uncommon_report(
 
     Returns:
         For each number n that images have: ``accuracy/n``, ``low/n``, ``high/n`` and ``images/n``.
-        ``drop`` is the accuracy without uncommon attributes minus that with the most of them, NaN
-        if all images have the same number.
+        ``drop`` is the accuracy with the fewest uncommon attributes that images have minus that
+        with the most of them, NaN if all images have the same number.
     """
     count = uncommon_values(target, bias, groups, train)
     known = count >= 0

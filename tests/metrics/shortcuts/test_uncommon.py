@@ -47,6 +47,14 @@ def test_the_report_has_accuracies_with_intervals():
     assert math.isnan(alone["drop"])
 
 
+def test_the_drop_begins_at_the_fewest_attributes_that_images_have():
+    """By day and inside are 5 of 100 cats each: two images have one of them, and one has both."""
+    train = torch.tensor([1, 4, 4, 91, 50, 50, 0, 0])
+    prediction, bias = torch.tensor([0, 1, 1]), torch.tensor([1, 2, 0])
+    found = uncommon_report(prediction, torch.zeros(3), bias, GROUPS, train)
+    assert (found["accuracy/1"], found["accuracy/2"], found["drop"]) == (0.5, 0.0, 0.5)
+
+
 def test_one_attribute_is_enough_and_several_labels_are_refused():
     one = Groups(("cat", "dog"), ("in", "out"))
     train = torch.tensor([95, 5, 50, 50])
