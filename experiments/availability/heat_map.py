@@ -22,6 +22,8 @@ from debias.reports.tables import markdown_table
 def main(out: Path, picture: Path | None = None) -> None:
     """Print the table in Markdown, and draw the heat map if a file is named."""
     cells = biases(out)
+    if not cells:
+        sys.exit(f"{out} has no finished run: train the sweep, or give its folder")
     shares = sorted({share for share, _ in cells})
     ratios = sorted({ratio for _, ratio in cells})
     table = [[cells.get((share, ratio)) for ratio in ratios] for share in shares]

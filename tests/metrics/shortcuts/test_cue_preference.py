@@ -42,6 +42,23 @@ def test_a_model_that_reads_one_cue(cue):
     assert (found["preferred_cue"], found["chance"]) == (cue, pytest.approx(1 / 3))
 
 
+@pytest.mark.parametrize(("cues", "values"), [(2, 3), (3, 2), (4, 3)])
+def test_a_cue_that_is_not_followed_has_less_than_chance(cues, values):
+    """Off the diagonal, another cue agrees with the followed one in the share that the docs give.
+
+    With two cues, it never agrees.
+    """
+    names = tuple("abc"[:values])
+    pairs = tuple((value, value) for value in range(values))
+    groups = Groups.product(names, [Attribute(f"cue{n}", names, pairs) for n in range(1, cues)])
+    cells = torch.cartesian_prod(*[torch.arange(values)] * cues)
+    found = preference_report(cells[:, 0], cells[:, 0], groups.combine(cells[:, 1:]), groups)
+    share = (values ** (cues - 2) - 1) / (values ** (cues - 1) - 1)
+    other = "cue/bias" if cues == 2 else "cue/cue1"  # a single attribute has no name
+    assert found[other] == pytest.approx(share)
+    assert found[other] < found["chance"] == pytest.approx(1 / values)
+
+
 def test_images_of_unknown_bias_are_left_out():
     groups = Groups(("a", "b"), ("x", "y"), ((0, 0), (1, 1)))
     facts = torch.tensor([0, 0, 1, 1]), torch.tensor([0, 0, 0, 1]), torch.tensor([1, -1, 1, 1])
