@@ -31,6 +31,8 @@ def test_a_preset_has_a_reader_that_knows_its_options(name):
         parts = [totals.get((mark, split)) for split in ("train", "val", "test")]
         if (mark, "") in totals and None not in parts:
             assert sum(parts) == totals[mark, ""]
+    if any(source.at == "nothing" for source in preset.sources):
+        assert not preset.counts.keys() & {"C", "P"}  # our own drawings have no other authors
 
 
 def read(folder, text):
