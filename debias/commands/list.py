@@ -144,12 +144,8 @@ def _print_component(kind: str, name: str) -> None:
 
 def _print_noise() -> None:
     """Print the options that every data set has beside its own."""
-    noise = components.imported(components.NOISE)
-    types = option_types(noise)
-    options = [
-        f"{key}={_default(value, types[key])}" for key, value in components.options(noise).items()
-    ]
-    print(f"every data set also has, for its training split: data.{', data.'.join(options)}")
+    options = components.options(components.imported(components.NOISE))
+    print(f"every data set also has: {', '.join(f'data.{option}' for option in options)}")
 
 
 def _default(default: Any, kind: str) -> str:

@@ -36,7 +36,7 @@ def test_the_readme_keeps_its_words_on_a_package_index():
     page = index_page(readme)
     assert not re.search(r"\]\((?!https?:|#)", page)
     assert "from debias.losses.group_dro import GroupDROLoss" in page
-    assert "| launch a training sweep | one machine, Slurm |" in page
+    assert "| launch a training sweep | one machine, Slurm, Ray |" in page
 
 
 def test_the_address_of_the_repository_is_in_every_link_of_an_index():
