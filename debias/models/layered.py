@@ -17,6 +17,8 @@ from debias.models.weights import load_weights
 INITIALISATIONS = ("torch", "xavier")
 #: Numbers of layers that may be 0.
 MAY_BE_ZERO = ("padding", "probability")
+#: Layers whose output may be overwritten by the next one.
+OVERWRITABLE = (nn.Conv2d, nn.Linear)
 Shape = tuple[int, ...]
 
 
@@ -137,7 +139,8 @@ def layered_classifier(
     The layers are "linear UNITS", "conv CHANNELS KERNEL [PADDING [STRIDE]]", "max_pool SIDE",
     "average_pool SIDE", "batch_norm", "relu", "dropout PROBABILITY", "flatten", "grey" (the sum of
     the channels) and "channels COUNT" (only the first ones). Numbers of inputs follow from the
-    layers before.
+    layers before. A ReLU overwrites the output of a convolution or linear layer before it, as in
+    most networks: a hook on that layer reads what the ReLU leaves.
 
     Args:
         outputs: number of logits.
@@ -179,8 +182,12 @@ def _body(layers: Sequence[str], size: int) -> tuple[nn.Sequential, int]:
     shape: Shape = (3, size, size)
     for position, text in enumerate(layers):
         place = f"model.layers[{position}]={text!r}"
-        made.append(_layer(place, text, shape))
-        shape = _shape_after(place, made[-1], shape)
+        layer = _layer(place, text, shape)
+        # such a layer's gradient does not need its output, so a copy would only cost time
+        if isinstance(layer, nn.ReLU) and made and isinstance(made[-1], OVERWRITABLE):
+            layer.inplace = True
+        made.append(layer)
+        shape = _shape_after(place, layer, shape)
     if len(shape) != 1:
         raise InputError(
             f"model.layers end in {_named(shape)}, and the last linear layer needs a vector: add "

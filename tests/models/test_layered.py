@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from torch import nn
 from torch.nn import functional as F
 
 from debias import components
@@ -67,6 +68,23 @@ def test_pixels_are_not_normalised_by_default():
     assert (model.mean, model.std) == ((0.0,) * 3, (1.0,) * 3)
     raw = made(layers=["flatten"], size=2, std=[255, 255, 255])
     assert raw.std == (255.0,) * 3
+
+
+def test_a_relu_overwrites_outputs_and_never_the_image():
+    layers = ["channels 2", "relu", "conv 3 3", "relu", "flatten", "linear 5", "relu"]
+    model = made(layers=layers, size=6)
+    image = torch.randn(4, 3, 6, 6, generator=torch.Generator().manual_seed(0))
+    before, (_, first, *_, last) = image.clone(), relus(model)
+    assert (first.inplace, last.inplace) == (True, True)
+    logits = model(image).logits
+    assert torch.equal(image, before)
+    for each in relus(model):
+        each.inplace = False
+    assert torch.equal(model(image).logits, logits)
+
+
+def relus(model: nn.Module) -> list[nn.ReLU]:
+    return [layer for layer in model.modules() if isinstance(layer, nn.ReLU)]
 
 
 def test_xavier():
