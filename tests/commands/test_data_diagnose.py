@@ -75,6 +75,7 @@ def test_a_table_and_a_config_that_reads_it(tmp_path, monkeypatch, capsys):
         (["faces.csv", "cues=[gender,place]", "out=a.parquet"], "a name that ends in .csv"),
         (["faces.csv", "cues=[gender,place]", "out=./faces.csv"], "would replace faces.csv"),
         (["waterbirds", "cues=[a,b]", "out=a.csv"], "has no columns to choose as cues"),
+        (["coco_stuff", "cues=[a,b]", "out=a.csv"], "has no columns to choose as cues"),
     ],
 )
 def test_mistakes_write_nothing(arguments, message, tmp_path, monkeypatch, capsys):
@@ -90,15 +91,18 @@ def test_a_config_is_not_replaced_and_its_noise_is_refused(tmp_path, monkeypatch
     monkeypatch.chdir(tmp_path)
     section = "data: {name: table, file: faces.csv, target: gender, bias: place, shares: [1, 0, 0]"
     (tmp_path / "own.yaml").write_text(section + "}")
+    (tmp_path / "notes.csv").write_text("mine")
     (tmp_path / "noisy.yaml").write_text(section + ", label_noise: 0.5}")
     for arguments, message in (
         (["own.yaml", "out=own.csv"], "out=own.csv would replace own.yaml, which is read"),
         (["own.yaml", "out=faces.csv"], "out=faces.csv would replace faces.csv"),
+        (["faces.csv", "out=own.csv"], "own.yaml exists, and this command did not write it"),
+        (["faces.csv", "out=notes.csv"], "notes.csv exists, and this command did not write it"),
         (["noisy.yaml", "out=a.csv"], "data.label_noise and data.image_noise would get into the"),
     ):
         assert main(["data", "diagnose", *arguments, "cues=[gender,place]"]) == 2
         assert message in capsys.readouterr().err
-    assert len(list(tmp_path.iterdir())) == 3
+    assert len(list(tmp_path.iterdir())) == 4
 
 
 def test_how_images_are_read_is_kept_and_shared_units_are_named(tmp_path, monkeypatch, capsys):
@@ -112,3 +116,14 @@ def test_how_images_are_read_is_kept_and_shared_units_are_named(tmp_path, monkey
     assert (section["follow_links"], section["max_pixels"]) == (True, 5000)
     text = "2 values of data.split_by are in several splits: x, y"
     assert text in capsys.readouterr().out.splitlines()
+
+
+def test_attributes_of_celeba_are_cues(tmp_path, monkeypatch, capsys):
+    """The sample has two images of each split and group: six of each group."""
+    monkeypatch.chdir(tmp_path)
+    assert main(["data", "sample", "celeba", "out=files", "images=2"]) == 0
+    options = ["cues=[Blond_Hair,Male]", "root=files", "out=a.csv"]
+    assert main(["data", "diagnose", "celeba", *options]) == 0
+    assert "test: 12 images, equally many of 2 conflicts" in capsys.readouterr().out
+    examples = components.construct("data", configs.load("a.yaml").data, {})
+    assert examples.groups.target_names == ("not Blond_Hair", "Blond_Hair")

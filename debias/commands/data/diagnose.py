@@ -17,8 +17,16 @@ from debias.data.diagonal import UNUSED, Diagonal, diagonal_splits
 from debias.data.examples import SPLITS, Examples
 from debias.errors import InputError, check_at_least, near, shown
 from debias.files import write_atomically
-from debias.merging import Settings, laid_over, read_overrides, split_overrides
+from debias.merging import (
+    Settings,
+    laid_over,
+    plain_layer,
+    read_overrides,
+    read_yaml,
+    split_overrides,
+)
 from debias.presets import is_preset
+from debias.signatures import option_types
 from debias.types import Attribute
 
 TABLES = (".csv", ".csv.gz", ".parquet")
@@ -56,7 +64,7 @@ def run(source: str, overrides: list[str]) -> None:
 
     Raises:
         ValueError: the source, a cue or an option has a mistake, the images are not files, or
-            ``out`` would replace a file of the source.
+            ``out`` would replace a file that this command did not write.
     """
     own, others = split_overrides(overrides, DiagnosisOptions._fields)
     options = _options(read_overrides(own))
@@ -106,10 +114,21 @@ def _check_out(out: str, config: Path, sources: Sequence[str]) -> None:
     """Refuse a name that no table can have, and one that would replace a file of the user."""
     if not out.endswith(".csv"):
         raise InputError(f"out must be a name that ends in .csv; got out={out}")
-    taken = {Path(source).resolve() for source in sources}
-    for file in (Path(out), config):
-        if file.resolve() in taken:
-            raise InputError(f"out={out} would replace {file}, which is read: give another name")
+    files = [Path(out), config]
+    read = {Path(source).resolve() for source in sources}
+    if found := [file for file in files if file.resolve() in read]:
+        raise InputError(f"out={out} would replace {found[0]}, which is read: give another name")
+    found = [file for file in files if file.exists()]
+    if found and not _reads(config, Path(out)):
+        raise InputError(
+            f"{found[0]} exists, and this command did not write it: give another out, or remove it"
+        )
+
+
+def _reads(config: Path, table: Path) -> bool:
+    """Whether a config of this name reads the table, as those of this command do."""
+    data = plain_layer(read_yaml(config)).get("data") if config.is_file() else None
+    return isinstance(data, dict) and data.get("file") == str(table.resolve())
 
 
 def _check_examples(examples: Examples) -> None:
@@ -133,13 +152,15 @@ def _section(source: str, options: DiagnosisOptions, given: Settings) -> Setting
         base = configs.load(source, []).data
     make = components.find("data", base["name"])
     known = components.options(make)
-    if "target" not in known or "bias" not in known:
+    target = next((key for key in ("target", "targets") if key in known), None)
+    if target is None or "list" not in option_types(make).get("bias", ""):
         raise InputError(
             f"{base['name']} has no columns to choose as cues: list its images in a table, as in "
             f"{EXAMPLE}"
         )
     plain = {key: None for key in NAMES if key in known}
-    cues: Settings = {"target": options.cues[0], "bias": list(options.cues[1:])}
+    first = options.cues[0] if target == "target" else [options.cues[0]]  # CelebA has targets
+    cues: Settings = {target: first, "bias": list(options.cues[1:])}
     if unknown := [key for key in given if key not in known]:
         raise InputError(
             f"unknown option {unknown[0]!r}; {near(unknown[0], [*options._fields, *known])}"
