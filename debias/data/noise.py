@@ -2,6 +2,7 @@
 
 import csv
 import io
+import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -44,13 +45,17 @@ def with_noise(
             (standard deviation in pixels), ``pixelate`` (side of a block in pixels), ``gaussian``
             (standard deviation in grey levels) and ``jpeg`` (quality). Pixels are those of the
             file.
-        image_share: share of each class whose images are degraded, in [0, 1].
+        image_share: share of each class whose images are degraded, in [0, 1]; of all training
+            images, if they have several labels.
         noise_seed: another seed changes other images.
 
     Raises:
         ValueError: a share is outside [0, 1], the seed is negative, there is no pair, one does not
             have two different classes, a degradation is unknown or too strong, or wrong labels are
             wanted for several labels per image or for a single class.
+
+    Warns:
+        UserWarning: a share is so small that it changes no image.
     """
     check_between("[0, 1]", {"data.label_noise": label_noise, "data.image_share": image_share})
     check_at_least(0, {"data.noise_seed": noise_seed})
@@ -63,15 +68,32 @@ def with_noise(
         for row in _drawn(examples, given == label, label_noise, noise_seed, "label"):
             number = int.from_bytes(random_key(noise_seed, f"class {examples.images[row]}"), "big")
             changed[row] = others[number % len(others)]
-    degraded = torch.zeros(len(examples), dtype=torch.bool)
-    if steps:
-        cells = torch.unique(given, dim=0, return_inverse=True)[1]
-        for cell in range(int(cells.max()) + 1):
-            degraded[_drawn(examples, cells == cell, image_share, noise_seed, "image")] = True
-    if torch.equal(given, changed) and not bool(degraded.any()):
+    degraded = _degraded(examples, image_share if steps else 0.0, noise_seed)
+    wrong, poor = not torch.equal(given, changed), bool(degraded.any())
+    _warn_of_nothing(examples, "label_noise", label_noise, wrong)
+    _warn_of_nothing(examples, "image_share", image_share if steps else 0.0, poor)
+    if not wrong and not poor:
         return examples  # the same data as without these options
     noise = TrainingNoise(given, degraded, steps, noise_seed)
     return replace(examples, target=changed, noise=noise)
+
+
+def _degraded(examples: Examples, share: float, seed: int) -> Tensor:
+    """``(N,)`` bool: a share of the training images of each class; of all with several labels."""
+    given, degraded = examples.target, torch.zeros(len(examples), dtype=torch.bool)
+    classes = given if given.ndim == 1 else torch.zeros(len(examples), dtype=torch.int64)
+    for label in torch.unique(classes).tolist():
+        degraded[_drawn(examples, classes == label, share, seed, "image")] = True
+    return degraded
+
+
+def _warn_of_nothing(examples: Examples, option: str, share: float, changed: bool) -> None:
+    if share > 0 and not changed:
+        warnings.warn(
+            f"{examples.source}: data.{option}={share:g} changes no training image: classes have "
+            "too few for this share",
+            stacklevel=3,
+        )
 
 
 def noise_table(examples: Examples) -> str:

@@ -77,6 +77,32 @@ def test_the_draw_depends_on_names_and_seed_alone():
     assert len({examples.digest(), first.digest(), other.digest()}) == 3
 
 
+def test_images_of_several_labels_are_degraded_as_one_class():
+    """Four of ten images. Each has its own combination of labels, of which round(.4) is none."""
+    target = torch.tensor([[row >> bit & 1 for bit in range(4)] for row in range(10)])
+    names, none = tuple(f"{row}.png" for row in range(10)), torch.zeros(10, dtype=torch.int64)
+    labels = tuple(f"{no}{name}" for name in "abcd" for no in ("not ", ""))
+    groups = Groups(labels, ("x",), multi_label=True)
+    examples = Examples(Path(), names, target, none, none, groups, Path("t.csv"))
+    noisy = with_noise(examples, image_noise={"blur": 1.0}, image_share=0.4)
+    assert int(noisy.noise.degraded.sum()) == 4
+    with pytest.raises(InputError, match=r"data\.label_noise needs one class per sample"):
+        with_noise(examples, label_noise=0.1)
+
+
+@pytest.mark.parametrize(
+    ("options", "name"),
+    [
+        ({"label_noise": 0.01}, "label_noise=0.01"),
+        ({"image_noise": {"blur": 1.0}, "image_share": 0.01}, "image_share=0.01"),
+    ],
+)
+def test_a_share_that_changes_nothing_is_told(options, name):
+    """round(.01 * 25) is 0."""
+    with pytest.warns(UserWarning, match=f"t.csv: data.{name} changes no training image"):
+        assert with_noise(listed(), **options).noise is None
+
+
 def test_pairs_say_what_a_class_becomes():
     examples = listed()
     noisy = with_noise(examples, label_noise=0.5, label_pairs=[["a", "c"], [2, "b"]])
