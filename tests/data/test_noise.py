@@ -176,6 +176,10 @@ def test_only_the_degraded_training_images_are_read_with_noise(tmp_path):
         assert np.array_equal(store.read(row), noise(row)) != changed
         assert np.array_equal(store.read(row), store.read(row))
         assert (store.fingerprint(row) == examples.store.fingerprint(row)) != changed
+    # the noise depends on the name, so a cache must not take the picture of another name
+    other = replace(store, names=[f"folder/{name}" for name in store.names])
+    assert not np.array_equal(other.read(rows[0]), store.read(rows[0]))
+    assert other.fingerprint(rows[0]) != store.fingerprint(rows[0])
     images, mask = (
         ImageFiles.of(each, torch.arange(12), Geometry((), 12, 10)).fetch(torch.tensor(rows))[:2]
         for each in (examples, noisy)

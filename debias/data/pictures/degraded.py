@@ -117,6 +117,8 @@ class DegradedImages:
         return degrade(image, self.steps, seed=self.seed, name=self.names[row])
 
     def fingerprint(self, row: int) -> bytes:
-        """The fingerprint of the image as it is, with the degradations and their seed."""
+        """The fingerprint of the image as it is; if degraded, with all that this depends on."""
         before = self.store.fingerprint(row)
-        return before + f"\0{self.steps}{self.seed}".encode() if bool(self.rows[row]) else before
+        if not bool(self.rows[row]):
+            return before
+        return before + f"\0{self.steps}{self.seed}{self.names[row]}".encode()
