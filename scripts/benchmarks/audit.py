@@ -118,7 +118,8 @@ def main() -> None:
         else:
             write_images(images, given.images or IMAGES)
             bar = f" (bar: at most {BAR_SECONDS} s on two idle cores)"
-            time_audit(str(images), [f"out={out}"], bar)
+            options = ["target=target", f"root={images}", f"out={out}"]
+            time_audit(str(images / "images.csv"), options, bar)
 
 
 if __name__ == "__main__":

@@ -26,6 +26,10 @@ NO_ENCODER, OWN_RUN = "none", "run"
 CHUNK = 256
 #: The rungs that a network reads.
 ENCODED = tuple(name for name, rung in RUNGS.items() if rung.numbers is None)
+#: The rungs of the whole image, with a network and without: later steps read them of all images.
+IMAGE, STATISTICS = "image", "statistics"
+#: The rungs whose numbers are kept, because they take long or are read several times.
+KEPT = (*ENCODED, STATISTICS)
 
 
 def is_run(name: str) -> bool:
@@ -112,8 +116,8 @@ def feature_step(name: str) -> str:
 
 
 def encoded_rows(audited: Audited, name: str) -> NDArray[np.int64]:
-    """Positions of the images whose features are kept: the whole image for all, else ``judged``."""
-    return np.arange(len(audited.rows)) if name == "image" else audited.judged
+    """Positions of the images whose features are kept: all for the whole image, else ``judged``."""
+    return np.arange(len(audited.rows)) if name in (IMAGE, STATISTICS) else audited.judged
 
 
 def reason_against(name: str, audited: Audited) -> str:
@@ -130,7 +134,7 @@ def _compute(name: str, audited: Audited) -> Arrays:
     rows = encoded_rows(audited, name)
     masks = None if audited.masks is None else audited.masks[rows]
     numbers = rung_numbers(name, audited.pictures[rows], masks, audited.encoder)
-    return {"features": numbers.astype(np.float16)}
+    return {"features": numbers.astype(np.float16 if name in ENCODED else np.float32)}
 
 
 def _no_reason(name: str, audited: Audited) -> str:
@@ -146,8 +150,8 @@ FEATURES = tuple(
         lambda audited: (),
         lambda audited: None,
         # one name is enough for a reader to learn that there is no encoder
-        partial(reason_against if name == "image" else _no_reason, name),
-        settings=encoder_digest,
+        partial(reason_against if name == IMAGE else _no_reason, name),
+        settings=encoder_digest if name in ENCODED else lambda audited: "",
     )
-    for name in ENCODED
+    for name in KEPT
 )

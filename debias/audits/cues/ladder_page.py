@@ -8,7 +8,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from debias.audits.cues.encoder import ENCODED, FEATURES, feature_step
+from debias.audits.cues.encoder import ENCODED, FEATURES, KEPT, feature_step
 from debias.audits.cues.ladder import (
     CUES,
     MeasuredCue,
@@ -171,7 +171,7 @@ def _probe_step(name: str) -> Step:
         partial(rung_probe, name),
         lambda audited: (),
         lambda audited: None,
-        uses=(feature_step(name),) if name in ENCODED else (),
+        uses=(feature_step(name),) if name in KEPT else (),
     )
 
 

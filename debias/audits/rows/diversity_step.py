@@ -8,7 +8,7 @@ from debias.audits.drawing import taking_turns
 from debias.audits.lines import Section
 from debias.audits.rows.diversity import neuron_distances, vendi_by_class
 from debias.audits.rows.intrinsic import intrinsic_dimension, label_sharpness
-from debias.audits.rows.whole_images import IMAGE_FEATURES, whole_image_numbers
+from debias.audits.rows.whole_images import WHOLE_IMAGES, whole_image_numbers
 from debias.audits.steps import Arrays, Audited, Step
 from debias.data.examples import SPLITS
 
@@ -96,4 +96,4 @@ def _number(value: float, form: str) -> str:
     return "–" if np.isnan(value) else format(float(value), form)
 
 
-DIVERSITY_STEP = Step(DIVERSITY, (), _compute, lambda audited: (), _section, uses=(IMAGE_FEATURES,))
+DIVERSITY_STEP = Step(DIVERSITY, (), _compute, lambda audited: (), _section, uses=WHOLE_IMAGES)

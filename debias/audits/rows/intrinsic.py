@@ -80,13 +80,13 @@ def intrinsic_dimension(vectors: NDArray[np.float64], *, neighbours: int = 20) -
     Raises:
         ValueError: ``neighbours`` is less than 2.
     """
-    from scipy.spatial.distance import cdist
+    from scipy.spatial.distance import pdist, squareform
 
     if neighbours < 2:
         raise InputError(f"neighbours must be at least 2; got neighbours={neighbours}")
     points = np.unique(vectors, axis=0)
     if len(points) <= neighbours:
         return float("nan")
-    away = np.sort(np.partition(cdist(points, points), neighbours)[:, : neighbours + 1])[:, 1:]
+    away = np.sort(np.partition(squareform(pdist(points)), neighbours)[:, : neighbours + 1])[:, 1:]
     inverses = np.log(away[:, -1:] / away[:, :-1]).mean(axis=1)
     return float(1 / inverses.mean())

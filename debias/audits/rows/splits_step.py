@@ -11,7 +11,7 @@ from debias.audits.cues.units import audited_units
 from debias.audits.lines import AuditLine, Section, ValueBar
 from debias.audits.rows.duplicates_step import DUPLICATES
 from debias.audits.rows.splits import ALL_CLASSES, SplitDifference, split_differences
-from debias.audits.rows.whole_images import IMAGE_FEATURES, plain_numbers, whole_image_numbers
+from debias.audits.rows.whole_images import WHOLE_IMAGES, plain_numbers, whole_image_numbers
 from debias.audits.steps import Arrays, Audited, Step
 from debias.audits.strengths import strength
 from debias.data.examples import SPLITS
@@ -154,5 +154,5 @@ def _unavailable(audited: Audited) -> str:
 
 SPLITS_STEP = Step(
     *(SPLITS_STEP_NAME, (DUPLICATES,), _compute, _lines, _section, _unavailable),
-    uses=(IMAGE_FEATURES,),
+    uses=WHOLE_IMAGES,
 )

@@ -3,33 +3,35 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from debias.audits.cues.encoder import feature_step
+from debias.audits.cues.encoder import IMAGE, STATISTICS, feature_step, rung_numbers
 from debias.audits.cues.ladder import CUES, ceiling, probe_of
-from debias.audits.cues.picture_numbers import layout, statistics
+from debias.audits.cues.picture_numbers import layout
 from debias.audits.steps import Audited
 
-#: The rung of the whole image for a network, and the step that keeps its features.
-IMAGE = "image"
-IMAGE_FEATURES = feature_step(IMAGE)
+#: The steps that keep the numbers of whole images: features of a network, and statistics.
+WHOLE_IMAGES = (feature_step(IMAGE), feature_step(STATISTICS))
 
 
 def whole_image_numbers(audited: Audited) -> NDArray[np.float32]:
     """``(N, d)`` numbers of each image: features of the encoder, or those of :func:`plain_numbers`.
 
-    A step that calls it has ``IMAGE_FEATURES`` in ``uses``.
+    A step that calls it has ``WHOLE_IMAGES`` as ``uses``, or needs the step ``cues``.
     """
-    return plain_numbers(audited) if audited.encoder is None else _encoded(audited)
+    return plain_numbers(audited) if audited.encoder is None else _kept(audited, IMAGE)
 
 
 def plain_numbers(audited: Audited) -> NDArray[np.float32]:
     """``(N, d)`` standardised numbers of each image, without a network: colours and 4x4 pixels."""
-    numbers = np.hstack([statistics(audited.pictures), layout(audited.pictures)])
+    numbers = np.hstack([_kept(audited, STATISTICS), layout(audited.pictures)])
     spread = numbers.std(axis=0)
     return np.asarray((numbers - numbers.mean(axis=0)) / np.where(spread > 1e-9, spread, 1))
 
 
-def _encoded(audited: Audited) -> NDArray[np.float32]:
-    return audited.found[IMAGE_FEATURES]["features"].astype(np.float32)
+def _kept(audited: Audited, rung: str) -> NDArray[np.float32]:
+    kept = audited.found.get(feature_step(rung))
+    if kept is None:
+        return rung_numbers(rung, audited.pictures, None, audited.encoder)
+    return kept["features"].astype(np.float32)
 
 
 def held_out_probabilities(audited: Audited) -> NDArray[np.float64]:
@@ -45,6 +47,5 @@ def held_out_probabilities(audited: Audited) -> NDArray[np.float64]:
     scores[audited.judged] = arrays["scores"][names.index(name)]
     others = np.setdiff1d(np.arange(len(audited.rows)), audited.judged)
     if len(others):
-        numbers = _encoded(audited) if name == IMAGE else statistics(audited.pictures)
-        scores[others] = probe_of(audited, name).scores(numbers[others])
+        scores[others] = probe_of(audited, name).scores(_kept(audited, name)[others])
     return scores

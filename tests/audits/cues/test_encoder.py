@@ -21,6 +21,7 @@ from debias.audits.cues.ladder import CUES, measure, probe_step
 from debias.audits.cues.ladder_page import LADDER, PROBES
 from debias.audits.engine import chosen_steps
 from debias.audits.model import resized
+from debias.audits.rows import whole_images
 from debias.data.pictures.geometry import Geometry
 from debias.errors import InputError
 from tests.audits.made_models import MadeModel, background_reader
@@ -57,12 +58,26 @@ def probed():
 
 
 def test_every_encoder_rung_has_a_step_and_without_an_encoder_they_say_so_once():
-    assert [step.name for step in FEATURES] == [feature_step(name) for name in ENCODED]
+    assert [step.name for step in FEATURES] == [
+        feature_step(name) for name in (*ENCODED, "statistics")
+    ]
     alone = made_audit(noise(4, 0, side=24), np.arange(4) % 2)
     reasons = {step.name: step.unavailable(alone) for step in FEATURES}
     assert reasons.pop(feature_step("image")) == "encoder=none"
     assert set(reasons.values()) == {""}
     assert FEATURES[1].compute(alone) == {}
+
+
+def test_statistics_are_kept_for_all_images_without_loss():
+    pictures, target = noise(40, 0, side=24), np.arange(40) % 2
+    audited = made_audit(pictures, target)
+    step = FEATURES[-1]
+    before = whole_images.plain_numbers(audited), ladder.judged_numbers(audited, "statistics")
+    audited.found[step.name] = step.compute(audited)
+    after = whole_images.plain_numbers(audited), ladder.judged_numbers(audited, "statistics")
+    assert all(np.array_equal(*pair) for pair in zip(before, after, strict=True))
+    audited.found[step.name] = {"features": 0 * audited.found[step.name]["features"]}
+    assert not ladder.judged_numbers(audited, "statistics").any()
 
 
 def test_kept_features_are_read_in_place_of_a_new_pass(audited):
