@@ -122,7 +122,7 @@ class Store:
             target: the folder.
 
         Returns:
-            What the stage is; ``None`` if there is none, or it was damaged.
+            The record of the stage. ``None`` if the store has no such stage, or a damaged one.
         """
         entry = self._entry(key)
         record, files = _record_of(entry), kept_files(entry / FILES)

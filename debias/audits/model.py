@@ -138,7 +138,7 @@ class AuditedModel:
 
 @contextmanager
 def _one_thread_per_batch() -> Iterator[ThreadPoolExecutor]:
-    """As many threads as torch uses, on each of which torch computes with one thread."""
+    """As many threads as torch uses. Inside each of them, torch computes with one thread."""
     threads = torch.get_num_threads()
     try:
         with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:

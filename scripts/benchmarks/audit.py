@@ -68,7 +68,7 @@ def time_audit(source: str, options: list[str], bar: str) -> None:
 
 
 def time_cues(images: Path, weights: str, out: Path) -> None:
-    """Audit with all cues, in processes of which the first one is killed."""
+    """Audit with all cues. The first process is killed, and the second one continues."""
     options = ["encoder=tf_efficientnet_lite0", f"encoder_weights={weights}", f"out={out}"]
     command = [sys.executable, "-m", "debias", "audit", str(images / "images.csv")]
     command += ["target=target", "mask=mask", f"root={images}", *options]

@@ -97,7 +97,7 @@ def _compute(audited: Audited) -> Arrays:
     paths = [f"{root}/{names[row]}" for row in audited.rows.tolist()]
 
     def facts_of(path: str) -> Facts:
-        """Facts of one file, of which only the bytes are read."""
+        """Facts of one file. Its bytes are read, and no pixel is decoded."""
         with open(path, "rb", buffering=0) as file:
             return header_facts(file.read())
 

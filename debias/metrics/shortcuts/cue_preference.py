@@ -20,7 +20,7 @@ def cues_of(target: Tensor, bias: Tensor, groups: Groups) -> tuple[Tensor, list[
     Args:
         target: ``(N,)`` integer class.
         bias: ``(N,)`` integer bias value, or -1.
-        groups: groups of which :func:`has_cues` holds.
+        groups: groups for which :func:`has_cues` is true.
 
     Returns:
         ``(N, K)`` int64 classes, -1 where unknown, and K names: "target", and those of the
@@ -55,7 +55,7 @@ def preference_report(
         prediction: ``(N,)`` integer class.
         target: ``(N,)`` integer class.
         bias: ``(N,)`` integer bias value; an image with -1 is left out.
-        groups: groups of which :func:`has_cues` holds.
+        groups: groups for which :func:`has_cues` is true.
 
     Returns:
         The floats of :func:`~debias.metrics.shortcuts.cues.cue_scalars` with

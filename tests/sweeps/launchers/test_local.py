@@ -1,13 +1,11 @@
 """The local launcher with stand-ins for training: every way in which a run can end."""
 
-import io
 import os
 import signal
 import threading
 import time
 
 import pytest
-from rich.console import Console
 
 from debias.sweeps.files import files_of, left
 from debias.sweeps.launchers.local import Local
@@ -16,6 +14,7 @@ from debias.sweeps.plan import plan
 from debias.sweeps.progress import Progress
 from tests.forked import forked
 from tests.sweeps import trainings
+from tests.sweeps.launchers.launching import printed_lines
 from tests.sweeps.launchers.lost_signals import PLACES
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
@@ -27,11 +26,7 @@ def runs(sweep):
 
 
 def launched(runs, train, **options) -> list[str]:
-    """The lines that were printed, sorted, without the counts."""
-    file = io.StringIO()
-    with Progress(runs, console=Console(file=file, soft_wrap=True)) as progress:
-        Local(threads=1, **options)(runs, train, progress)
-    return sorted(line.partition(" [")[0] for line in file.getvalue().splitlines())
+    return printed_lines(Local(threads=1, **options), runs, train)
 
 
 def test_every_run_once(runs):

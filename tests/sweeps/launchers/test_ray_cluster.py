@@ -1,18 +1,16 @@
 """The launcher for Ray, on a cluster of two nodes on this machine; needs the package."""
 
-import io
 import signal
 import threading
 import time
 
 import pytest
-from rich.console import Console
 
 from debias.sweeps.files import files_of, left
 from debias.sweeps.launchers.ray import Ray
 from debias.sweeps.plan import plan
-from debias.sweeps.progress import Progress
 from tests.sweeps import trainings
+from tests.sweeps.launchers.launching import printed_lines
 
 utils = pytest.importorskip("ray.cluster_utils")
 
@@ -47,11 +45,7 @@ def runs(sweep):
 
 
 def launched(runs, train, **options) -> list[str]:
-    """The lines that were printed, sorted, without the counts."""
-    file = io.StringIO()
-    with Progress(runs, console=Console(file=file, soft_wrap=True)) as progress:
-        Ray(**options)(runs, train, progress)
-    return sorted(line.partition(" [")[0] for line in file.getvalue().splitlines())
+    return printed_lines(Ray(**options), runs, train)
 
 
 def test_every_run_once(runs, address):
