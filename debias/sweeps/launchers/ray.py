@@ -8,6 +8,7 @@ All nodes see the same folders, with ``flock`` between nodes, and have the same 
 """
 
 import os
+import socket
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -21,6 +22,9 @@ from debias.sweeps.launchers.signals import PATIENCE, StopSignals
 from debias.sweeps.launchers.worker import FAILED, Train, attempt
 from debias.sweeps.plan import PlannedRun
 from debias.sweeps.progress import Progress
+
+#: Seconds within which a cluster must accept a connection.
+PATIENCE_OF_A_PORT = 5.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -185,8 +189,15 @@ def _imported() -> Any:
 
 def _connect(ray: Any, address: str | None) -> None:
     try:
+        if address is not None:
+            _knock(address)  # Ray itself tries for minutes
         ray.init(address=address or "auto", log_to_driver=False, logging_level="ERROR")
-    except (ConnectionError, ValueError) as error:
+    except (OSError, ValueError) as error:
         reason = str(error).strip().partition("\n")[0]
         remedy = "start one with `ray start --head`, or give its address=HOST:PORT"
         raise InputError(f"no Ray cluster answers ({reason}): {remedy}") from None
+
+
+def _knock(address: str) -> None:
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    socket.create_connection((host, int(port)), timeout=PATIENCE_OF_A_PORT).close()

@@ -52,6 +52,14 @@ def test_no_node_is_large_enough(runs):
         tasks.room()
 
 
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "127.0.0.1", "ray://127.0.0.1:1"])
+def test_an_address_where_nothing_answers(runs, monkeypatch, address):
+    """Ray itself is not asked, because it would try for minutes."""
+    monkeypatch.setitem(sys.modules, "ray", SimpleNamespace(is_initialized=lambda: False))
+    with pytest.raises(InputError, match=r"no Ray cluster answers \(.+\): start one with"):
+        Ray(address=address)(runs, trainings.quick, Progress(runs))
+
+
 def test_without_the_package(runs, monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(InputError, match=r'needs Ray: pip install "debias-vision\[ray\]"'):
