@@ -10,14 +10,9 @@ from debias import config as configs
 from debias.augment.augmentation import Unchanged
 from debias.build import build
 from debias.checks import warn_of_prior
-from debias.data.orders import (
-    bias_balanced,
-    class_balanced,
-    class_subsample,
-    group_balanced,
-    portion,
-    upweighted,
-)
+from debias.data.balance import bias_balanced, class_balanced, group_balanced
+from debias.data.orders import portion, upweighted
+from debias.data.subsamples import class_subsample
 from debias.types import Groups
 from tests.commands.conftest import overrides
 

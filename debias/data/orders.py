@@ -10,9 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Sampler
 
-from debias.data.checks import fewer
-from debias.errors import InputError, shown
-from debias.types import Groups
+from debias.errors import InputError
 
 
 @runtime_checkable
@@ -73,15 +71,19 @@ class Permuted:
 
 @dataclass(frozen=True, eq=False)
 class Weighted:
-    """Draw N samples with replacement, with probabilities proportional to ``(N,)`` ``weights``."""
+    """Draw samples with replacement, with probabilities proportional to ``(N,)`` ``weights``.
+
+    An epoch draws ``visits`` samples, or N.
+    """
 
     weights: Tensor
+    visits: int | None = None
 
     def __len__(self) -> int:
-        return len(self.weights)
+        return len(self.weights) if self.visits is None else self.visits
 
     def draw(self, generator: torch.Generator) -> Tensor:
-        """``(N,)`` int64 positions, drawn independently of each other."""
+        """``(len(self),)`` int64 positions, drawn independently of each other."""
         return torch.multinomial(self.weights, len(self), replacement=True, generator=generator)
 
 
@@ -105,73 +107,6 @@ def shuffled(
             both ``repeats`` and ``visits`` are given.
     """
     return Permuted(torch.arange(len(row)), repeats, visits, multiple)
-
-
-def group_balanced(group: Tensor, groups: Groups, occurring: Tensor | None = None) -> Order:
-    r"""Draw N samples with replacement; every group is equally likely.
-
-    :math:`P(i) \propto 1 / n_{g_i}`.
-
-    Source: Idrissi et al., "Simple data balancing achieves competitive worst-group-accuracy", CLeaR
-    2022 (RWG; reference code facebookresearch/BalancingGroups).
-
-    Args:
-        group: ``(N,)`` int64 group of each training sample.
-        groups: the names of the groups.
-        occurring: ``(G,)`` bool: whether a split has a sample of each group. The other groups are
-            left out. ``None`` if all occur.
-
-    Raises:
-        ValueError: the group of a sample is unknown, a group that occurs has no sample, or targets
-            are multi-label.
-
-    Differs from the reference: a group without training samples that another split has is an error;
-    the reference silently leaves it out.
-    """
-    return Weighted(_inverse_counts(group, groups.names, "group", occurring))
-
-
-def class_balanced(row: Tensor, groups: Groups) -> Order:
-    r"""Draw N samples with replacement; every class is equally likely.
-
-    :math:`P(i) \propto 1 / n_{y_i}`.
-
-    Source: Idrissi et al. 2022 (RWY), as in :func:`group_balanced`.
-
-    Args:
-        row: ``(N,)`` int64 class of each training sample.
-        groups: the names of the classes.
-
-    Raises:
-        ValueError: a class has no sample, or targets are multi-label.
-
-    Differs from the reference: an empty class is an error.
-    """
-    return Weighted(_inverse_counts(row, groups.target_names, "class"))
-
-
-def bias_balanced(bias: Tensor, groups: Groups, occurring: Tensor | None = None) -> Order:
-    r"""Draw N samples with replacement; every value of the bias attribute is equally likely.
-
-    :math:`P(i) \propto 1 / n_{b_i}`.
-
-    Source: Wang et al., "Balanced Datasets Are Not Enough", ICCV 2019, who train their adversaries
-    on such batches; reference code uvavision/Balanced-Datasets-Are-Not-Enough.
-
-    Args:
-        bias: ``(N,)`` int64 value of the bias attribute of each training sample.
-        groups: the names of the bias values.
-        occurring: as for :func:`group_balanced`.
-
-    Raises:
-        ValueError: the bias value of a sample is unknown, or a value that occurs has no sample.
-
-    Differs from the reference: the reference skips a batch whose draw is not balanced. Here no
-    batch is skipped, and batches are balanced in expectation.
-    """
-    if occurring is not None:
-        occurring = occurring.view(groups.rows, groups.biases).any(dim=0)
-    return Weighted(_inverse_counts(bias, groups.bias_names, "bias", occurring))
 
 
 def portion(row: Tensor, seed: int, *, share: float) -> Order:
@@ -220,131 +155,11 @@ def upweighted(chosen: Tensor, *, copies: int) -> Order:
     return Permuted(torch.cat([torch.arange(len(chosen)), again]))
 
 
-def cluster_balanced(row: Tensor, partition: Tensor, *, powers: list[int]) -> Order:
-    r"""Draw N samples: classes are equally likely, and small inferred groups are upweighted.
-
-    .. math:: P(i) = \frac1C\, \frac{n_{y_i, j_i}^{-\lambda_{y_i}}}
-              {\sum_{k: y_k = y_i} n_{y_k, j_k}^{-\lambda_{y_i}}}
-
-    Source: Yang et al., "Identifying Spurious Biases Early in Training through the Lens of
-    Simplicity Bias" (SPARE), AISTATS 2024; reference code BigML-CS-UCLA/SpuCo.
-
-    Args:
-        row: ``(N,)`` int64 class of each training sample.
-        partition: ``(N,)`` int64 inferred group of each training sample within its class
-            (``groups.file``).
-        powers: :math:`\lambda` of each of the C classes. 1 makes all groups of the class equally
-            likely.
-
-    Raises:
-        ValueError: ``powers`` does not have one entry per class, an inferred group is unknown, or
-            targets are multi-label.
-    """
-    if row.ndim != 1 or bool((partition < 0).any()):
-        raise InputError(
-            "sampler.name=cluster_balanced needs one class and one inferred group per training "
-            "sample: use a single target, and infer groups for all training samples"
-        )
-    if int(row.max()) + 1 != len(powers):
-        raise InputError(
-            f"sampler.powers must have one power per class; got {len(powers)} powers for "
-            f"{int(row.max()) + 1} classes"
-        )
-    _, group, counts = torch.unique(
-        torch.stack([row, partition]), dim=1, return_inverse=True, return_counts=True
-    )
-    weights = counts[group].double() ** -torch.tensor(powers, dtype=torch.float64)[row]
-    return Weighted(weights / weights.new_zeros(len(powers)).index_add(0, row, weights)[row])
-
-
-def group_subsample(
-    group: Tensor, groups: Groups, seed: int, occurring: Tensor | None = None, *, repeats: int = 1
-) -> Order:
-    """Subsample every group to the size of the smallest group, once per run.
-
-    Source: Idrissi et al. 2022 (SUBG), as in :func:`group_balanced`.
-
-    Args:
-        group: ``(N,)`` int64 group of each training sample.
-        groups: the names of the groups.
-        seed: the run's seed, at least 0. The subsample depends only on the seed and the groups.
-        occurring: as for :func:`group_balanced`.
-        repeats: how often an epoch visits each remaining sample, at least 1. Raise it if few
-            samples remain: epochs are then short, and each ends with a validation.
-
-    Raises:
-        ValueError: the group of a sample is unknown, a group that occurs has no sample, targets are
-            multi-label, or ``repeats`` is below 1.
-
-    Differs from the reference: a group without training samples that another split has is an error.
-    """
-    return Permuted(_cut_to_smallest(group, groups.names, "group", seed, occurring), repeats)
-
-
-def class_subsample(row: Tensor, groups: Groups, seed: int, *, repeats: int = 1) -> Order:
-    """Subsample every class to the size of the smallest class, once per run.
-
-    Source: Idrissi et al. 2022 (SUBY), as in :func:`group_balanced`.
-
-    Args:
-        row: ``(N,)`` int64 class of each training sample.
-        groups: the names of the classes.
-        seed: the run's seed, at least 0. The subsample depends only on the seed and the classes.
-        repeats: how often an epoch visits each remaining sample, at least 1. Raise it if few
-            samples remain: epochs are then short, and each ends with a validation.
-
-    Raises:
-        ValueError: a class has no sample, targets are multi-label, or ``repeats`` is below 1.
-
-    Differs from the reference: an empty class is an error.
-    """
-    return Permuted(_cut_to_smallest(row, groups.target_names, "class", seed), repeats)
-
-
 def seeded_generator(*numbers: int) -> torch.Generator:
     """A torch generator whose seed depends only on these non-negative numbers."""
     # SeedSequence pads with zeros: without the length, (5,) and (5, 0) would give the same seed.
     seed = np.random.SeedSequence((len(numbers), *numbers)).generate_state(1, np.uint64)
     return torch.Generator().manual_seed(int(seed[0]))
-
-
-def _counts(
-    label: Tensor, names: Sequence[str], kind: str, occurring: Tensor | None = None
-) -> Tensor:
-    if label.ndim != 1:
-        raise InputError(
-            f"{kind} balancing needs one {kind} per image, and these images have several labels: "
-            "set sampler.name=shuffled"
-        )
-    if bool((label < 0).any()):
-        raise InputError(
-            f"{kind} balancing needs the {kind} of every training sample; {int((label < 0).sum())} "
-            f"of {len(label)} are unknown: label them, or set sampler.name=class_balanced"
-        )
-    counts = torch.bincount(label, minlength=len(names))
-    if empty := fewer(names, counts if occurring is None else counts + ~occurring):
-        raise InputError(
-            f"{kind} {shown(empty)} has no training sample to balance: add samples, or set "
-            "sampler.name=shuffled"
-        )
-    return counts
-
-
-def _inverse_counts(
-    label: Tensor, names: Sequence[str], kind: str, occurring: Tensor | None = None
-) -> Tensor:
-    return 1 / _counts(label, names, kind, occurring).double()[label]
-
-
-def _cut_to_smallest(
-    label: Tensor, names: Sequence[str], kind: str, seed: int, occurring: Tensor | None = None
-) -> Tensor:
-    counts = _counts(label, names, kind, occurring)
-    permutation = torch.randperm(len(label), generator=seeded_generator(seed))
-    by_label = permutation[torch.argsort(label[permutation], stable=True)]
-    starts, present = counts.cumsum(0) - counts, counts > 0
-    selected = starts[present][:, None] + torch.arange(int(counts[present].min()))
-    return by_label[selected.flatten()].sort().values
 
 
 class Visits(NamedTuple):

@@ -24,6 +24,7 @@ from parity_checks import (
     games,
     heads,
     recipes,
+    samplers,
     stages,
     totals,
     twins,
@@ -85,6 +86,8 @@ CHECKS: dict[str, Check] = {
     "end_total": totals.end,
     "bias_contrastive_total": totals.bias_contrastive,
     "gce": totals.gce,
+    "elastic_game": totals.elastic,
+    "mixture": samplers.mixture,
     "foreground_noise": audits.foreground_noise,
 }
 

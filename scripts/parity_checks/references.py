@@ -22,6 +22,7 @@ REFERENCES = {
     "PolinaKirichenko/deep_feature_reweighting": Reference(
         "9d8d5de78feafb0ba99878b8a1f91c5cd942e62a", "BSD-2-Clause"
     ),
+    "TaoWen0309/ElRep": Reference("8c3e62c897f7df862463e41797afd5df87a2fef4", "MIT"),
     "YyzHarry/SubpopBench": Reference("4d3dbbe21029666ef19d040e110ec22908640c5b", "MIT"),
     "aida-ugent/fairret": Reference("33b0eaba64e9548c7f5b18fca056d4b7ca9087fd", "MIT"),
     "aliasgharkhani/Masktune": Reference("9a0e2414a713c8d11ddb1aa7469866b865cbd137", "none stated"),
@@ -55,6 +56,7 @@ REFERENCES = {
         "c432e751632bce2c7467ef22a6ffb44402b88684", "none stated"
     ),
     "tmlabonte/last-layer-retraining": Reference("40612d4c794ee75545e8cc1e8d045e73224f2dc8", "MIT"),
+    "tmlabonte/revisiting-finetuning": Reference("f0839637a765a197def85063c9aa68d496ddb531", "MIT"),
     "vandit15/Class-balanced-loss-pytorch": Reference(
         "921ccb8725b1eb0903b2c22a1a752a594fcae138", "MIT"
     ),

@@ -12,7 +12,7 @@ from sklearn.cluster import KMeans
 from sklearn.metrics import silhouette_score
 from torch import Tensor, optim
 
-from debias.data.orders import cluster_balanced
+from debias.data.balance import cluster_balanced
 from debias.group_inference.attended import attended
 from debias.group_inference.clusters import class_clusters
 from debias.group_inference.decomposition import most_attended

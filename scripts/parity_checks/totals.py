@@ -1,23 +1,35 @@
 """Compares whole losses of strategies: the weights, means and scales of their parts."""
 
 from collections.abc import Iterator
+from copy import deepcopy
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from debias.losses.generalized_cross_entropy import generalized_cross_entropy
 from debias.strategies.bias_contrastive import BiasContrastive
+from debias.strategies.elastic import Elastic
 from debias.strategies.end import EnD
 from debias.types import Batch, Groups
 from parity_checks.cases import Given, both, draws, labelled
+from parity_checks.games import Normalised, batches, descent, play, states_apart
 from parity_checks.official import Clones
 from parity_checks.rows import NO_CODE, Row
 
 HONG = "grayhong/bias-contrastive-learning"
 CELLS = Groups(("a", "b", "c"), ("x", "y", "z"))
+
+
+class Plain(Normalised):
+    """Without batch normalisation, since their code passes each batch through it twice."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = nn.Sequential(nn.Linear(10, 5), nn.Tanh())
 
 
 def _case(seed: int) -> tuple[Tensor, Tensor, Batch]:
@@ -87,6 +99,45 @@ def bias_contrastive(clones: Clones) -> Iterator[Row]:
     )
     because = "1e-9 in their logarithm, float32 priors"
     yield code.row("bias_contrastive", compared, map(case, range(12)), bar=1e-5, because=because)
+
+
+def elastic(clones: Clones) -> Iterator[Row]:
+    path, names = "algorithms/single_model_algorithm.py", ("_update", "get_model_output")
+    code = clones.take("TaoWen0309/ElRep", path, *names)
+    space = {"move_to": lambda value, device: value}
+    rules = ("algorithms/ERM.py", "process_batch", "objective")
+    batch = clones.take("TaoWen0309/ElRep", *rules, space=space)
+
+    def case(seed: int) -> float:
+        torch.manual_seed(seed)
+        given, model = batches(seed, size=(16, 4)[seed % 2]), Plain()
+        weights = {"nuclear": (0.1, 0.003)[seed % 2], "frobenius": (0.02, 0.0, 0.5)[seed % 3]}
+        trainer = _elastic_trainer(model, weights)
+        trainer.get_model_output = partial(code["get_model_output"], trainer)
+        trainer.objective = partial(batch["objective"], trainer)
+        for each in given:
+            results = batch["process_batch"](trainer, (each.image, each.target, each.bias))
+            code["_update"](trainer, results, should_step=True)
+        play(model, Elastic(**weights), given)
+        return states_apart([trainer.model], [nn.Sequential(model.body, model.head)])
+
+    compared = (
+        "network after 12 steps of their ERM with both norms: 16 samples of 5 features, and 4"
+    )
+    yield code.row("elastic", compared, map(case, range(6)), bar=1e-10)
+
+
+def _elastic_trainer(model: Plain, weights: dict[str, float]) -> Any:
+    """The trainer object that their methods read, with a copy of the model."""
+    network: Any = nn.Sequential(deepcopy(model.body), deepcopy(model.head))
+    network.needs_y, network[0].d_out = False, 5
+    return SimpleNamespace(
+        model=network, theta1=weights["nuclear"], theta2=weights["frobenius"],
+        max_grad_norm=None, optimizer=descent(network.parameters()), training=True,
+        step_schedulers=lambda **_: None, log_dict={}, device="cpu",
+        grouper=SimpleNamespace(metadata_to_group=lambda metadata: metadata),
+        loss=SimpleNamespace(compute=lambda z, y, return_dict: F.cross_entropy(z, y)),
+    )  # fmt: skip
 
 
 def gce(_: Clones) -> Iterator[Row]:

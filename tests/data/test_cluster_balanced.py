@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from debias.data.orders import cluster_balanced
+from debias.data.balance import cluster_balanced
 
 ROW = torch.tensor([0, 0, 0, 0, 1, 1, 1])
 INFERRED = torch.tensor([0, 0, 0, 1, 0, 0, 1])

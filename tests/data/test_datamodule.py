@@ -12,9 +12,10 @@ from torch import distributed
 from debias.data import datamodule
 from debias.data.datamodule import ImageData
 from debias.data.examples import Examples
-from debias.data.orders import Order, group_subsample, shuffled
+from debias.data.orders import Order, shuffled
 from debias.data.pictures import image_store
 from debias.data.pictures.preprocessing import Preprocessing, resize, waterbirds_augmented
+from debias.data.subsamples import group_subsample
 from debias.types import Batch
 from tests.data.small_pictures import GROUPS, noise, small_examples
 

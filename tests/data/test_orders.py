@@ -4,15 +4,9 @@ import pytest
 import torch
 from torch.utils.data import WeightedRandomSampler
 
-from debias.data.orders import (
-    bias_balanced,
-    class_balanced,
-    class_subsample,
-    group_balanced,
-    group_subsample,
-    seeded_generator,
-    shuffled,
-)
+from debias.data.balance import bias_balanced, class_balanced, group_balanced
+from debias.data.orders import seeded_generator, shuffled
+from debias.data.subsamples import class_subsample, group_subsample
 from tests.data.small_pictures import GROUPS
 
 GROUP = torch.tensor([0, 0, 0, 0, 0, 1, 1, 2, 2, 2, 3, 3, 3, 3])  # counts 5, 2, 3, 4

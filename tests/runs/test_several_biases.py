@@ -14,9 +14,10 @@ from debias.commands import evaluate
 from debias.commands.images import image_lines
 from debias.commands.train import train
 from debias.csv_files import read_csv
+from debias.data.balance import bias_balanced, group_balanced
 from debias.data.checks import check_examples
-from debias.data.orders import bias_balanced, group_balanced, group_subsample
 from debias.data.sets.table import table
+from debias.data.subsamples import group_subsample
 from debias.errors import InputError
 from debias.json_files import plain
 from debias.losses.group_dro import GroupDROLoss

@@ -11,7 +11,9 @@ from math import sqrt
 import pytest
 import torch
 
-from debias.data.orders import Order, class_balanced, group_balanced, group_subsample
+from debias.data.balance import class_balanced, group_balanced
+from debias.data.orders import Order
+from debias.data.subsamples import group_subsample
 from debias.strategies.domain_independent import DomainIndependent
 from debias.strategies.erm import ERM
 from debias.strategies.group_dro import GroupDRO
