@@ -131,6 +131,27 @@ def portion(row: Tensor, seed: int, *, share: float) -> Order:
     )
 
 
+def kept(chosen: Tensor, *, repeats: int = 1) -> Order:
+    """Visit only the training samples with inferred value 1.
+
+    Source: Le Bras et al., "Adversarial Filters of Dataset Biases" (AFLite), ICML 2020, where the
+    chosen samples are those that a filter keeps (the value 1 in ``groups.file``).
+
+    Args:
+        chosen: ``(N,)`` bool: whether the inferred value of the training sample is 1.
+        repeats: visits of each chosen sample per epoch, at least 1.
+
+    Raises:
+        ValueError: ``repeats`` is below 1, or no sample is chosen.
+    """
+    if not bool(chosen.any()):
+        raise InputError(
+            "no training sample has inferred value 1, so an epoch would be empty: mark the samples "
+            "to keep by 1 in groups.file"
+        )
+    return Permuted(chosen.nonzero().flatten(), repeats)
+
+
 def upweighted(chosen: Tensor, *, copies: int) -> Order:
     """Visit every training sample once, and those with inferred value 1 ``copies`` times more.
 

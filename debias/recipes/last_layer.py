@@ -77,9 +77,7 @@ class LastLayer(Recipe):
 
     def labels_before(self) -> tuple[str, ...]:
         """Splits whose true group labels the run of its backbone has read."""
-        if not (Path(self.backbone) / "report.json").is_file():
-            return ()
-        return tuple(read_report(Path(self.backbone)).strategy.group_labels.split("+"))
+        return labels_of(self.backbone)
 
     def check(self, parts: Parts) -> None:
         """Raise an error if a class has too few images to fit a head: one of known bias in each
@@ -139,12 +137,30 @@ class LastLayer(Recipe):
         return config
 
     def _stage(self, run: Run, config: Config) -> Stage:
-        if self.backbone == TRAINED:
-            return run.train_stage("backbone", config)
-        parts = run.build(config)
-        if self.backbone != PRETRAINED:
-            load_model(parts, Path(self.backbone))
-        return Stage(parts, run.folder / "stages" / "backbone")
+        return backbone_stage(run, config, self.backbone)
+
+
+def labels_of(backbone: str) -> tuple[str, ...]:
+    """Splits whose true group labels a run has read, if the option ``backbone`` is its folder."""
+    if not (Path(backbone) / "report.json").is_file():
+        return ()
+    return tuple(read_report(Path(backbone)).strategy.group_labels.split("+"))
+
+
+def backbone_stage(run: Run, config: Config, backbone: str) -> Stage:
+    """Train or load the backbone of a run.
+
+    Args:
+        run: the run.
+        config: config of the stage that trains the backbone.
+        backbone: "trained", "pretrained", or the folder of a finished run.
+    """
+    if backbone == TRAINED:
+        return run.train_stage("backbone", config)
+    parts = run.build(config)
+    if backbone != PRETRAINED:
+        load_model(parts, Path(backbone))
+    return Stage(parts, run.folder / "stages" / "backbone")
 
 
 def _refuse_few(examples: Examples, target: Tensor, least: int, what: str) -> None:
