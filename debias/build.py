@@ -55,7 +55,7 @@ def build(config: Config, partition: Partition | None = None) -> Parts:
     check_numbers(config)
     chosen = components.choose(config)
     accelerator = resolve_accelerator(config.accelerator, config.devices)
-    examples: Examples = chosen.data({})
+    examples: Examples = chosen.data({"cache_dir": config.cache_dir})
     if partition is None and config.groups.file:
         partition = read_partition(Path(config.groups.file), examples, config.groups.splits)
     seen = seen_by_run(examples, partition)

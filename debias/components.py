@@ -23,6 +23,7 @@ from debias.presets import check_fetched, is_preset, options_of, preset
 from debias.presets import names as preset_names
 from debias.readers import READERS
 from debias.signatures import arguments, fact_names, option_parameters, option_schema
+from debias.storage.data import with_copies
 
 if TYPE_CHECKING:
     from debias.config import Config
@@ -79,14 +80,20 @@ class Component(NamedTuple):
     def __call__(self, facts: Section) -> Any:
         """Build the object from these facts and the component's options.
 
+        Files of a data set on object storage are brought to the cache folder first, which the fact
+        ``cache_dir`` names.
+
         Raises:
-            ValueError: a user's own part makes an object of another kind, or the files of a preset
-                are absent.
+            ValueError: a user's own part makes an object of another kind, the files of a preset
+                are absent, or the object storage cannot be read.
         """
+        options = self.options
+        if self.kind == "data":
+            options = with_copies(options, facts.get("cache_dir"))
         if self.kind == "data" and is_preset(self.name):
-            check_fetched(self.name, self.options.get("root"))
+            check_fetched(self.name, options.get("root"))
         named = (facts[name] for name in fact_names(self.make))
-        made = self.make(*named, **arguments(self.make, self.options))
+        made = self.make(*named, **arguments(self.make, options))
         if is_own(self.name):
             check_made(self.kind, self.name, made)
         return imported(NOISE)(made, **self.noise) if self.noise else made
@@ -240,12 +247,7 @@ def construct(kind: str, section: Section, facts: Section) -> Any:
     return component(kind, section)(facts)
 
 
-def call(
-    component: Callable[..., Any],
-    section: str,
-    options: Section,
-    facts: Section,
-) -> Any:
+def call(component: Callable[..., Any], section: str, options: Section, facts: Section) -> Any:
     """Check options, then call a function with them and with the facts that its arguments name."""
     return Component(section, "", component, check_options(component, section, options))(facts)
 

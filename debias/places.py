@@ -1,9 +1,9 @@
 """Where the picture caches of a run lie."""
 
-import os
 from pathlib import Path
 
 from debias.config import Config
+from debias.storage.urls import named_cache
 
 
 def cache_folder(config: Config) -> Path | None:
@@ -18,5 +18,5 @@ def cache_place(config: Config, beside: Path | str) -> Path:
         config: config of a run.
         beside: folder of runs.
     """
-    place = config.cache_dir or os.environ.get("DEBIAS_CACHE")
+    place = named_cache(config.cache_dir)
     return Path(place) if place else Path(beside) / "cache"

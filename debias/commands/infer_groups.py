@@ -95,7 +95,7 @@ def _own(folder: Path, overrides: list[str]) -> tuple[Examples, Tensor]:
         methods = ", ".join(METHODS)
         raise InputError(f"{folder} has no groups.csv of its own: set method to one of {methods}")
     config = configs.read(folder / "config.yaml", overrides)
-    examples: Examples = components.construct("data", config.data, {})
+    examples: Examples = components.construct("data", config.data, {"cache_dir": config.cache_dir})
     return examples, read_inferred(folder / GROUPS, examples)
 
 
@@ -105,7 +105,7 @@ def _inferred(
     own, overrides = split_overrides(overrides, components.options(infer))
     options: Settings = dict(text.split("=", 1) for text in own)
     config = configs.read(folder / "config.yaml", overrides)
-    examples: Examples = components.construct("data", config.data, {})
+    examples: Examples = components.construct("data", config.data, {"cache_dir": config.cache_dir})
     inferred = torch.full_like(examples.split, -1)
     parts = [read(folder / "predictions" / f"{split}.csv") for split in SPLITS]
     rows = torch.cat([part.index for part in parts])

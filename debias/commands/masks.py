@@ -121,7 +121,8 @@ def _facts(config: str, overrides: list[str], *, trained: bool) -> Settings:
 
         parts = finished(Path(config), overrides)
         return {"examples": parts.examples, "parts": parts}
-    examples = components.construct("data", configs.load(config, overrides).data, {})
+    chosen = configs.load(config, overrides)
+    examples = components.construct("data", chosen.data, {"cache_dir": chosen.cache_dir})
     check_examples(examples)
     return {"examples": examples}
 

@@ -7,6 +7,7 @@ from debias import components
 from debias.commands.sweep import describe, train_left
 from debias.errors import InputError, check_positive
 from debias.merging import Section, taken
+from debias.storage.urls import is_url
 from debias.sweeps.checks import check
 from debias.sweeps.files import left
 from debias.sweeps.launchers import launcher
@@ -115,7 +116,7 @@ def _root_lines(planned: Plan) -> list[str]:
         if root is None
         else f"data.root={root} does not exist: put the data there, or correct the path, to train"
         for root in roots
-        if root is None or not Path(root).exists()
+        if root is None or not (is_url(root) or Path(root).exists())
     ]
 
 

@@ -31,7 +31,8 @@ ALLOWED = {
     "methods": set(),
     "heads": {"group_inference", "losses", "progress"},
     "data": {"csv_files", "devices", "files", "json_files", "presets", "processes", "progress"},
-    "places": {"config"},
+    "storage": {"files", "json_files", "progress"},
+    "places": {"config", "storage"},
     "store": {"files", "json_files"},
     "own_parts": set(),
     "signatures": {"merging"},
@@ -39,7 +40,8 @@ ALLOWED = {
     "presets": {"merging"},
     "downloads": {"files", "json_files", "presets", "progress"},
     "config": {"files", "merging", "own_parts"},
-    "components": {"config", "merging", "methods", "own_parts", "presets", "readers", "signatures"},
+    "components": {"config", "merging", "methods", "own_parts", "presets", "readers", "signatures"}
+    | {"storage"},
     "strategies": {"losses", "models", "processes"},
     "training": {"augment", "files", "metrics", "models", "processes", "progress", "strategies"},
     "reports": {"config", "csv_files", "files", "json_files", "merging", "metrics", "progress"},
@@ -109,7 +111,7 @@ ALLOWED = {
     }
     | {"json_files", "merging", "metrics", "models", "own_parts", "parts", "places", "presets"}
     | {"progress"}
-    | {"reports", "runs", "signatures", "store", "sweeps", "trained", "training"},
+    | {"reports", "runs", "signatures", "storage", "store", "sweeps", "trained", "training"},
     "trained": {"components", "config", "data", "files", "json_files", "merging", "models"}
     | {"progress", "reports", "strategies"},
     "api": {
@@ -135,6 +137,7 @@ FORBIDDEN = {
     "merging": {"torch", "pytorch_lightning"},
     "presets": {"torch", "pytorch_lightning"},
     "downloads": {"torch", "pytorch_lightning"},
+    "storage": {"torch", "pytorch_lightning", "omegaconf"},
     "augment": {"pytorch_lightning", "torchmetrics", "omegaconf"},
     "group_inference": {"pytorch_lightning", "torchmetrics", "timm", "omegaconf"},
     "heads": {"pytorch_lightning", "torchmetrics", "timm", "omegaconf"},

@@ -205,6 +205,10 @@ LONG = "x" * 300
 PLACES = rows(
     "files and folders to write",
     [
+        ("check own.yaml data.root=s3://bucket/x", "set cache_dir=FOLDER, or the environment"),
+        ("check own.yaml data.root=ss3://b/x cache_dir=c", "unknown protocol 'ss3'; did you mean"),
+        ("check own.yaml data.root=oci://b/x cache_dir=c", "a package that is not installed"),
+        ("check own.yaml data.root=s3:// cache_dir=c", "must be PROTOCOL://BUCKET/PATH"),
         ("train own.yaml out=table.csv", "table.csv"),
         ("train own.yaml out=table.csv/runs", "table.csv/runs"),
         (f"train own.yaml out={LONG}", "File name too long"),
