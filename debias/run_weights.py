@@ -12,6 +12,7 @@ from debias.reports.record import read_report
 
 #: Prefix of the model's weights in a checkpoint. The others are those of the strategy.
 _MODEL = "model."
+_WEIGHT = "head.weight"
 #: Options of a model that do not change its architecture or its normalisation.
 _FREE = ("pretrained", "weights", "freeze_batch_norm")
 
@@ -35,7 +36,7 @@ def run_weights(run: Path) -> dict[str, Tensor]:
 
 
 def start_from(run: Path, classifier: Classifier, model: Section) -> None:
-    """Load the weights of a run. The head is kept new if it has another number of classes.
+    """Load the weights of a run. A head that is not linear, or has other classes, is not loaded.
 
     Args:
         run: folder of the finished run.
@@ -53,5 +54,7 @@ def start_from(run: Path, classifier: Classifier, model: Section) -> None:
                 f"the run {run} has model.{key}={theirs.get(key)}; got model.{key}="
                 f"{model.get(key)}: set the same to start from its weights"
             )
-    own = classifier.state_dict()
-    classifier.load_state_dict(fitted(run_weights(run), own, source=str(run), head="head"))
+    own, stored = classifier.state_dict(), run_weights(run)
+    if _WEIGHT not in stored:  # another kind of head, which a new training cannot start from
+        stored = {name: value for name, value in stored.items() if not name.startswith("head.")}
+    classifier.load_state_dict(fitted(stored, own, source=str(run), head="head"))

@@ -75,12 +75,17 @@ class FittedHeads(NamedTuple):
         return int(self.scores.argmax())
 
 
-def repeated(layer: nn.Linear, *, count: int) -> Heads:
+def repeated(layer: nn.Module, *, count: int) -> Heads:
     """Repeat the last layer of a classifier, so that ``count`` heads start from it.
 
     Raises:
-        ValueError: the layer has no bias.
+        ValueError: the layer is not linear, or has no bias.
     """
+    if not isinstance(layer, nn.Linear):
+        raise InputError(
+            f"the last layer must be linear to start from it; got {type(layer).__name__}: give "
+            "another backbone, such as the one of that run"
+        )
     if layer.bias is None:
         raise InputError("the last layer must have a bias; got bias=None: give it a bias of zeros")
     weights, biases = layer.weight.detach(), layer.bias.detach()

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from debias.errors import InputError, near
+from debias.models.last_layers import make_head_of_state
 from debias.models.layers import BACKBONE, evaluating, without_autocast
 from debias.models.networks import (
     as_linear,
@@ -43,7 +44,8 @@ class Classifier(nn.Module):
     Attributes:
         backbone: the network without its last layer. It maps ``(N, 3, H, W)`` images to ``(N, D)``
             features.
-        head: the last layer. You may replace it by any ``nn.Linear`` with D inputs.
+        head: the last layer. You may replace it by any ``nn.Linear`` with D inputs, or by a head of
+            :mod:`debias.models.last_layers`. A state dict with such a head replaces it too.
         head_path: dotted name that the last layer has in the network.
         feature_size: D.
         mean: mean of each channel that the weights expect, for pixels in [0, 1].
@@ -80,7 +82,10 @@ class Classifier(nn.Module):
         self.head_path = head or head_path(network)
         parent, _, name = self.head_path.rpartition(".")
         last = network.get_submodule(self.head_path)
-        self.head = as_linear(last)
+        # "Any", because a head of last_layers can replace it
+        self.head: Any = as_linear(last)
+        before_loading: Any = self.register_load_state_dict_pre_hook  # has no annotations
+        before_loading(make_head_of_state)
         self._kernel = getattr(last, "kernel_size", ())
         setattr(network.get_submodule(parent), name, nn.Identity())
         self.backbone = network

@@ -101,7 +101,7 @@ class Frozen:
         labelled = bool(self.stage.parts.seen("val").frequencies("val").any())
         return chosen_rule(self.config.select, labelled=labelled) in GROUP_RULES
 
-    def predictions(self, head: nn.Linear) -> dict[str, Predictions]:
+    def predictions(self, head: nn.Module) -> dict[str, Predictions]:
         """Predictions of the backbone with a given head, for every split by name."""
         examples, predictions = self.stage.examples, {}
         for split in SPLITS:
@@ -128,7 +128,7 @@ class Frozen:
         return digest.hexdigest()
 
 
-def refitted(run: Run, frozen: Frozen, head: nn.Linear, seconds: float) -> Trained:
+def refitted(run: Run, frozen: Frozen, head: nn.Module, seconds: float) -> Trained:
     """Put a new head on a frozen backbone, and record it in the run's folder as one epoch.
 
     Args:

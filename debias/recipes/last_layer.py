@@ -53,7 +53,7 @@ class LastLayer(Recipe):
     choice: HeadChoice | None = field(default=None, init=False)
 
     @abstractmethod
-    def fit(self, frozen: Frozen, seed: int) -> nn.Linear:
+    def fit(self, frozen: Frozen, seed: int) -> nn.Module:
         """Fit the new head. The validation split may choose settings; the test split may not.
 
         Args:

@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 from safetensors.torch import save
-from torch import Tensor
+from torch import Tensor, nn
 
 from debias.errors import InputError, check_one_of, shortened
 from debias.files import made_whole
@@ -103,6 +103,11 @@ def _check_network(model: TrainedModel) -> None:
         raise InputError(
             f"format=safetensors is for networks of timm; got model.name={name}: use format=onnx "
             "or format=torch_export"
+        )
+    if not isinstance(model.model.head, nn.Linear):
+        raise InputError(
+            f"format=safetensors holds a linear last layer; this model has a "
+            f"{type(model.model.head).__name__}: use format=onnx or format=torch_export"
         )
     if model.strategy is not None:
         raise InputError(

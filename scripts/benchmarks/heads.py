@@ -1,11 +1,11 @@
 """Seconds for 200 last layers fitted together, against a loop that fits one after the other.
 
-There are two jobs on the same features. The first is full-batch descent, as AFR fits its grid of
-gamma and penalty. The second is minibatch descent, as CRT draws it; its heads differ in start,
-learning rate, weight decay and the rows that they may use. Minibatch heads that are fitted together
-share their batches. In the loop each head draws its own, so their weights differ by chance. The
-benchmark compares the worst-group accuracy on held-out rows, and prints the difference of a second
-loop with other draws beside it.
+There are two jobs on the same features, and one per other kind of head (head_kinds.py). The first
+is full-batch descent, as AFR fits its grid of gamma and penalty. The second is minibatch descent,
+as CRT draws it; its heads differ in start, learning rate, weight decay and the rows that they may
+use. Minibatch heads that are fitted together share their batches. In the loop each head draws its
+own, so their weights differ by chance. The benchmark compares the worst-group accuracy on held-out
+rows, and prints the difference of a second loop with other draws beside it.
 
 ``--sequential`` fits only this number of heads in the loop and multiplies. Ratios are of processor
 seconds, so that a busy machine slows no side; wall-clock ratios are printed too. With
@@ -16,8 +16,10 @@ less. Run by ``scripts/bench heads``.
 import argparse
 import time
 from collections.abc import Callable
+from typing import TypeVar
 
 import torch
+from head_kinds import prototypes
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -30,6 +32,7 @@ BAR_FULL_BATCH, BAR_WEIGHTS = 12.0, 1e-5
 BAR_MINIBATCH, BAR_ACCURACY = 30.0, 0.015
 
 FACTORS = 50
+Fitted = TypeVar("Fitted")
 
 
 def rows(count: int, size: int, seed: int) -> Rows:
@@ -45,7 +48,7 @@ def rows(count: int, size: int, seed: int) -> Rows:
     return Rows((factors @ mixing + 0.3 * noise).relu(), target, 2 * target + bias)
 
 
-def timed(run: Callable[[], Heads]) -> tuple[Heads, float, float]:
+def timed(run: Callable[[], Fitted]) -> tuple[Fitted, float, float]:
     processor, clock = time.process_time(), time.perf_counter()
     heads = run()
     return heads, time.process_time() - processor, time.perf_counter() - clock
@@ -189,6 +192,9 @@ def main() -> None:
     data, held_out = rows(options.rows, options.size, 0), rows(20_000, options.size, 3)
     full_batch(data, options.heads, options.steps, sequential)
     minibatch(data, held_out, options.heads, options.epochs, sequential)
+    # as many rows and features as Waterbirds' validation split has from EfficientNet-Lite0
+    small = rows(1200, 1280, 0)
+    prototypes(small, options.heads, sequential, options.epochs, timed, report)
 
 
 if __name__ == "__main__":

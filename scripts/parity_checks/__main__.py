@@ -22,6 +22,7 @@ from parity_checks import (
     features,
     finders,
     games,
+    head_games,
     heads,
     recipes,
     samplers,
@@ -88,6 +89,7 @@ CHECKS: dict[str, Check] = {
     "gce": totals.gce,
     "elastic_game": totals.elastic,
     "mixture": samplers.mixture,
+    "dpe": head_games.dpe,
     "foreground_noise": audits.foreground_noise,
 }
 

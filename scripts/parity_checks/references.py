@@ -49,6 +49,7 @@ REFERENCES = {
         "7626f3692f412ebae8d872480fdaa85ab9cddec0", "none stated"
     ),
     "kohpangwei/group_DRO": Reference("cbbc1c5b06844e46b87e264326b56056d2a437d1", "MIT"),
+    "minhto2802/dpe4subpop": Reference("68b811461e238d44cced6ae6c8ce75b66cad5449", "MIT"),
     "mmoayeri/HardImageNet": Reference("a39e3f996f70eb538ff71829b80781bac617a2d4", "none stated"),
     "mohammadpz/Gradient_Starvation": Reference("bc5c29631fc3abe72e7d05c7ab3424c342e7fd49", "MIT"),
     "motivationss/BAM": Reference("dba35b1fa7fdaabb8b8a73e335c0fadf1e76dbf7", "none stated"),

@@ -29,7 +29,7 @@ ALLOWED = {
     "augment": set(),
     "group_inference": {"progress"},
     "methods": set(),
-    "heads": {"group_inference", "losses", "progress"},
+    "heads": {"group_inference", "losses", "models", "progress"},
     "data": {"csv_files", "devices", "files", "json_files", "presets", "processes", "progress"},
     "storage": {"files", "json_files", "progress"},
     "places": {"config", "storage"},

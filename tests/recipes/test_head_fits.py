@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from debias.data.orders import seeded_generator
 from debias.heads.linear import Heads, fresh_heads
+from debias.heads.prototypes import PrototypeDescent, fit_prototypes
 from debias.heads.refits import balanced_heads, focal_heads
 from debias.heads.sparse import sparse_head
 from debias.recipes import afr, class_balanced_last_layer
@@ -17,6 +18,7 @@ from debias.recipes.afr import AFR
 from debias.recipes.class_balanced_last_layer import ClassBalancedLastLayer
 from debias.recipes.crt import CRT
 from debias.recipes.dfr import DFR
+from debias.recipes.dpe import DPE
 from debias.recipes.last_layer import portion_of
 from debias.recipes.self import SELF
 from tests.heads.spurious_rows import SIZE
@@ -113,6 +115,28 @@ def test_dfr_fits_groups_of_its_split(backbone: DrawnBackbone, split: str, subsa
     )
     assert fitted.subsamples.shape[0] == subsamples
     assert_is(DFR(split=split, subsamples=subsamples).fit(backbone, SEED), fitted.head)
+
+
+@pytest.mark.parametrize(("balance", "keep"), [("class", "best"), ("group", "last")])
+def test_dpe_balances_and_keeps_what_it_says(
+    backbone: DrawnBackbone, balance: str, keep: str
+) -> None:
+    """All validation rows, by class or group; the groups of validation select the epochs."""
+    val = of_split(backbone, "val")
+    judged = backbone.at(val, groups=True)
+    fitted = fit_prototypes(
+        backbone.at(val, groups=balance == "group"), seeded_generator(SEED), classes=2, members=2,
+        epochs=4, batch_size=8, held_out=judged if keep == "best" else None,
+        descent=PrototypeDescent(0.01, entropic_scale=5.0, norm_penalty=2.0, diversity=30.0),
+    )  # fmt: skip
+    recipe = DPE(
+        balance=balance, keep=keep, members=2, epochs=4, batch_size=8, learning_rate=0.01,
+        entropic_scale=5.0, norm_penalty=2.0, diversity=30.0,
+    )  # fmt: skip
+    found = recipe.fit(backbone, SEED).state_dict()
+    assert torch.equal(found["prototypes"], fitted.prototypes[0])
+    assert torch.equal(found["scales"], fitted.scales[0])
+    assert recipe.reads == (("val",) if balance == "group" else ())
 
 
 @pytest.mark.parametrize("weighted", [False, True])

@@ -44,7 +44,10 @@ RECIPES = {
     ],
     "class_balanced_last_layer": ["recipe.epochs=5"],
     "self": ["recipe.counts=[10]"],
+    "dpe": ["recipe.members=2", "recipe.epochs=2"],
 }
+#: Tensors of the heads that are not linear.
+HEADS = {"dpe": ("prototypes", "scales")}
 LABELS = {"dfr": "val", "dfr_train": "train+val", "crt": "train+val"}
 
 
@@ -77,8 +80,10 @@ def test_only_the_head_moves(folder, backbone, name):
         "state_dict"
     ]
     after = torch.load(run / "checkpoints" / "epoch=000.ckpt", weights_only=True)["state_dict"]
-    moved = {key for key in before if not torch.equal(before[key], after[key])}
+    moved = {key for key in before if key not in after or not torch.equal(before[key], after[key])}
     assert moved == {"model.head.weight", "model.head.bias"}
+    heads = {key for key in after if key.startswith("model.head.")}
+    assert heads == ({f"model.head.{key}" for key in HEADS[name]} if name in HEADS else moved)
     report = json.loads((run / "report.json").read_text())
     assert report["strategy"]["group_labels"] == LABELS.get(name, "val")
     assert not (run / "stages").exists()
@@ -225,6 +230,10 @@ def test_what_is_refused(folder, backbone, tmp_path):
             "recipe.batch_size must be at least 1",
         ),
         ("self", "recipe.counts=[0]", "counts must be >= 1"),
+        ("dpe", "recipe.balance=bias", "recipe.balance must be one of class, group"),
+        ("dpe", "recipe.keep=first", "recipe.keep must be one of best, last"),
+        ("dpe", "recipe.members=0", "recipe.members must be at least 1"),
+        ("dpe", "recipe.diversity=-1", "diversity must be at least 0"),
         (
             "self",
             "recipe.early_epochs=[] recipe.disagreement=early",

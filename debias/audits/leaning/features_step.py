@@ -23,7 +23,9 @@ FEATURES, PICTURES = 3, 6
 def _unavailable(audited: Audited) -> str:
     if audited.model is None:
         return no_run(audited)
-    return "" if audited.model.network.strategy is None else "the head alone does not decide"
+    if audited.model.network.strategy is not None:
+        return "the head alone does not decide"
+    return "" if hasattr(audited.model.network.model.head, "weight") else "the head is not linear"
 
 
 def _compute(audited: Audited) -> Arrays:

@@ -1,0 +1,143 @@
+"""Last layers that are not linear: an ensemble of prototypes, and additive energies.
+
+A :class:`debias.models.classifier.Classifier` has such a head in place of its ``nn.Linear``. The
+names in a state dict say which head it belongs to, so loading the state dict also makes the head.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class FittedHead(nn.Module):
+    """Base class of last layers that are made of fitted tensors.
+
+    Attributes:
+        names: names of the tensors, in the order of the constructor's arguments.
+    """
+
+    names: ClassVar[tuple[str, ...]] = ()
+
+    @property
+    def in_features(self) -> int:
+        """Number of features D."""
+        raise NotImplementedError
+
+    @property
+    def out_features(self) -> int:
+        """Number of classes C."""
+        raise NotImplementedError
+
+    def reset_parameters(self) -> None:
+        """Draw all weights from a normal distribution of deviation :math:`1/\\sqrt{D}`."""
+        for parameter in self.parameters():
+            nn.init.normal_(parameter, std=1 / math.sqrt(self.in_features))
+
+    def forward(self, features: Tensor) -> Tensor:
+        """``(N, C)`` log-probabilities of ``(N, D)`` features."""
+        raise NotImplementedError
+
+
+class PrototypeEnsemble(FittedHead):
+    r"""The head of DPE: the mean of the class probabilities of T heads of prototypes.
+
+    .. math:: f = \log \frac{1}{T} \sum_t \mathrm{softmax}(f^t)
+
+    :math:`f^t` are the :func:`prototype_logits` of member t.
+
+    Source: To et al., "Diverse Prototypical Ensembles Improve Robustness to Subpopulation Shift",
+    ICML 2025.
+
+    Args:
+        prototypes: ``(T, C, D)`` float.
+        scales: ``(T,)`` float.
+    """
+
+    names = ("prototypes", "scales")
+
+    def __init__(self, prototypes: Tensor, scales: Tensor) -> None:
+        super().__init__()
+        self.prototypes, self.scales = nn.Parameter(prototypes), nn.Parameter(scales)
+
+    @property
+    def in_features(self) -> int:
+        """Number of features D."""
+        return self.prototypes.shape[2]
+
+    @property
+    def out_features(self) -> int:
+        """Number of classes C."""
+        return self.prototypes.shape[1]
+
+    def forward(self, features: Tensor) -> Tensor:
+        """``(N, C)`` log-probabilities of ``(N, D)`` features."""
+        directions = centred_directions(features)
+        members = prototype_logits(directions, self.prototypes, self.scales).log_softmax(dim=2)
+        return members.logsumexp(dim=0) - math.log(len(self.scales))
+
+
+def centred_directions(features: Tensor) -> Tensor:
+    """``(N, D)`` features, each less its own mean and divided by its norm.
+
+    DPE also divides by the standard deviation of the vector, which its norm then cancels.
+    """
+    return F.normalize(features - features.mean(dim=1, keepdim=True), dim=1)
+
+
+def prototype_logits(directions: Tensor, prototypes: Tensor, scales: Tensor) -> Tensor:
+    r"""Negative distances on the unit sphere to the prototypes of H heads (IsoMax+).
+
+    .. math:: f_{hik} = -|s_h|\, \Big\| z_i - \frac{p_{hk}}{\|p_{hk}\|} \Big\|
+              = -|s_h| \sqrt{2 - 2 \cos(z_i, p_{hk})}
+
+    Source: Macêdo et al., "Enhanced Isotropy Maximization Loss", 2021, as used by DPE.
+
+    Args:
+        directions: ``(N, D)`` float unit vectors.
+        prototypes: ``(H, C, D)`` float.
+        scales: ``(H,)`` float.
+
+    Returns:
+        ``(H, N, C)`` logits. At a distance of 0 the gradient is 0.
+
+    Example:
+        >>> directions = torch.tensor([[1.0, 0.0]])
+        >>> prototypes = torch.tensor([[[3.0, 0.0], [-1.0, 0.0]]])
+        >>> prototype_logits(directions, prototypes, torch.tensor([2.0])).tolist()
+        [[[-0.0, -4.0]]]
+    """
+    cosines = F.normalize(prototypes, dim=2).flatten(0, 1) @ directions.T
+    squares = (2 - 2 * cosines).view(*prototypes.shape[:2], -1).transpose(1, 2)
+    apart = squares > 0
+    distances = torch.where(apart, squares, 1.0).sqrt() * apart
+    return -scales.abs()[:, None, None] * distances
+
+
+#: The heads that a state dict can have.
+HEADS: tuple[type[FittedHead], ...] = (PrototypeEnsemble,)
+
+
+def make_head_of_state(
+    classifier: Any, state: Mapping[str, Tensor], prefix: str, *_: object
+) -> None:
+    """Give a classifier the kind of head whose tensors a state dict has.
+
+    A hook of ``nn.Module.register_load_state_dict_pre_hook``.
+
+    Args:
+        classifier: the module with a ``head``.
+        state: the state dict.
+        prefix: prefix of the classifier's own names in it.
+    """
+    start = f"{prefix}head."
+    tensors = {key.removeprefix(start): state[key] for key in state if key.startswith(start)}
+    for kind in HEADS:
+        if tensors.keys() == set(kind.names):
+            device = next(classifier.head.parameters()).device
+            classifier.head = kind(*(tensors[name].clone() for name in kind.names)).to(device)

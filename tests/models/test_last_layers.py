@@ -1,0 +1,86 @@
+"""Heads that are not linear, and what a classifier does with them."""
+
+import copy
+import math
+
+import pytest
+import timm
+import torch
+from torch import nn
+
+from debias.models.classifier import Classifier
+from debias.models.last_layers import PrototypeEnsemble, centred_directions, prototype_logits
+
+EYE = torch.eye(4, dtype=torch.float64)
+
+
+def drawn(*shape: int) -> torch.Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
+
+
+@pytest.mark.parametrize("scale", [1.5, -1.5])
+def test_logits_are_negative_distances_on_the_sphere(scale: float) -> None:
+    """Parallel: exactly 0. Orthogonal: -sqrt(2) |s|. Opposite: -2 |s|."""
+    prototypes = torch.stack([3 * EYE[0], EYE[1], -0.2 * EYE[0]])[None]
+    found = prototype_logits(EYE[:1], prototypes, torch.tensor([scale], dtype=torch.float64))
+    assert found[0, 0].tolist() == pytest.approx([0.0, -math.sqrt(2) * 1.5, -3.0], abs=1e-15)
+    assert found[0, 0, 0] == 0
+
+
+def test_the_norm_of_a_prototype_does_not_matter() -> None:
+    directions, prototypes, scales = centred_directions(drawn(7, 5)), drawn(2, 3, 5), drawn(2)
+    found = prototype_logits(directions, prototypes * torch.tensor([[[0.1], [1.0], [7.0]]]), scales)
+    torch.testing.assert_close(found, prototype_logits(directions, prototypes, scales))
+
+
+def test_distance_0_has_a_gradient_of_0() -> None:
+    prototypes = EYE[None, :2].clone().requires_grad_()
+    prototype_logits(EYE[:1], prototypes, torch.ones(1).double())[0, 0, 0].backward()
+    assert prototypes.grad is not None
+    assert torch.equal(prototypes.grad, torch.zeros_like(prototypes))
+
+
+def test_features_are_standardised_one_by_one() -> None:
+    """The direction is that of (z - mean) / std, whatever the scale and shift of a vector."""
+    features = drawn(6, 5)
+    centred = features - features.mean(dim=1, keepdim=True)
+    standard = centred / features.std(dim=1, keepdim=True)
+    expected = standard / standard.norm(dim=1, keepdim=True)
+    torch.testing.assert_close(centred_directions(features), expected)
+    torch.testing.assert_close(centred_directions(9 * features + 4), expected)
+
+
+def test_the_ensemble_is_the_mean_of_probabilities() -> None:
+    prototypes, scales, features = drawn(3, 2, 5), drawn(3), drawn(6, 5)
+    logits = prototype_logits(centred_directions(features), prototypes, scales)
+    found = PrototypeEnsemble(prototypes, scales)(features)
+    torch.testing.assert_close(found.exp(), logits.softmax(dim=2).mean(dim=0))
+
+
+def classifier(outputs: int = 2) -> Classifier:
+    return Classifier(timm.create_model("test_resnet", num_classes=outputs)).eval()
+
+
+def test_a_state_dict_brings_its_head() -> None:
+    """Into a classifier, a copy of it, and one inside another module; a linear one stays linear."""
+    trained = classifier()
+    trained.head = PrototypeEnsemble(drawn(3, 2, 96).float(), drawn(3).float())
+    image = drawn(2, 3, 32, 32).float()
+    state = copy.deepcopy(trained.state_dict())
+    for other in (classifier(), copy.deepcopy(classifier())):
+        outer = nn.ModuleDict({"model": other})
+        outer.load_state_dict({f"model.{name}": value for name, value in state.items()})
+        assert torch.equal(outer["model"](image).logits, trained(image).logits)
+        assert (other.head.in_features, other.head.out_features) == (96, 2)
+    plain = classifier()
+    plain.load_state_dict(classifier().state_dict())
+    assert isinstance(plain.head, nn.Linear)
+    with pytest.raises(RuntimeError, match="head"):
+        plain.load_state_dict({key: value for key, value in state.items() if "scales" not in key})
+
+
+def test_a_new_ensemble_is_another_one() -> None:
+    """As the randomisation of maps draws it."""
+    head = PrototypeEnsemble(torch.zeros(3, 2, 96), torch.zeros(3))
+    head.reset_parameters()
+    assert float(head.prototypes.detach().std()) == pytest.approx(1 / math.sqrt(96), rel=0.2)
