@@ -24,6 +24,14 @@ class Order(Protocol):
         """``(len(self),)`` int64 positions that one epoch visits, in this order."""
 
 
+@runtime_checkable
+class Scheduled(Protocol):
+    """An order that differs between epochs. Every epoch has the same number of visits."""
+
+    def at(self, epoch: int) -> Order:
+        """The order of an epoch, counted from 0."""
+
+
 @dataclass(frozen=True, eq=False)
 class Permuted:
     """Visit ``(M,)`` int64 ``positions`` in passes, each in another random order.
@@ -216,7 +224,7 @@ class EpochSampler(Sampler[Visits]):
     last processes have one entry less.
 
     Args:
-        order: the positions that an epoch visits.
+        order: the positions that an epoch visits. It may be :class:`Scheduled`.
         batch_size: visits per batch of this process. The last batch may be shorter.
         seed: the run's seed, at least 0.
         rank: number of this process, in [0, world).
@@ -260,7 +268,8 @@ class EpochSampler(Sampler[Visits]):
 
     def __iter__(self) -> Iterator[Visits]:
         generator = seeded_generator(self.seed, self.epoch)
-        positions = self.order.draw(generator)
+        order = self.order.at(self.epoch) if isinstance(self.order, Scheduled) else self.order
+        positions = order.draw(generator)
         keys = torch.randint(2**31, (len(positions),), generator=generator)
         share = slice(self.rank, self.visits, self.world)
         return Visits(positions[share].numpy(), keys[share].numpy()).batches(self.batch_size)

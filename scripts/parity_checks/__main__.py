@@ -90,6 +90,7 @@ CHECKS: dict[str, Check] = {
     "elastic_game": totals.elastic,
     "mixture": samplers.mixture,
     "dpe": head_games.dpe,
+    "progressive": samplers.progressive,
     "foreground_noise": audits.foreground_noise,
 }
 
