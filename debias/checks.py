@@ -42,7 +42,7 @@ def check_numbers(config: Config) -> None:
     keys = ("epochs", "batch_size", "eval_batch_size", "accumulate")
     sizes = {key: getattr(config, key) for key in keys}
     sizes = {key: size for key, size in sizes.items() if size is not None}
-    check_at_least(1, sizes | {"devices": config.devices})
+    check_at_least(1, sizes | {"devices": config.devices, "nodes": config.nodes})
     check_at_least(0, {"seed": config.seed})
     hint = "null lets debias choose"
     check_at_least(0, {"workers": config.workers or 0, "cache_gb": config.cache_gb or 0}, hint=hint)
@@ -158,7 +158,7 @@ def check_batches(config: Config, module: DebiasModule, samples: int, image: Ten
     Raises:
         InputError: a batch of one image gives such a layer one value per channel.
     """
-    each = math.ceil(samples / config.devices)
+    each = math.ceil(samples / config.processes)
     if min(config.batch_size, each) > 1 or not _normalises_one_value(module.model, image):
         return
     if config.batch_size > 1:
@@ -230,7 +230,7 @@ def check_turns(config: Config, module: DebiasModule, samples: int) -> None:
     Raises:
         ValueError: a player is never updated; the message names it and the number of steps.
     """
-    steps = config.epochs * math.ceil(samples / (config.batch_size * config.devices))
+    steps = config.epochs * math.ceil(samples / (config.batch_size * config.processes))
     waiting = set(module.players)
     for step in range(steps):
         waiting -= {turn.player for turn in module.strategy.turns(step)}

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, Optional
 
 from omegaconf import OmegaConf
 
-from debias import merging
+from debias import merging, shipped_configs
 from debias.errors import InputError, near
 from debias.files import write_atomically
 from debias.own_parts import short_name
@@ -27,7 +27,7 @@ EXECUTION = (
 )  # fmt: skip
 #: Keys that later releases added. At its default, such a key is not part of a run's identity, so
 #: that earlier runs keep their names.
-ADDED = ("accumulate", "ema", "compile")
+ADDED = ("accumulate", "ema", "compile", "nodes")
 
 #: Placeholder for a preprocessing that no file names; the data set then determines it.
 UNNAMED = "unnamed"
@@ -85,7 +85,9 @@ class Config:
         precision: "32-true", "bf16-mixed", or "auto": "bf16-mixed" if it is fast on this device.
         compile: compile the network for training by ``torch.compile``.
         accelerator: "cuda", "mps", "cpu", or "auto" for the first available.
-        devices: number of devices to train on, with one process each.
+        devices: number of devices to train on in each machine, with one process each.
+        nodes: number of machines with this number of devices each. ``torchrun`` or ``srun`` starts
+            the processes.
         name: the config from which the run was started.
         out: folder that receives the run's folder.
         cache: decode images once into a memory-mapped file.
@@ -127,6 +129,7 @@ class Config:
     compile: bool = False
     accelerator: str = "auto"
     devices: int = 1
+    nodes: int = 1
     name: str = ""
     out: str = "runs"
     cache: bool = True
@@ -140,23 +143,15 @@ class Config:
     anonymous: bool = False
     loggers: list[str] = field(default_factory=lambda: ["tensorboard"])
 
+    @property
+    def processes(self) -> int:
+        """Number of processes that train together, on all machines."""
+        return self.nodes * self.devices
+
 
 SECTIONS = tuple(
     item.name for item in fields(Config) if item.type == merging.Settings and item.name != "players"
 )
-
-
-def folder() -> Path:
-    """Folder of the shipped configs: in the installed package, or beside it in a checkout."""
-    inside = Path(__file__).parent / "configs"
-    return inside if inside.is_dir() else Path(__file__).parents[1] / "configs"
-
-
-def shipped() -> list[str]:
-    """Names of the shipped configs, such as "waterbirds/jtt"."""
-    return sorted(
-        path.relative_to(folder()).with_suffix("").as_posix() for path in folder().rglob("*.yaml")
-    )
 
 
 class Base(NamedTuple):
@@ -302,23 +297,17 @@ def _assemble(*layers: Mapping[Any, Any], below: merging.Settings | None = None)
 
 
 def _find(source: str, beside: Path) -> Path:
-    for path in (beside / source, folder() / f"{source}.yaml"):
+    for path in (beside / source, shipped_configs.folder() / f"{source}.yaml"):
         if path.is_file() and path.suffix in (".yaml", ".yml"):
             return path
-    if instead := former().get(source):
+    if instead := shipped_configs.former().get(source):
         raise InputError(
             f"config {source!r} was removed, because it only combined names: write {instead}"
         )
     raise InputError(
         f"no config {source!r}: it is neither a YAML file nor shipped; "
-        f"{near(source, shipped(), 'debias list configs')}"
+        f"{near(source, shipped_configs.names(), 'debias list configs')}"
     )
-
-
-def former() -> dict[str, str]:
-    """The replacement of each config that is no longer shipped: a config and overrides."""
-    text = (Path(__file__).parent / "former_configs.csv").read_text(encoding="utf-8")
-    return dict(line.split(",") for line in text.splitlines()[1:])
 
 
 def _layers(path: Path, above: tuple[Path, ...] = ()) -> list[dict[Any, Any]]:

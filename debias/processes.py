@@ -68,6 +68,15 @@ def joined_rows(rows: Tensor) -> Tensor:
     return torch.cat(joined)
 
 
+def from_first(value: Item) -> Item:
+    """The value of the first process, which is pickled and sent to the others."""
+    if world() == 1:
+        return value
+    held = [value]
+    distributed.broadcast_object_list(held, src=0)
+    return held[0]
+
+
 def joined_lists(own: list[Item]) -> list[Item]:
     """Concatenate the lists of all processes, in order of rank. Items are pickled to send them."""
     if world() == 1:

@@ -4,7 +4,6 @@ On a terminal, long work has a moving bar. Elsewhere, as in a log file, it print
 then. Of several processes that train together, only the first prints.
 """
 
-import os
 import sys
 import time
 from collections.abc import Iterable, Iterator
@@ -14,17 +13,14 @@ from typing import TypeVar
 
 from tqdm import tqdm
 
+from debias.launched import is_helper_process
+
 Item = TypeVar("Item")
 
 #: Shortest time between two lines about the same work, in seconds. Shorter work prints no line.
 PAUSE = 30.0
 #: Smallest share of the work between two lines.
 SHARE = 0.1
-
-
-def is_helper_process() -> bool:
-    """Whether Lightning started this process, as it does once for each further device."""
-    return os.environ.get("LOCAL_RANK", "0") != "0"
 
 
 def say(line: str) -> None:

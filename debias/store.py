@@ -33,6 +33,8 @@ RECORD, FILES, USERS = "kept.json", "files", "users"
 LAST = "checkpoints/last.ckpt"
 #: The weights of the epochs that a selection rule prefers.
 WEIGHTS = "checkpoints/epoch=*.ckpt"
+#: Time between two calls of the function that is called while a process waits, in seconds.
+PAUSE = 60.0
 #: The files of a stage that are kept.
 KEPT = ("predictions/val-epoch=*.csv", "tensorboard/*", "metrics.csv", WEIGHTS, LAST)
 
@@ -94,14 +96,15 @@ class Store:
 
         Args:
             key: the digest of the stage.
-            wait: called if another process has the lock, before waiting for it.
+            wait: called if another process has the lock, and again each ``PAUSE`` seconds.
         """
-        lock = self._lock(key)
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            wait()
-            lock.acquire(timeout=-1, poll_interval=0.2)
+        lock, pause = self._lock(key), 0.0
+        while not lock.is_locked:
+            try:
+                lock.acquire(timeout=pause, poll_interval=0.2)
+            except Timeout:
+                wait()
+                pause = PAUSE
         try:
             yield
         finally:

@@ -31,8 +31,9 @@ def start(tmp_path_factory) -> Iterator[Callable[..., Command]]:
     """Starts ``debias`` with arguments, in a process that has imported everything already."""
     started: list[Command] = []
 
-    def command(*arguments: str, **environment: str) -> Command:
-        started.append(Command(arguments, tmp_path_factory.mktemp("printed"), environment))
+    def command(*arguments: str, network: str = "", **environment: str) -> Command:
+        folder = tmp_path_factory.mktemp("printed")
+        started.append(Command(arguments, folder, environment, network))
         return started[-1]
 
     yield command

@@ -4,6 +4,7 @@ That one is Python's fork server, from which the local launcher of sweeps takes 
 Each process of the tests has one, from when it first needs it.
 """
 
+import ctypes
 import os
 import signal
 import sys
@@ -44,13 +45,19 @@ class Command:
         arguments: of ``debias``.
         folder: for what it prints.
         environment: variables besides those of this process.
+        network: file of the network namespace that it lives in; default: that of this process.
     """
 
     def __init__(
-        self, arguments: Sequence[str], folder: Path, environment: Mapping[str, str]
+        self,
+        arguments: Sequence[str],
+        folder: Path,
+        environment: Mapping[str, str],
+        network: str = "",
     ) -> None:
         self.files = (folder / "output.txt", folder / "errors.txt")
-        self.process = forked(_run, list(arguments), self.files, {**os.environ, **environment})
+        facts = {**os.environ, **environment}
+        self.process = forked(_run, list(arguments), self.files, facts, network)
         self.pid = self.process.pid
 
     def poll(self) -> int | None:
@@ -71,8 +78,13 @@ class Command:
             self.process.join()
 
 
-def _run(arguments: list[str], files: Sequence[Path], environment: Mapping[str, str]) -> None:
+def _run(
+    arguments: list[str], files: Sequence[Path], environment: Mapping[str, str], network: str
+) -> None:
     os.setsid()
+    if network:
+        enter = ctypes.CDLL(None, use_errno=True).setns  # os.setns is of Python 3.12
+        assert enter(os.open(network, os.O_RDONLY), 0) == 0, os.strerror(ctypes.get_errno())
     for stream, file in zip((1, 2), files, strict=True):
         os.dup2(os.open(file, os.O_WRONLY | os.O_CREAT), stream)
     os.environ.clear()

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from debias import components
+from debias import components, shipped_configs
 from debias import config as configs
 from debias.build import build, facts_of
 from debias.checks import check_selection
@@ -31,7 +31,9 @@ from tests.reports.sample_runs import sample_report
 
 def small(tmp_path: Path, name: str, *more: str) -> configs.Config:
     """A shipped config, or what replaces one of before, on a few drawn birds."""
-    source, *names = configs.former().get(f"drawn_birds/{name}", f"drawn_birds/{name}").split()
+    source, *names = (
+        shipped_configs.former().get(f"drawn_birds/{name}", f"drawn_birds/{name}").split()
+    )
     return configs.load(source, [*names, *overrides(tmp_path, *more)])
 
 

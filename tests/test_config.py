@@ -5,6 +5,7 @@ import dataclasses
 import pytest
 
 from debias import config as configs
+from debias import shipped_configs
 from debias.config import Config
 
 
@@ -176,7 +177,7 @@ def test_run_names_say_what_and_which_seed():
 
 def test_shipped_configs_hold_only_differences():
     """No key of a shipped config repeats what the config it extends, or the schema, says."""
-    for path in sorted(configs.folder().rglob("*.yaml")):
+    for path in sorted(shipped_configs.folder().rglob("*.yaml")):
         *below, layer = configs._layers(path)
         base = configs.plain(configs._assemble(*below))
         for key, value in layer.items():

@@ -5,7 +5,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import NamedTuple
 
-from debias import components
+from debias import components, shipped_configs
 from debias import config as configs
 from debias.audits.audit import AuditOptions, audit_examples
 from debias.audits.cues.encoder import NO_ENCODER
@@ -105,14 +105,14 @@ def _source(source: str, overrides: list[str]) -> AuditSource:
         return AuditSource(path.name, _table(source, overrides), Path())
     if path.is_dir():
         return AuditSource(path.resolve().name, _tree(path, overrides), Path())
-    if is_preset(source) and source not in configs.shipped():
+    if is_preset(source) and source not in shipped_configs.names():
         section = {"name": source, **_data_options(overrides)}
         return AuditSource(source, section, Path())
     if not _is_config(source):
         raise InputError(
             f"nothing to audit is called {source!r}: give a config, a table "
             f"({', '.join(TABLES)}), a folder of images, the folder of a finished run, or a data "
-            f"set by its name; {near(source, {*configs.shipped(), *names()})}"
+            f"set by its name; {near(source, {*shipped_configs.names(), *names()})}"
         )
     return AuditSource(source, configs.load(source, overrides).data, Path())
 
@@ -121,7 +121,7 @@ def _is_config(source: str) -> bool:
     """Whether it is a YAML file, or the name of a config that is or was shipped."""
     path = Path(source)
     own = path.suffix in (".yaml", ".yml") and path.is_file()
-    return own or source in configs.shipped() or source in configs.former()
+    return own or source in shipped_configs.names() or source in shipped_configs.former()
 
 
 def _with_section(override: str) -> str:

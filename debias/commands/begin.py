@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import socket
+import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,7 +19,7 @@ from debias.config import Config
 from debias.errors import InputError, shortened, shown
 from debias.files import made_whole, remove_unfinished, write_atomically
 from debias.json_files import json_text, read_json
-from debias.progress import is_helper_process
+from debias.launched import is_helper_process
 from debias.reports.record import PAGE
 from debias.sweeps.files import Files
 
@@ -32,6 +34,8 @@ DATA = "data.json"
 NOISE = "noise.csv"
 #: Value of an option that debias chooses itself.
 AUTO = "auto"
+#: Longest time until another machine sees a new file on a shared disk, in seconds.
+LATEST = 60.0
 TRAINED_NOW = "is being trained by another process: wait for it, or stop it first"
 
 
@@ -208,6 +212,24 @@ def locked(folder: Path) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+def check_common_folder(folder: Path) -> None:
+    """Check that every process of a run on several machines sees the run's folder.
+
+    Every process must call it, after :func:`claim`.
+
+    Raises:
+        ValueError: a process does not see the config that the first one has written.
+    """
+    from debias import processes  # loads torch
+
+    until = time.monotonic() + LATEST
+    while not (seen := (folder / "config.yaml").is_file()) and time.monotonic() < until:
+        time.sleep(0.5)
+    if blind := sorted({*processes.joined_lists([] if seen else [socket.gethostname()])}):
+        remedy = "set out to a folder on a disk that all nodes share"
+        raise InputError(f"{shown(blind)} cannot see {folder}: {remedy}")
 
 
 def as_begun(config: Config, folder: Path) -> Config:

@@ -39,7 +39,7 @@ NO_WEIGHTS = ("model.pretrained=false", "model.weights=null")
 #: Keys that an override may change: where and how predictions are computed, and where the data is.
 CHANGEABLE = (
     *("cache", "cache_dir", "cache_gb", "workers", "progress", "eval_batch_size", "accelerator"),
-    *("devices", "precision", "select", "anonymous", "data.root", "data.file", "data.csv"),
+    *("devices", "nodes", "precision", "select", "anonymous", "data.root", "data.file", "data.csv"),
     *("data.masks", "data.fills", "data.max_pixels", "data.follow_links"),
 )
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Optional
 
-from debias import components
+from debias import components, shipped_configs
 from debias import config as configs
 from debias.commands.predictions import write_numbers
 from debias.data.checks import check_rows
@@ -165,7 +165,9 @@ def _examples(data: str, texts: list[str], root: str | None) -> Examples:
     section: Settings
     if data in components.names("data") or ":" in data:
         section = {"name": data, **read_overrides(texts).get("data", {})}
-    elif "/" in data or "." in data or data in (*configs.shipped(), *configs.former()):
+    elif (
+        "/" in data or "." in data or data in (*shipped_configs.names(), *shipped_configs.former())
+    ):
         section = configs.load(data, texts).data
     else:
         known = near(data, components.names("data"), "debias data list")

@@ -8,7 +8,7 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from debias import components, own_parts
+from debias import components, own_parts, shipped_configs
 from debias import config as configs
 from debias.commands.data import list as data_list
 from debias.errors import InputError, near
@@ -177,8 +177,8 @@ def _explained(name: str, description: Description) -> str:
 
 
 def _print_configs(pattern: str) -> None:
-    for name in _matching("configs", pattern, configs.shipped()):
-        lines = (configs.folder() / f"{name}.yaml").read_text(encoding="utf-8").splitlines()
+    for name in _matching("configs", pattern, shipped_configs.names()):
+        lines = (shipped_configs.folder() / f"{name}.yaml").read_text(encoding="utf-8").splitlines()
         comment = " ".join(line.removeprefix("#").strip() for line in lines if line.startswith("#"))
         print(f"{name}: {comment or _components(name)}")
 

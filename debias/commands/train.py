@@ -14,8 +14,9 @@ from debias.commands import begin
 from debias.commands.imports import fast_imports
 from debias.commands.stopping import end_with_parent, ended_by_signals
 from debias.config import Config
+from debias.launched import check_launched, is_helper_process
 from debias.merging import taken
-from debias.progress import is_helper_process, say
+from debias.progress import say
 
 if TYPE_CHECKING:
     from debias.parts import Parts
@@ -72,6 +73,7 @@ def train(
     Raises:
         ValueError: the config, the data or the folder has a mistake; nothing has been trained then.
     """
+    check_launched(config.nodes, config.devices)
     folder = resume or Path(config.out) / configs.run_name(config)
     begin.check_folder(folder, config, resuming=resume is not None)
     with fast_imports():
@@ -79,6 +81,7 @@ def train(
         from debias.runs.description import describe
         from debias.runs.outcome import finish
         from debias.runs.run import Run
+        from debias.training.cluster import connect
         from debias.training.fit import NOTHING
 
         additions = additions or NOTHING
@@ -95,12 +98,14 @@ def train(
             begin.claim(folder, config, parts.examples, now)
         else:
             description |= begin.resume_in(folder, parts.examples, now)
-        _say_start(folder, parts, config.devices, resumed=resume is not None)
+        _say_start(folder, parts, config, resumed=resume is not None)
+        connect(parts.accelerator, nodes=config.nodes, devices=config.devices)
+        begin.check_common_folder(folder)
         finish(recipe.train(run), run, description | additions.described())
     return folder
 
 
-def _say_start(folder: Path, parts: Parts, devices: int, *, resumed: bool) -> None:
+def _say_start(folder: Path, parts: Parts, config: Config, *, resumed: bool) -> None:
     """Say the run's folder, the device, the precision, and the images per group."""
     import torch
 
@@ -109,7 +114,8 @@ def _say_start(folder: Path, parts: Parts, devices: int, *, resumed: bool) -> No
     name = f"{torch.get_num_threads()} threads"
     if parts.accelerator == "cuda":
         name = torch.cuda.get_device_name()
-    number = f"{devices} x " if devices > 1 else ""
+    number = f"{config.nodes} x " if config.nodes > 1 else ""
+    number += f"{config.devices} x " if config.processes > 1 else ""
     say(f"run: {folder}{' (resumed)' if resumed else ''}")
     say(f"device: {number}{parts.accelerator} ({name}), precision {parts.precision}")
     say("\n".join(image_lines(parts.examples)))

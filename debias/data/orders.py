@@ -248,8 +248,8 @@ class EpochSampler(Sampler[Visits]):
         self.visits = len(order) if visits is None else visits
         if self.visits < world:
             raise InputError(
-                f"an epoch visits {self.visits} images, fewer than devices={world}: set devices to "
-                f"at most {self.visits}"
+                f"an epoch visits {self.visits} images, fewer than the {world} processes: set "
+                f"devices (times nodes) to at most {self.visits}"
             )
         self.order = order
         self.batch_size = batch_size

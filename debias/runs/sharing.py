@@ -4,16 +4,18 @@ import hashlib
 import json
 import warnings
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
 from debias import config as configs
+from debias import processes
 from debias.config import Config
 from debias.files import write_atomically
 from debias.json_files import Json, json_text, read_json
 from debias.merging import Settings
 from debias.parts import Parts
-from debias.progress import duration, is_helper_process, say
+from debias.progress import duration, say
 from debias.runs.circumstances import code_digest, digest_of, machine, own_parts
 from debias.runs.single import title_of
 from debias.store import KeptStage, Store
@@ -35,7 +37,8 @@ def shared(
 ) -> Recorder:
     """Train a stage, unless another run has trained the same stage: then take its files.
 
-    A stage is the same if :func:`content_of` is. If another process trains it now, this one waits.
+    A stage is the same if :func:`content_of` is. If another run trains it now, this one waits. Of
+    several processes, the first takes and keeps the files.
     A stage that was begun without the store, or under other circumstances, is trained to its end
     and not kept.
 
@@ -49,24 +52,38 @@ def shared(
     Returns:
         The recorder of the epochs.
     """
-    if apart or not shares(config) or config.share is None or is_helper_process():
+    if apart or not shares(config) or config.share is None:
+        return train()
+    if processes.rank() > 0:
+        while processes.from_first(False):  # another run trains the stage
+            pass
         return train()
     content = content_of(parts, config)
     key = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:32]
     begun = any((folder / "checkpoints" / name).is_file() for name in (LAST, PREVIOUS))
     note = _note(folder) if begun else {"key": key}
     if note.get("key") != key:
+        processes.from_first(False)
         return train()
     write_atomically(folder / SHARED, json_text(note))
     store, name = Store(Path(config.share)), title_of(folder)
-    with store.alone(key, lambda: say(f"{name}: another run trains the same, and is waited for")):
+    with store.alone(key, partial(_wait, name, [])):
         if "run" not in note:
             _take(store, key, folder)
+        processes.from_first(False)
         recorder = train()
         seconds = sum(entry["seconds"] for entry in recorder.history)
         place = str(folder.resolve())
         _keep(store, key, folder, KeptStage(name, place, config.epochs, seconds, content))
     return recorder
+
+
+def _wait(name: str, said: list[bool]) -> None:
+    """Say once that another run trains the stage, and keep the other processes waiting."""
+    if not said:
+        say(f"{name}: another run trains the same, and is waited for")
+        said.append(True)
+    processes.from_first(True)
 
 
 def shares(config: Config) -> bool:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from debias import config as configs
+from debias import processes
 from debias.config import Config
 from debias.evaluation.predictions import write_predictions
 from debias.merging import Settings
@@ -53,6 +54,7 @@ def single(
         precision=parts.precision,
         accelerator=parts.accelerator,
         devices=config.devices,
+        nodes=config.nodes,
         unused=parts.module.leaves_unused,
         progress=config.progress,
         callbacks=[
@@ -66,9 +68,15 @@ def single(
     )
     begin_logging(loggers, folder, _settings(config))
     with compiled(parts.module.model) if config.compile else nullcontext():
-        fit(parts.module, parts.data, lightning, resume=newest_checkpoint(recorder.folder))
+        fit(parts.module, parts.data, lightning, resume=_start_of(recorder.folder))
     end_logging(loggers)
     return recorder
+
+
+def _start_of(checkpoints: Path) -> Path | None:
+    """The checkpoint from which all processes resume: that which the first one finds."""
+    first = processes.rank() == 0
+    return processes.from_first(newest_checkpoint(checkpoints) if first else None)
 
 
 def log_test(config: Config, folder: Path, scalars: Mapping[str, float]) -> None:

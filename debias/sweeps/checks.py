@@ -19,9 +19,9 @@ def check(runs: Sequence[PlannedRun], labels: str | None = None) -> None:
             group labels.
 
     Raises:
-        ValueError: a config has an unknown name or a value out of range, ``devices`` is more than
-            1, or a run reads group labels that the protocol does not allow. The message names the
-            config and the key.
+        ValueError: a config has an unknown name or a value out of range, ``devices`` or ``nodes``
+            is more than 1, or a run reads group labels that the protocol does not allow. The
+            message names the config and the key.
     """
     from debias.checks import check_numbers
     from debias.evaluation.measures import chosen_families
@@ -32,8 +32,9 @@ def check(runs: Sequence[PlannedRun], labels: str | None = None) -> None:
         with mistakes_of(run.settings):
             check_numbers(run.config)
             chosen_families(run.config.measures)
-            if run.config.devices > 1:
-                raise InputError(f"devices must be 1 in a sweep; got devices={run.config.devices}")
+            for key, number in {"devices": run.config.devices, "nodes": run.config.nodes}.items():
+                if number > 1:
+                    raise InputError(f"{key} must be 1 in a sweep; got {key}={number}")
             _check_options(run.config, passed)
             components.check_batch_size(run.config)
             check_groups_file(run.config)

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from omegaconf import OmegaConf
 
-from debias import config as configs
+from debias import shipped_configs
 from debias.errors import InputError
 from debias.merging import Settings
 from debias.methods import METHODS
@@ -129,7 +129,7 @@ def differences(name: str) -> list[str]:
     They are the paragraphs that begin with ``# Differs:``. If the config extends others, their
     differences come first.
     """
-    path = configs.folder() / f"{name}.yaml"
+    path = shipped_configs.folder() / f"{name}.yaml"
     base = OmegaConf.to_container(OmegaConf.load(path)).get("extends")  # type: ignore[union-attr]
     notes = differences(str(base)) if base else []
     inside = False

@@ -22,7 +22,10 @@ from debias.sweeps.sweep_file import Sweep
 PRECISION = "32-true"
 #: Keys that leave the settings of a run as published: which runs, where files are, and where and
 #: how a run is executed.
-KEPT = ("seeds", "out", "data.root", "model.weights", "accelerator", "devices", *EXECUTION)
+KEPT = (
+    *("seeds", "out", "data.root", "model.weights", "accelerator", "devices", "nodes"),
+    *EXECUTION,
+)
 
 
 class Reproduced(NamedTuple):

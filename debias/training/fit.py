@@ -14,13 +14,13 @@ from typing import Any, NamedTuple
 import numpy
 import pytorch_lightning as pl
 import torch
-from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from pytorch_lightning.callbacks import Callback, Checkpoint
 from pytorch_lightning.loggers import Logger
 
 from debias.errors import InputError, near
 from debias.progress import draws_bars
 from debias.training.checkpoints import CheckpointFiles
+from debias.training.cluster import cluster
 from debias.training.epoch_bar import EpochBar
 from debias.training.module import DebiasModule
 
@@ -138,6 +138,7 @@ def trainer(
     precision: str = "32-true",
     accelerator: str = "auto",
     devices: int = 1,
+    nodes: int = 1,
     unused: bool = False,
     progress: bool = True,
     callbacks: Sequence[Callback] = (),
@@ -155,7 +156,9 @@ def trainer(
         seed: seed of the run.
         precision: a precision of Lightning's Trainer, such as "bf16-mixed".
         accelerator: an accelerator of Lightning's Trainer, such as "cuda".
-        devices: number of devices, with one process each. Several use DistributedDataParallel.
+        devices: number of devices of each machine, with one process each. Several processes use
+            DistributedDataParallel.
+        nodes: number of machines.
         unused: whether a step may leave parameters without gradient. DistributedDataParallel must
             know this in advance.
         progress: draw a moving bar for each epoch, on a terminal.
@@ -172,9 +175,9 @@ def trainer(
             precision=precision,  # type: ignore[arg-type]
             accelerator=accelerator,
             devices=devices,
-            strategy=distributed if devices > 1 else "auto",
-            # Lightning's requeueing in Slurm would load the checkpoint of another run
-            plugins=[LightningEnvironment(), CheckpointFiles()],
+            num_nodes=nodes,
+            strategy=distributed if nodes * devices > 1 else "auto",
+            plugins=[cluster(), CheckpointFiles()],
             logger=list(loggers),
             callbacks=[OwnSignals(), EpochSeed(seed), *bar, *callbacks],
             enable_progress_bar=False,

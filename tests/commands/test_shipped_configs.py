@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from omegaconf import OmegaConf
 
-from debias import components, presets
+from debias import components, presets, shipped_configs
 from debias import config as configs
 from debias.commands.train import train
 from debias.data.sets.drawn_birds import drawn_birds
@@ -32,11 +32,11 @@ SMALL = [
 #: Options of a strategy or a recipe that say how long its stages are.
 STAGES = {"pretraining": 1, "warmup": 1}
 RECIPES = {"epochs": 1, "steps": 5, "subsamples": 2, "early_epochs": [1]}
-SHIPPED = configs.shipped()
+SHIPPED = shipped_configs.names()
 #: Every shipped config, and every line that replaces a config of before: a config and overrides.
 CASES = {
     line: configs.load(line.split()[0], line.split()[1:])
-    for line in dict.fromkeys([*SHIPPED, *configs.former().values()])
+    for line in dict.fromkeys([*SHIPPED, *shipped_configs.former().values()])
 }
 #: What the first lines of a config say, in this order.
 FACTS = ("Setting", "Reached", "Costs", "Differs")
@@ -210,7 +210,7 @@ def test_every_method_is_trained_somewhere():
 
 def facts_of(name: str) -> list[tuple[str, str]]:
     """The facts in the comment above a config's keys, each with its text."""
-    text = (configs.folder() / f"{name}.yaml").read_text(encoding="utf-8")
+    text = (shipped_configs.folder() / f"{name}.yaml").read_text(encoding="utf-8")
     above = text.partition("\n\n")[0].split("\n")
     lines = [line.removeprefix("# ") for line in takewhile(lambda line: line[:2] == "# ", above)]
     joined = re.sub(rf" ({'|'.join(FACTS)}): ", r"\n\1: ", " ".join(lines))
@@ -224,7 +224,7 @@ def test_a_config_begins_with_four_facts_and_holds_a_value(name):
     assert tuple(dict.fromkeys(fact for fact, _ in facts)) == FACTS
     assert all(text.endswith(".") for _, text in facts)
     assert re.search(rf"\b{CASES[name].epochs}( \+ 1)? epochs?|\d steps\b", dict(facts)["Costs"])
-    layer = OmegaConf.to_container(OmegaConf.load(configs.folder() / f"{name}.yaml"))
+    layer = OmegaConf.to_container(OmegaConf.load(shipped_configs.folder() / f"{name}.yaml"))
     assert [key for key in keys_of(layer) if key not in ("name", "extends")]
 
 
@@ -251,6 +251,6 @@ def test_what_a_config_reached_is_the_published_figure(name, setting):
 
 
 def test_a_config_of_before_says_what_replaces_it():
-    assert not set(configs.former()) & set(SHIPPED)
+    assert not set(shipped_configs.former()) & set(SHIPPED)
     with pytest.raises(ValueError, match=r"config 'celeba/rwg' was removed.* write celeba sampler"):
         configs.load("celeba/rwg")

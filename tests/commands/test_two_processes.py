@@ -1,12 +1,11 @@
-"""``debias train devices=2`` does what one process with twice the batch does."""
+"""Processes of one machine or two train as one process with the joined batches."""
 
 import json
 import os
-import socket
+import shutil
 import subprocess
 import sys
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -18,64 +17,118 @@ from debias.reports.predictions import read
 from tests.commands.conftest import GROUP_DRO, overrides
 from tests.forked import Command
 
-#: No batch normalisation, whose statistics are each process's own.
-MODEL = (
+#: No batch normalisation, whose statistics are each process's own. The numbers of rows are odd, and
+#: no row may be seen twice.
+OPTIONS = (
     *GROUP_DRO,
     "model.name=test_convnext",
     "optimizer.name=sgd",
     "optimizer.lr=0.01",
     "epochs=2",
     "accelerator=cpu",
+    "data.train=79",
+    "data.val=41",
+    "data.test=43",
 )
+#: Addresses of two machines.
+NODES = ("10.77.0.1", "10.77.0.2")
 
 
-def command(start: Callable[..., Command], *arguments: str) -> None:
-    """``debias train`` as a user gives it, which starts the second process itself."""
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
-    full = [sys.executable, "-m", "debias", *arguments]
-    done = subprocess.run(full, env=environment, capture_output=True, text=True, timeout=280)
-    assert done.returncode == 0, done.stderr
-    assert [done.stderr.count(line) for line in ("run: ", "epoch 0 (1/2)")] == [1, 1]
+@pytest.fixture(scope="module")
+def place(tmp_path_factory) -> Path:
+    """Folder of the data and the runs."""
+    return tmp_path_factory.mktemp("several")
 
 
-def processes(start: Callable[..., Command], *arguments: str) -> None:
-    """Both processes as the command starts the second, but forked."""
-    with closing(socket.socket()) as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    facts = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "NODE_RANK": "0"}
-    facts |= {"WORLD_SIZE": "2", "GLOO_SOCKET_IFNAME": "lo"}
-    ranks = [start(*arguments, **facts, LOCAL_RANK=str(rank)) for rank in range(2)]
-    ends = [rank.ended() for rank in ranks]
-    assert [code for code, _, _ in ends] == [0, 0], ends
-    assert ["epoch 0 (1/2)" in errors for _, _, errors in ends] == [True, False]
+@pytest.fixture(scope="module")
+def alone(place) -> Path:
+    """Folder of the run of one process, with batches of 16."""
+    return train(configs.load("drawn_birds", overrides(place, *OPTIONS, "batch_size=16")))
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("launch", "sizes"),
-    [(command, ()), (processes, ("data.train=79", "data.val=41", "data.test=43"))],
-)
-def test_two_processes_equal_one_with_twice_the_batch(launch, sizes, start, tmp_path):
-    """Also where a split has an odd number of rows: none is seen twice."""
-    options = (*MODEL, *sizes)
-    config = configs.load("drawn_birds", overrides(tmp_path, *options, "batch_size=16"))
-    one = train(config)
-    arguments = overrides(tmp_path, *options, "batch_size=8", "devices=2")
-    launch(start, "train", "drawn_birds", *arguments)
-    two = next(path for path in (tmp_path / "runs").glob("drawn_birds-*") if path != one)
+@pytest.fixture
+def networks() -> Iterator[list[str]]:
+    """Files of two network namespaces, which a pair of virtual devices connects."""
+    if shutil.which("ip") is None or os.geteuid() != 0:
+        pytest.skip("network namespaces need root and the command ip")
+    names = [f"debias-{os.getpid()}-{node}" for node in range(2)]
+    first, second = names
+    made = [["netns", "add", name] for name in names]
+    made.append([*f"link add d0 netns {first} type veth peer name d1 netns {second}".split()])
+    for node, (name, address) in enumerate(zip(names, NODES, strict=True)):
+        made.append(["-n", name, "addr", "add", f"{address}/24", "dev", f"d{node}"])
+        made += [["-n", name, "link", "set", device, "up"] for device in (f"d{node}", "lo")]
+    try:
+        for command in made:
+            done = subprocess.run(["ip", *command], capture_output=True, text=True)
+            if done.returncode:
+                pytest.skip(f"ip {' '.join(command)}: {done.stderr.strip()}")
+        yield [f"/run/netns/{name}" for name in names]
+    finally:
+        for name in names:
+            subprocess.run(["ip", "netns", "del", name], capture_output=True)
+
+
+def as_one(alone: Path, several: Path) -> None:
+    """The weights, metrics and predicted rows of several processes are those of one."""
 
     def state(run: Path) -> dict[str, torch.Tensor]:
         return dict(torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"])
 
-    for key, value in state(one).items():
-        torch.testing.assert_close(state(two)[key], value, rtol=1e-3, atol=1e-5)
-    expected, found = (json.loads((run / "report.json").read_text()) for run in (one, two))
+    for key, value in state(alone).items():
+        torch.testing.assert_close(state(several)[key], value, rtol=1e-3, atol=1e-5)
+    expected, found = (json.loads((run / "report.json").read_text()) for run in (alone, several))
     assert found["metrics"]["test"]["groups"] == expected["metrics"]["test"]["groups"]
     assert [entry["val"] for entry in found["history"]] == [
         entry["val"] for entry in expected["history"]
     ]
     for split in ("train", "val", "test"):
-        rows = read(two / "predictions" / f"{split}.csv")
-        assert torch.equal(rows.index, read(one / "predictions" / f"{split}.csv").index)
-    assert not list(two.rglob("*.tmp"))
+        rows = read(several / "predictions" / f"{split}.csv")
+        assert torch.equal(rows.index, read(alone / "predictions" / f"{split}.csv").index)
+    assert not list(several.rglob("*.tmp"))
+
+
+def folder_of(place: Path, *options: str) -> tuple[list[str], Path]:
+    """The overrides of a run, and its folder."""
+    given = overrides(place, *OPTIONS, *options)
+    return given, place / "runs" / configs.run_name(configs.load("drawn_birds", given))
+
+
+def told_once(ends: list[tuple[int | None, str, str]]) -> None:
+    """All ended well, and only the first printed."""
+    assert [code for code, _, _ in ends] == [0] * len(ends), ends
+    assert ["epoch 0 (1/2)" in errors for _, _, errors in ends] == [True, *[False] * len(ends[1:])]
+
+
+@pytest.mark.slow
+def test_a_command_starts_the_second_process_itself(alone, place):
+    given, folder = folder_of(place, "batch_size=8", "devices=2")
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
+    full = [sys.executable, "-m", "debias", "train", "drawn_birds", *given]
+    done = subprocess.run(full, env=environment, capture_output=True, text=True, timeout=280)
+    assert done.returncode == 0, done.stderr
+    assert [done.stderr.count(line) for line in ("run: ", "epoch 0 (1/2)")] == [1, 1]
+    as_one(alone, folder)
+
+
+@pytest.mark.slow
+def test_two_machines_of_two_processes_equal_one_process(
+    alone: Path, place: Path, networks: list[str], start: Callable[..., Command]
+):
+    """The processes of the first machine see the variables of torchrun, those of the second the
+    variables of srun.
+    """
+    given, folder = folder_of(place, "batch_size=4", "devices=2", "nodes=2")
+    common = {"MASTER_ADDR": NODES[0], "MASTER_PORT": "29500"}
+    ranks = []
+    for rank in range(4):
+        node, local = divmod(rank, 2)
+        torchrun = {"TORCHELASTIC_RUN_ID": "none", "WORLD_SIZE": "4", "GROUP_WORLD_SIZE": "2"}
+        torchrun |= {"RANK": str(rank), "LOCAL_RANK": str(local), "GROUP_RANK": "0"}
+        srun = {"SLURM_STEP_NUM_TASKS": "4", "SLURM_NTASKS": "4", "SLURM_STEP_NUM_NODES": "2"}
+        srun |= {"SLURM_NTASKS_PER_NODE": "2", "SLURM_NODEID": "1"}
+        srun |= {"SLURM_PROCID": str(rank), "SLURM_LOCALID": str(local)}
+        facts = common | {"GLOO_SOCKET_IFNAME": f"d{node}"} | (srun if node else torchrun)
+        ranks.append(start("train", "drawn_birds", *given, network=networks[node], **facts))
+    told_once([rank.ended() for rank in ranks])
+    as_one(alone, folder)

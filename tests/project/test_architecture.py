@@ -21,7 +21,8 @@ ALLOWED = {
     "json_files": set(),
     "merging": set(),
     "processes": set(),
-    "progress": set(),
+    "launched": set(),
+    "progress": {"launched"},
     "devices": set(),
     "losses": {"processes"},
     "models": set(),
@@ -39,11 +40,13 @@ ALLOWED = {
     "readers": set(),
     "presets": {"merging"},
     "downloads": {"files", "json_files", "presets", "progress"},
-    "config": {"files", "merging", "own_parts"},
+    "shipped_configs": set(),
+    "config": {"files", "merging", "own_parts", "shipped_configs"},
     "components": {"config", "merging", "methods", "own_parts", "presets", "readers", "signatures"}
     | {"storage"},
     "strategies": {"losses", "models", "processes"},
-    "training": {"augment", "files", "metrics", "models", "processes", "progress", "strategies"},
+    "training": {"augment", "files", "metrics", "models", "processes", "progress", "strategies"}
+    | {"launched"},
     "reports": {"config", "csv_files", "files", "json_files", "merging", "metrics", "progress"},
     "checks": {"config", "data", "merging", "metrics", "models", "training"},
     "parts": {"data", "progress", "training"},
@@ -66,7 +69,17 @@ ALLOWED = {
         "training",
     },
     "runs": {"build", "checks", "components", "config", "data", "evaluation", "files", "json_files"}
-    | {"merging", "metrics", "models", "own_parts", "parts", "processes", "progress", "reports"}
+    | {
+        "launched",
+        "merging",
+        "metrics",
+        "models",
+        "own_parts",
+        "parts",
+        "processes",
+        "progress",
+        "reports",
+    }
     | {"run_weights", "store"}
     | {"training"},
     "recipes": {
@@ -94,7 +107,7 @@ ALLOWED = {
         "files",
     }
     | {"csv_files", "devices", "json_files", "merging", "metrics", "models", "own_parts", "places"}
-    | {"progress", "reports", "runs"},
+    | {"progress", "reports", "runs", "shipped_configs"},
     "commands": {
         "audits",
         "build",
@@ -110,8 +123,9 @@ ALLOWED = {
         "group_inference",
     }
     | {"json_files", "merging", "metrics", "models", "own_parts", "parts", "places", "presets"}
-    | {"progress"}
-    | {"reports", "runs", "signatures", "storage", "store", "sweeps", "trained", "training"},
+    | {"launched", "processes", "progress"}
+    | {"reports", "runs", "shipped_configs", "signatures", "storage", "store", "sweeps"}
+    | {"trained", "training"},
     "trained": {"components", "config", "data", "files", "json_files", "merging", "models"}
     | {"progress", "reports", "strategies"},
     "api": {
@@ -129,6 +143,7 @@ ALLOWED = {
 
 #: What a room must never import, for whoever imports it alone.
 FORBIDDEN = {
+    "launched": {"torch", "pytorch_lightning"},
     "processes": {"pytorch_lightning", "torchmetrics", "omegaconf"},
     "devices": {"pytorch_lightning", "torchmetrics", "omegaconf"},
     "losses": {"pytorch_lightning", "torchmetrics", "timm", "albumentations", "omegaconf"},
@@ -283,7 +298,7 @@ def test_help_and_planning_load_no_torch():
     statement = (
         "import debias.__main__ as m; m.parser().format_help(); from debias import config as c"
     )
-    statement += "; [c.run_name(c.load(n)) for n in c.shipped()]"
+    statement += "; [c.run_name(c.load(n)) for n in c.shipped_configs.names()]"
     statement += "; from pathlib import Path; from debias.sweeps.plan import plan"
     statement += (
         f"; plan(Path({str(PACKAGE.parent / 'experiments' / 'drawn_birds' / 'sweep.yaml')!r}))"

@@ -12,8 +12,10 @@ import torch
 
 from debias.__main__ import LISTS, parser
 from debias.components import TABLES, fact_names, find
-from debias.config import EXECUTION, SECTIONS, Config, folder, load, shipped
+from debias.config import EXECUTION, SECTIONS, Config, load
 from debias.models.small_receptive import NETWORKS
+from debias.shipped_configs import folder
+from debias.shipped_configs import names as shipped
 from debias.strategies.strategy import Strategy
 
 ROOT = Path(__file__).parents[2]

@@ -1,10 +1,12 @@
 """No stage is trained twice, and no number of a run depends on who trained it."""
 
+import hashlib
 import json
 import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,7 +17,8 @@ from debias.build import build
 from debias.commands.train import train
 from debias.config import Config
 from debias.parts import Parts
-from debias.runs.sharing import content_of
+from debias.runs.sharing import content_of, shared
+from debias.store import Store
 from tests.commands.conftest import overrides
 
 TINY = ("data.train=48", "data.val=24", "data.test=16", "epochs=2", "select=average")
@@ -121,6 +124,7 @@ CHANGES: dict[str, Callable[[Parts, Config], Any]] = {
     "the batches of evaluation": lambda parts, config: replace(config, eval_batch_size=8),
     "the curves": lambda parts, config: replace(config, loggers=["csv"]),
     "the number of devices": lambda parts, config: replace(config, devices=2),
+    "the number of machines": lambda parts, config: replace(config, nodes=2),
     "the precision": lambda parts, config: parts._replace(precision="bf16-mixed"),
     "the device": lambda parts, config: parts._replace(accelerator="mps"),
     "a label": lambda parts, config: parts.examples.target.sub_(1).abs_(),
@@ -161,3 +165,34 @@ def test_where_a_run_is_and_how_it_selects_are_not(folder: Path, tmp_path: Path)
     other = config(folder, f"data.root={tmp_path}/birds", "out=x", "name=y", "select=last", *DFR)
     other = configs.changed(other, {"recipe": {"name": "single"}})
     assert content_of(build(other), other) == content_of(build(given), given)
+
+
+def test_the_first_process_takes_a_stage_and_the_others_wait(
+    folder: Path, parts: Parts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While another run trains the stage, the first process sends a sign of life."""
+    given, sent, trained = config(folder, f"share={tmp_path}"), [], []
+    recorder = SimpleNamespace(history=[])
+
+    def both(rank: int, from_first: Callable[[bool], bool]) -> None:
+        monkeypatch.setattr("debias.runs.sharing.processes.rank", lambda: rank)
+        monkeypatch.setattr("debias.runs.sharing.processes.from_first", from_first)
+        train: Any = lambda: trained.append(len(sent)) or recorder  # noqa: E731
+        shared(train, parts, given, tmp_path / f"rank{rank}", apart=False)
+
+    monkeypatch.setattr("debias.store.PAUSE", 0.01)
+    content = json.dumps(content_of(parts, given), sort_keys=True).encode()
+    lock = Store(tmp_path)._lock(hashlib.sha256(content).hexdigest()[:32])
+    lock.acquire()
+
+    def send(waiting: bool) -> bool:
+        """The other run ends after three signs of life."""
+        sent.append(waiting)
+        if len(sent) == 3:
+            lock.release()
+        return waiting
+
+    both(0, send)
+    assert (sent, trained) == ([True, True, True, False], [4])
+    both(1, lambda _: sent.pop(0))
+    assert (sent, trained) == ([], [4, 0])

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 
-from debias import components
+from debias import components, shipped_configs
 from debias import config as configs
 from debias.data.pictures.geometry import CentreCrop, CentreSquare, Resize
 from debias.losses.balanced_weights import balanced_weights
@@ -33,14 +33,16 @@ ADMISSIONS = re.compile(
 
 def built_from(name: str) -> list[str]:
     """Names of a shipped config and of those that it builds on."""
-    text = (configs.folder() / f"{name}.yaml").read_text()
+    text = (shipped_configs.folder() / f"{name}.yaml").read_text()
     base = re.search(r"^extends: (.*)$", text, re.M)
     return [*(built_from(base[1]) if base else []), name]
 
 
 def comments(name: str) -> list[str]:
     return [
-        line for line in (configs.folder() / f"{name}.yaml").read_text().splitlines() if "#" in line
+        line
+        for line in (shipped_configs.folder() / f"{name}.yaml").read_text().splitlines()
+        if "#" in line
     ]
 
 
@@ -75,7 +77,7 @@ def test_a_difference_ends_with_its_comment(tmp_path: Any, monkeypatch: pytest.M
     (tmp_path / "own.yaml").write_text(
         "# Own.\n# Differs: two.\n# Differs: three.\nextends: base\n"
     )
-    monkeypatch.setattr(configs, "folder", lambda: tmp_path)
+    monkeypatch.setattr(shipped_configs, "folder", lambda: tmp_path)
     assert differences("own") == ["one thing, and more.", "two.", "three."]
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from debias import components
+from debias import components, shipped_configs
 from debias import config as configs
 from debias.data.checks import units_in_several
 from debias.data.examples import Examples
@@ -76,8 +76,8 @@ def _section(source: str, overrides: list[str]) -> Settings:
     name, overrides = taken(overrides, "as", "")
     if not source:
         raise InputError("`debias data check` needs a config, or a folder with as=NAME")
-    if not name and (source in configs.shipped() or not Path(source).is_dir()):
-        if is_preset(source) and source not in configs.shipped():
+    if not name and (source in shipped_configs.names() or not Path(source).is_dir()):
+        if is_preset(source) and source not in shipped_configs.names():
             raise InputError(
                 f"{source} is a data set, and no config: name its folder, as in `debias data check "
                 f"PATH as={source}`"

@@ -10,7 +10,7 @@ import torch
 from omegaconf import OmegaConf
 from torch import Tensor
 
-from debias import components
+from debias import components, shipped_configs
 from debias import config as configs
 from debias.data.checks import units_in_several
 from debias.data.diagonal import UNUSED, Diagonal, diagonal_splits
@@ -146,7 +146,7 @@ def _section(source: str, options: DiagnosisOptions, given: Settings) -> Setting
     base: Settings
     if source.endswith(TABLES):
         base = {"name": "table", "file": source, "shares": [1.0, 0.0, 0.0]}
-    elif is_preset(source) and source not in configs.shipped():
+    elif is_preset(source) and source not in shipped_configs.names():
         base = {"name": source}
     else:
         base = configs.load(source, []).data

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 
-from debias import config as configs
+from debias import shipped_configs
 from debias.components import TABLES
 from debias.errors import InputError, shortened
 from debias.presets import MARKS, Count, Preset, is_preset, preset
@@ -97,7 +97,7 @@ def _facts(found: Preset) -> Iterator[str]:
         yield f"  note: {note}"
     if found.imagenet:
         yield f"  `debias evaluate timm:NETWORK data={found.name} root=PATH` evaluates on it"
-    if shipped := [name for name in configs.shipped() if name.split("/")[0] == found.name]:
+    if shipped := [name for name in shipped_configs.names() if name.split("/")[0] == found.name]:
         yield f"  configs (`debias list configs '{found.name}*'`): {', '.join(shipped)}"
     elif found.options.get("split") != "test":
         yield f"  no shipped config; set data.name={found.name} in yours"

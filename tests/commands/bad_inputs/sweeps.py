@@ -68,6 +68,7 @@ SWEEPS = rows(
         (PLAN, "unknown protocol", sweep("labels: none_known")),
         (PLAN, "describes a search, not a list of runs", sweep("final_seeds: [1]")),
         (PLAN, "devices must be 1 in a sweep; got devices=2", sweep("set: {devices: 2}")),
+        (PLAN, "nodes must be 1 in a sweep; got nodes=2", sweep("set: {nodes: 2}")),
         (PLAN + " epochs", "must be key=value"),
         (PLAN + " launcher=cloud", "unknown launcher 'cloud'"),
         (PLAN + " launcher=local workers=two", "launcher.workers"),
