@@ -2,9 +2,9 @@
 
 import json
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import MISSING, fields, is_dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from types import UnionType
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
@@ -77,6 +77,10 @@ def read_json(path: Path, kind: type[Kind], *, entries: Mapping[str, Types], rem
 class MisfitError(ValueError):
     """An entry of a JSON file is absent or has a wrong type; the message is the entry's name."""
 
+    def inside(self, entry: object) -> "MisfitError":
+        """The same error, with the name of the entry that contains this one before its name."""
+        return MisfitError(".".join(filter(None, (str(entry), str(self)))))
+
 
 def typed(kind: type[Made], value: object) -> Made:
     """Make a dataclass from an object of a JSON file, and check the types of its fields.
@@ -97,7 +101,7 @@ def typed(kind: type[Made], value: object) -> Made:
         >>> typed(Git, {"commit": "abc", "dirty": False, "branch": "main"})
         Git(commit='abc', dirty=False)
     """
-    made: Made = _typed(kind, value, "")
+    made: Made = _reader(kind)(value)  # type: ignore[arg-type]
     return made
 
 
@@ -112,29 +116,56 @@ def _entry(record: object, name: str) -> object:
     return record
 
 
-def _typed(kind: Any, value: Any, name: str) -> Any:
+@cache
+def _reader(kind: Any) -> Callable[[Any], Any]:
+    """The function that makes a value of a type from one of a JSON file. Many records share it."""
     kinds = get_args(kind) if isinstance(kind, UnionType) else (kind,)
-    if is_dataclass(kinds[0]) and isinstance(value, dict):
-        types = _types_of(kinds[0], value.keys())
-        return kinds[0](  # type: ignore[operator]
-            **{key: _typed(types[key], value.get(key), f"{name}{key}.") for key in types}
-        )
-    origins = [get_origin(one) or one for one in kinds]
-    if origins[0] is tuple and isinstance(value, (list, tuple)):
-        inner = get_args(kinds[0])[0]
-        return tuple(_typed(inner, entry, f"{name}{i}.") for i, entry in enumerate(value))
-    if not isinstance(value, (*origins, int) if float in origins else tuple(origins)):
-        raise MisfitError(name.removesuffix("."))
-    return value
+    origins = tuple(get_origin(one) or one for one in kinds)
+    accepted = (*origins, int) if float in origins else origins
+
+    def checked(value: Any) -> Any:
+        """The value itself, if its type is right."""
+        if not isinstance(value, accepted):
+            raise MisfitError
+        return value
+
+    if is_dataclass(kinds[0]):
+        return partial(_object, kinds[0], checked)
+    if origins[0] is tuple:
+        return partial(_sequence, _reader(get_args(kinds[0])[0]), checked)
+    return checked
 
 
-def _types_of(kind: Any, given: Collection[str]) -> dict[str, Any]:
-    """Types of the fields that are given or have no default, by name."""
-    types = _types(kind)
-    wanted = [one.name for one in fields(kind) if one.default is one.default_factory is MISSING]
-    return {key: types[key] for key in types if key in given or key in wanted}
+def _object(kind: Any, checked: Callable[[Any], Any], value: Any) -> Any:
+    if not isinstance(value, dict):
+        return checked(value)
+    required, readers = _fields(kind)
+    made = {}
+    for key, read in readers.items():
+        if key in value or key in required:
+            try:
+                made[key] = read(value.get(key))
+            except MisfitError as misfit:
+                raise misfit.inside(key) from None
+    return kind(**made)
+
+
+def _sequence(read: Callable[[Any], Any], checked: Callable[[Any], Any], value: Any) -> Any:
+    if not isinstance(value, (list, tuple)):
+        return checked(value)
+    made = []
+    for place, entry in enumerate(value):
+        try:
+            made.append(read(entry))
+        except MisfitError as misfit:
+            raise misfit.inside(place) from None
+    return tuple(made)
 
 
 @cache
-def _types(kind: Any) -> dict[str, Any]:
-    return get_type_hints(kind)
+def _fields(kind: Any) -> tuple[Collection[str], Mapping[str, Callable[[Any], Any]]]:
+    """The names of the fields without default, and what reads each field."""
+    types = get_type_hints(kind)
+    every = fields(kind)
+    required = {one.name for one in every if one.default is one.default_factory is MISSING}
+    return required, {name: _reader(type) for name, type in types.items()}

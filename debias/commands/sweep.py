@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from debias.commands.imports import fast_imports
 from debias.commands.train import train
 from debias.config import EXECUTION
 from debias.errors import InputError
@@ -54,7 +55,8 @@ def run(action: str, source: str, overrides: list[str]) -> None:
         return
     launch, rest = launcher(overrides)
     planned = plan(Path(source), rest)
-    check(planned.runs, planned.labels)
+    with fast_imports():
+        check(planned.runs, planned.labels)
     planned = planned._replace(runs=shared_first(planned.runs))
     if action == "plan":
         show_plan(planned)
@@ -124,8 +126,6 @@ def show_report(folder: str, overrides: list[str]) -> None:
     Raises:
         ValueError: the folder holds no sweep, or an option or the format is unknown.
     """
-    import torch
-
     from debias.sweeps.report import results
     from debias.sweeps.report_formats import formatted
 
@@ -136,7 +136,7 @@ def show_report(folder: str, overrides: list[str]) -> None:
         )
     format = options.get("format", "markdown")
     target = options.get("out", str(Path(folder) / "sweep.html") if format == "html" else None)
-    table = results(Path(folder), ignore=EXECUTION, generator=torch.Generator().manual_seed(0))
+    table = results(Path(folder), ignore=EXECUTION)
     text = formatted(table, format, Path(target or folder).parent, EXECUTION)
     if target is None:
         print(text)

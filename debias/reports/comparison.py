@@ -1,18 +1,21 @@
 """Compare runs in one table: one row per method, with mean and deviation over the seeds."""
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 from debias.errors import InputError, near, printable
 from debias.reports.classes import positive_notes
-from debias.reports.record import Report, read_report
+from debias.reports.record import Epoch, Report, read_report
 from debias.reports.run_labels import by_rows, differences, identity, labels, run_folders
 from debias.reports.split import PLURALS, PREFIXES, SCALARS, Scalars
 from debias.reports.tables import Spread, listed, markdown_table, spread_of, text_table
 
 #: With more groups than this, the table has no columns for them; the reports of the runs list them.
 GROUP_COLUMNS = 8
+#: The numbers of what a summary leaves out. All summaries share it.
+NOTHING: Mapping[str, float | None] = {}
 
 
 @dataclass(frozen=True)
@@ -47,7 +50,7 @@ class ComparedMethod:
         """Names of the groups (or classes) with an accuracy, depending on ``kind``."""
         return tuple(cell.name for cell in self.runs[0].test.cells)
 
-    @property
+    @cached_property
     def worst(self) -> Spread:
         """Test accuracy of the worst group (or class). Methods are ranked by it."""
         return self.test(SCALARS[self.kind][0])
@@ -85,7 +88,7 @@ class Comparison:
     left_out: tuple[str, ...] = ()
     measures: tuple[str, ...] = ()
 
-    @property
+    @cached_property
     def kind(self) -> str:
         """Whether accuracies are by "group", or by "class" because no method has groups."""
         return "group" if any(method.kind == "group" for method in self.methods) else "class"
@@ -95,14 +98,14 @@ class Comparison:
         """The plural of ``kind``."""
         return PLURALS[self.kind]
 
-    @property
+    @cached_property
     def groups(self) -> tuple[str, ...]:
         """Names of all groups (or classes) of the methods; empty if more than ``GROUP_COLUMNS``."""
         alike = [method for method in self.methods if method.kind == self.kind]
         names = tuple(dict.fromkeys(name for method in alike for name in method.groups))
         return names if len(names) <= GROUP_COLUMNS else ()
 
-    @property
+    @cached_property
     def scores(self) -> tuple[str, ...]:
         """The test metrics with a column each.
 
@@ -118,8 +121,12 @@ class Comparison:
         measures = [_title(name) for name in self.measures]
         return ["method", "group labels", "seeds", *scores, *measures, *self.groups, "s/epoch"]
 
-    def rows(self) -> list[list[str]]:
+    def rows(self) -> Sequence[Sequence[str]]:
         """One row of text cells per method; scores are mean ± standard deviation over the seeds."""
+        return self._rows
+
+    @cached_property
+    def _rows(self) -> list[list[str]]:
         return [self._row(method) for method in self.methods]
 
     def notes(self) -> list[str]:
@@ -187,14 +194,70 @@ def compare(
         ValueError: no run has a value for one of ``measures``.
     """
     left_out: list[str] = []
-    gathered: dict[str, list[Report]] = {}
+    found: list[Report] = []
     for folder in dict.fromkeys(folder for path in runs for folder in run_folders(path)):
         try:
-            run = read_report(folder)
-            _ = run.test  # raises if there are no test metrics
+            found.append(read_summary(folder, measured=bool(measures)))
         except InputError as error:
             left_out.append(str(error))
-            continue
+    return comparison_of(found, left_out=left_out, ignore=ignore, measures=measures)
+
+
+def read_summary(folder: Path, *, measured: bool = False) -> Report:
+    """Read the record of a finished run, for tables and pages that show many runs.
+
+    Entries that only the run's own page shows are left out, so that the records of thousands of
+    runs fit into memory: of the history, only the worst accuracies on validation stay, and of the
+    splits, only the test.
+
+    Args:
+        folder: the run's folder.
+        measured: whether the measures stay, too.
+
+    Raises:
+        InputError: as :func:`read_report`, or the report has no test metrics.
+    """
+    report = read_report(folder)
+    _ = report.test  # raises if there are no test metrics
+    worst = [names[0] for names in SCALARS.values()]
+    history = [
+        Epoch(one.epoch, {key: one.val[key] for key in worst if key in one.val}, NOTHING)
+        for one in report.history
+    ]
+    table = tuple(replace(row, val=NOTHING) for row in report.selection.table)
+    return replace(
+        report,
+        entries={},
+        curves={},
+        measures=report.measures if measured else {},
+        left_out={},
+        metrics={"test": report.metrics["test"]},
+        selection=replace(report.selection, table=table),
+        history=tuple(history),
+    )
+
+
+def comparison_of(
+    runs: Iterable[Report],
+    *,
+    left_out: Sequence[str] = (),
+    ignore: Collection[str] = (),
+    measures: Sequence[str] = (),
+) -> Comparison:
+    """Group runs whose settings and data differ only in the seed, as :func:`compare`.
+
+    Args:
+        runs: records of finished runs with test metrics.
+        left_out: one line for each run that cannot be compared.
+        ignore: as for :func:`compare`.
+        measures: as for :func:`compare`.
+
+    Raises:
+        ValueError: no run has a value for one of ``measures``.
+    """
+    left_out = list(left_out)
+    gathered: dict[str, list[Report]] = {}
+    for run in runs:
         gathered.setdefault(identity(run, ignore), []).append(run)
     groups = [_seeds(same, left_out) for alike in gathered.values() for same in by_rows(alike)]
     names = labels([same[0] for same in groups], ignore)

@@ -120,7 +120,7 @@ class Selection:
         return next(row for row in self.table if row.rule == self.rule)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Epoch:
     """One epoch of the history: its validation metrics, and the values logged in training."""
 

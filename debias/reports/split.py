@@ -22,7 +22,7 @@ MOST_SHOWN = 8
 Scalars = Mapping[str, float | None]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class GroupScore:
     """The accuracy of a group or class.
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from debias.errors import InputError
 from debias.json_files import Json
-from debias.reports.comparison import ComparedMethod, Comparison, compare
-from debias.reports.record import Report, read_report
+from debias.reports.comparison import ComparedMethod, Comparison, comparison_of, read_summary
+from debias.reports.record import Report
 from debias.sweeps.files import Files, read_plan
 from debias.sweeps.protocol import Protocol, allowed_splits, read_protocol
 from debias.sweeps.report_pairs import Paired, compare_pairs
@@ -102,26 +103,37 @@ def rows(out: Path) -> list[Row]:
     return [_row(out, name, settings) for name, settings in read_plan(out)]
 
 
-def results(out: Path, *, ignore: Collection[str], generator: torch.Generator) -> Results:
+def results(out: Path, *, ignore: Collection[str], seed: int = 0) -> Results:
     """Read the folder of a sweep, and compare the methods that have finished runs.
+
+    Torch is imported only if there are predictions to compare.
 
     Args:
         out: folder of the sweep.
         ignore: settings that do not change the result of a run.
-        generator: random generator for the bootstrap of the paired comparisons.
+        seed: seed of the bootstrap of the paired comparisons.
 
     Raises:
         ValueError: the folder contains no ``plan.json``.
     """
+
+    @cache
+    def generator() -> torch.Generator:
+        """The generator of all bootstraps of the sweep."""
+        import torch
+
+        return torch.Generator().manual_seed(seed)
+
     protocol = read_protocol(out)
     planned = rows(out)
     added, left_out = added_rows(out, {row.name for row in planned}, protocol)
     every = [*planned, *added]
-    done = {row.name: row.report.config["data"] for row in every if row.report is not None}
-    folders: dict[str, list[Path]] = {}
-    for name, dataset in zip(done, datasets(list(done.values()), ignore), strict=True):
-        folders.setdefault(dataset, []).append(out / name)
-    comparisons = {dataset: compare(runs, ignore=ignore) for dataset, runs in folders.items()}
+    done = [row.report for row in every if row.report is not None]
+    runs: dict[str, list[Report]] = {}
+    sections = [report.config["data"] for report in done]
+    for report, dataset in zip(done, datasets(sections, ignore), strict=True):
+        runs.setdefault(dataset, []).append(report)
+    comparisons = {name: comparison_of(same, ignore=ignore) for name, same in runs.items()}
     paired = {name: compare_pairs(one.methods, generator) for name, one in comparisons.items()}
     return Results(out, tuple(every), comparisons, paired, protocol, left_out)
 
@@ -150,7 +162,7 @@ def added_rows(
         if name in planned:
             continue
         try:
-            report = read_report(out / name)
+            report = read_summary(out / name)
         except InputError as error:
             left_out.append(str(error))
             continue
@@ -214,7 +226,7 @@ def _row(out: Path, name: str, settings: str) -> Row:
     files = Files(out, name)
     status = files.status()
     try:
-        report = read_report(out / name) if status == "done" else None
+        report = read_summary(out / name) if status == "done" else None
     except InputError as error:  # the table still shows the other runs
         return Row(name, settings, "failed", str(error), None)
     reason = files.reason() if status in ("pruned", "failed") else ""

@@ -1,23 +1,18 @@
 """Test which methods of a sweep differ in worst-group accuracy, on the same images and seeds."""
 
-import itertools
-from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from __future__ import annotations
 
-import torch
-from torch import Tensor
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 from debias.errors import InputError
-from debias.metrics.accuracy.uncertainty import (
-    holm,
-    percentile_interval,
-    resampled_worst_group_difference,
-    two_sided_p_value,
-    worst_group_difference,
-)
 from debias.reports.comparison import ComparedMethod
-from debias.reports.predictions import read
 from debias.reports.record import Report
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
 
 #: Only this many of the best methods are compared: with more pairs, Holm's adjustment would hide
 #: most differences.
@@ -74,12 +69,15 @@ class Outcomes(NamedTuple):
     right: Tensor
 
 
-def compare_pairs(methods: Sequence[ComparedMethod], generator: torch.Generator) -> Paired:
+def compare_pairs(
+    methods: Sequence[ComparedMethod], generator: Callable[[], torch.Generator]
+) -> Paired:
     """Compare all pairs of methods by ``resampled_worst_group_difference`` on their test images.
 
     Args:
         methods: the methods, best first. Those after the first ``MOST_METHODS`` are left out.
-        generator: random generator of the bootstrap, on the CPU.
+        generator: returns the random generator of the bootstrap, on the CPU. It is not called if
+            no pair can be compared.
 
     Returns:
         The pairs, in the order of the methods. Runs without predictions and multi-label runs are
@@ -93,16 +91,23 @@ def compare_pairs(methods: Sequence[ComparedMethod], generator: torch.Generator)
     for (first, ours), (second, theirs) in itertools.combinations(outcomes.items(), 2):
         shared = {seed: (ours[seed], theirs[seed]) for seed in ours if seed in theirs}
         if shared and _same_images([run for both in shared.values() for run in both]):
-            pairs.append(_pair(first, second, shared, generator))
+            pairs.append(_pair(first, second, shared, generator()))
         elif ours and theirs:
             left_out.append(
                 f"not compared: {first} and {second} share no seed, or have different test images"
             )
-    adjusted = holm(torch.tensor([pair.p_value for pair in pairs], dtype=torch.float64)).tolist()
-    adjusted_pairs = zip(pairs, adjusted, strict=True)
-    return Paired(
-        tuple(pair._replace(p_value=value) for pair, value in adjusted_pairs), tuple(left_out)
-    )
+    return Paired(tuple(_adjusted(pairs) if pairs else ()), tuple(left_out))
+
+
+def _adjusted(pairs: Sequence[Pair]) -> list[Pair]:
+    """The pairs with p-values adjusted for all of them."""
+    import torch
+
+    from debias.metrics.accuracy.uncertainty import holm
+
+    p_values = torch.tensor([pair.p_value for pair in pairs], dtype=torch.float64)
+    adjusted = zip(pairs, holm(p_values).tolist(), strict=True)
+    return [pair._replace(p_value=value) for pair, value in adjusted]
 
 
 def _pair(
@@ -112,12 +117,16 @@ def _pair(
     generator: torch.Generator,
 ) -> Pair:
     """Compare two methods. The p-value is not yet adjusted for the other pairs."""
+    import torch
+
+    from debias.metrics.accuracy import uncertainty
+
     ours, theirs = (torch.stack([both[side].right for both in shared.values()]) for side in (0, 1))
     group = next(iter(shared.values()))[0].group
-    drawn = resampled_worst_group_difference(ours, theirs, group, generator=generator)
-    low, high = (float(end) for end in percentile_interval(drawn))
-    differences = tuple(worst_group_difference(ours, theirs, group).tolist())
-    p_value = float(two_sided_p_value(drawn))
+    drawn = uncertainty.resampled_worst_group_difference(ours, theirs, group, generator=generator)
+    low, high = (float(end) for end in uncertainty.percentile_interval(drawn))
+    differences = tuple(uncertainty.worst_group_difference(ours, theirs, group).tolist())
+    p_value = float(uncertainty.two_sided_p_value(drawn))
     return Pair(first, second, tuple(shared), differences, low, high, p_value)
 
 
@@ -142,6 +151,8 @@ def _read(run: Report, label: str) -> Outcomes:
         raise InputError(f"{label} seed {run.seed} has no {path.name}")
     if run.data.multi_label:
         raise InputError(f"{label} seed {run.seed} has several labels")
+    from debias.reports.predictions import read  # imports torch
+
     rows = read(path)
     right = rows.prediction(run.groups) == rows.target
     group = run.groups.encode(rows.target, rows.bias)
@@ -151,6 +162,8 @@ def _read(run: Report, label: str) -> Outcomes:
 
 
 def _same_images(runs: Sequence[Outcomes]) -> bool:
+    import torch
+
     first = runs[0]
     return all(
         run.paths == first.paths

@@ -113,6 +113,7 @@ def _costs(results: Results) -> ReportTable:
 
 def _cost_rows(results: Results) -> Iterator[list[str]]:
     methods = results.methods()
+    placed = {dataset: ranks(each.methods) for dataset, each in results.comparisons.items()}
     settings: dict[str, list[Row]] = {}
     for row in results.rows:
         settings.setdefault(row.setting, []).append(row)
@@ -124,7 +125,7 @@ def _cost_rows(results: Results) -> Iterator[list[str]]:
         words = [setting, "-", "-", "-"]
         if finished is not None:
             dataset, method = finished
-            place = ranks(results.comparisons[dataset].methods).get(method.label, "-")
+            place = placed[dataset].get(method.label, "-")
             label = f"{method.label} (added)" if planned[0].added else method.label
             words = [label, method.group_labels, dataset, str(place)]
         seconds = spread_of([report.seconds.total for report in reports]).mean

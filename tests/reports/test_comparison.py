@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from debias.reports.comparison import compare
+from debias.reports.comparison import compare, read_summary
 from debias.reports.method_views import write_comparison
+from debias.reports.record import read_report
 from tests.reports.sample_runs import finished_run, sample_report, started_run
 from tests.reports.test_page import Page
 
@@ -404,3 +405,20 @@ def test_a_report_with_damaged_groups_is_left_out_of_the_table(groups, tmp_path:
     found = compare([tmp_path])
     assert len(found.methods) == 1
     assert "has no test metrics" in found.left_out[0]
+
+
+def test_a_summary_keeps_what_tables_and_curves_show_and_little_else(tmp_path: Path) -> None:
+    """The worst accuracies of each epoch stay; losses, other splits and entries do not."""
+    run = finished_run(tmp_path / "run", sample_report(epochs=3) | {"measures": {"x": {"y": 1.0}}})
+    whole, brief = read_report(run), read_summary(run)
+    assert brief.test == whole.test
+    assert (brief.config, brief.data, brief.seconds) == (whole.config, whole.data, whole.seconds)
+    assert [set(epoch.val) for epoch in brief.history] == [{"worst_group", "worst_class"}] * 3
+    assert [epoch.val["worst_group"] for epoch in brief.history] == [
+        epoch.val["worst_group"] for epoch in whole.history
+    ]
+    assert brief.selection.chosen.value == whole.selection.chosen.value
+    assert brief.measures == brief.entries == {}
+    assert read_summary(run, measured=True).measures == {"x": {"y": 1.0}}
+    text, small = (len(repr(vars(report))) for report in (whole, brief))
+    assert small < text / 3

@@ -192,11 +192,16 @@ def test_peak_memory_holds_what_was_allocated() -> None:
     assert 64 <= peak < 2**20
 
 
-def test_reading_needs_no_torch(tmp_path: Path) -> None:
-    write_report(tmp_path, sample_report())
+def test_tables_of_runs_need_no_torch(tmp_path: Path) -> None:
+    """The table of methods, and the report of a sweep whose runs left no predictions."""
+    run = tmp_path / "run"
+    write_report(run, sample_report())
+    (tmp_path / "plan.json").write_text('[{"name": "run", "settings": "erm seed=0"}]')
     code = (
         "import sys; from pathlib import Path; from debias.reports.comparison import compare; "
-        f"print(compare([Path({str(tmp_path)!r})]).table()); "
+        "from debias.__main__ import main; "
+        f"main(['sweep', 'report', {str(tmp_path)!r}]); "
+        f"print(compare([Path({str(run)!r})]).table()); "
         "print(sorted({'torch', 'matplotlib', 'jinja2', 'cv2'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
