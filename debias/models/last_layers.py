@@ -119,8 +119,67 @@ def prototype_logits(directions: Tensor, prototypes: Tensor, scales: Tensor) -> 
     return -scales.abs()[:, None, None] * distances
 
 
+class AdditiveEnergies(FittedHead):
+    r"""The head of CRM: energies of class and bias that add up, summed over the bias.
+
+    .. math:: f_y = \log \sum_b \mathrm{softmax}(-E - o)_{yb}, \qquad
+              E_{yb} = u_y^\top z + v_b^\top z
+
+    The softmax goes over all C x B cells, as if all were equally frequent.
+
+    Source: Mahajan et al., "Compositional Risk Minimization", ICML 2025.
+
+    Args:
+        weights: ``(C + B, D)`` float: the u of the classes, then the v of the bias values.
+        offsets: ``(C, B)`` float, o.
+    """
+
+    names = ("weights", "offsets")
+
+    def __init__(self, weights: Tensor, offsets: Tensor) -> None:
+        super().__init__()
+        self.weights, self.offsets = nn.Parameter(weights), nn.Parameter(offsets)
+
+    @property
+    def in_features(self) -> int:
+        """Number of features D."""
+        return self.weights.shape[1]
+
+    @property
+    def out_features(self) -> int:
+        """Number of classes C."""
+        return self.offsets.shape[0]
+
+    def forward(self, features: Tensor) -> Tensor:
+        """``(N, C)`` log-probabilities of ``(N, D)`` features."""
+        energies = additive_energies(features, self.weights[None], self.out_features)[0]
+        cells = (-energies - self.offsets).flatten(1).log_softmax(dim=1)
+        return cells.view_as(energies).logsumexp(dim=2)
+
+
+def additive_energies(features: Tensor, weights: Tensor, classes: int) -> Tensor:
+    r"""Energies of H heads, :math:`E_{yb} = u_y^\top z + v_b^\top z`.
+
+    Args:
+        features: ``(N, D)`` float.
+        weights: ``(H, C + B, D)`` float: the u of the C classes, then the v of the B bias values.
+        classes: C.
+
+    Returns:
+        ``(H, N, C, B)``.
+
+    Example:
+        >>> weights = torch.tensor([[[1.0], [2.0], [10.0], [20.0]]])
+        >>> additive_energies(torch.tensor([[3.0]]), weights, 2)[0, 0]
+        tensor([[33., 63.],
+                [36., 66.]])
+    """
+    sums = (weights.flatten(0, 1) @ features.T).view(*weights.shape[:2], -1).transpose(1, 2)
+    return sums[..., :classes, None] + sums[..., None, classes:]
+
+
 #: The heads that a state dict can have.
-HEADS: tuple[type[FittedHead], ...] = (PrototypeEnsemble,)
+HEADS: tuple[type[FittedHead], ...] = (PrototypeEnsemble, AdditiveEnergies)
 
 
 def make_head_of_state(

@@ -10,9 +10,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from debias.heads.energies import fit_energies
 from debias.heads.linear import Rows
-from debias.heads.orders import balanced_subsample
+from debias.heads.orders import balanced_subsample, shuffled_order
 from debias.heads.prototypes import PrototypeDescent, epoch_batches, fit_prototypes
+from debias.losses.compositional import log_prior_of
 
 BAR_KIND = 10.0
 #: Result, processor seconds and wall-clock seconds of a call; prints a comparison with a bar.
@@ -72,6 +74,56 @@ def _one_ensemble(data: Rows, heads: int, head: int, weight: float, epochs: int)
                 optimizer.step()
         members.append(p.detach())
     return torch.stack(members)
+
+
+def energies(
+    data: Rows, heads: int, sequential: int, epochs: int, timed: Timed, report: Report
+) -> None:
+    """Additive energies that differ in the weight decay; a group has no row."""
+    data = data.take((data.group != 2).nonzero().flatten())
+    bias, size = data.group - 2 * data.target, data.features.shape[1]
+    decays = torch.logspace(-3, 0, heads)
+    start = torch.randn(1, 4, size, generator=seeded()) / size**0.5
+    batches = shuffled_order(
+        len(bias), batch_size=256, steps=epochs * len(bias) // 256, generator=seeded()
+    )
+    rows = (data.features, data.target, bias)
+    ours, *together = timed(
+        lambda: (
+            fit_energies(
+                *rows, start=start, classes=2, batches=batches, weight_decay=decays
+            ).offsets
+        )
+    )
+    chosen = list(range(0, heads, heads // sequential)[:sequential])
+    theirs, *loop = timed(
+        lambda: torch.stack([_one_energy(*rows, start, batches, float(decays[h])) for h in chosen])
+    )
+    report(f"{heads} heads of energies", together, loop, sequential / heads, BAR_KIND)
+    agreement(ours[chosen], theirs)
+
+
+def _one_energy(
+    features: Tensor, target: Tensor, bias: Tensor, start: Tensor, batches: Tensor, decay: float
+) -> Tensor:
+    w, o = start[0].clone().requires_grad_(), torch.zeros(2, 2, requires_grad=True)
+    optimizer = torch.optim.SGD([w, o], lr=0.01, momentum=0.9, weight_decay=decay)
+    prior = log_prior_of(target, bias, classes=2, biases=2).float()
+
+    def cells(rows: Tensor) -> Tensor:
+        z = rows @ w.T
+        return z[:, :2, None] + z[:, None, 2:]
+
+    for rows in batches:
+        logits = (-cells(features[rows]) - o + prior).flatten(1)
+        loss = F.cross_entropy(logits, 2 * target[rows] + bias[rows])
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+    with torch.no_grad():
+        found = cells(features)
+        density = (-found - o + prior).exp().sum(dim=(1, 2), keepdim=True)
+        return ((-found).exp() / density).mean(dim=0).log()
 
 
 def agreement(ours: Tensor, theirs: Tensor) -> None:

@@ -91,6 +91,7 @@ CHECKS: dict[str, Check] = {
     "mixture": samplers.mixture,
     "dpe": head_games.dpe,
     "progressive": samplers.progressive,
+    "crm": head_games.crm,
     "foreground_noise": audits.foreground_noise,
 }
 

@@ -9,13 +9,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from debias.heads.energies import fit_energies
 from debias.heads.linear import Rows, worst_group_accuracies
 from debias.heads.orders import balanced_subsample
 from debias.heads.prototypes import PrototypeDescent, epoch_batches, fit_prototypes
+from debias.losses.compositional import log_prior_of
 from parity_checks.cases import apart, draws
 from parity_checks.official import Clones, Piece
 from parity_checks.rows import Row
 
+CRM = "facebookresearch/compositional-risk-minimization"
 DPE = "minhto2802/dpe4subpop"
 
 
@@ -114,3 +117,60 @@ def _accuracy(model: nn.Module, rows: Any, device: str) -> dict[str, dict[str, f
         predictions = model(rows.x).argmax(dim=1)[None]
     worst = worst_group_accuracies(predictions, rows.y, rows.y)
     return {"min_group": {"accuracy": float(worst)}}
+
+
+def crm(clones: Clones) -> Iterator[Row]:
+    code = clones.take(CRM, "src/models/algorithms.py", "CRM")
+    compared = (
+        "weights, extrapolated offset and class probabilities after 40 steps, with an "
+        "absent cell whose share is 0 on both sides; 2 and 3 classes, weight decay"
+    )
+    yield code.row("crm", compared, (_crm(code, seed) for seed in range(3)), bar=1e-9)
+
+
+def _crm(code: Piece, seed: int) -> float:
+    """Difference of the head and of its predictions, after the same batches."""
+    generator, classes, biases = draws(seed), 2 + seed % 2, 2 + seed // 2
+    y = torch.randint(classes, (200,), generator=generator)
+    bias = torch.randint(biases, (200,), generator=generator)
+    bias[(y == 1) & (bias == 0)] = 1
+    x = torch.randn(200, 6, generator=generator) + F.one_hot(y, 6) + 2 * F.one_hot(bias + 2, 6)
+    net = _Energies(torch.randn(classes + biases, 6, generator=generator), classes)
+    start, batches = (
+        net.weights.detach().clone()[None],
+        torch.randperm(200, generator=generator)[:160].view(40, 4),
+    )
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.05, momentum=0.9, weight_decay=0.01 * seed)
+    optimizer.lr_scheduler = None  # type: ignore[attr-defined]  # theirs has one
+    facts = {"device": "cpu", "num_y": classes, "num_m": biases, "precompute_features": True}
+    theirs = code["CRM"](facts, net, optimizer)
+    prior = log_prior_of(y, bias, classes=classes, biases=biases)
+    theirs.train_log_prior_prob = prior.flatten()
+    for rows in batches:
+        theirs.update((rows, x[rows], y[rows], bias[rows]))
+    loader = [(torch.arange(200), x, y, bias)]
+    theirs.get_crm_extrapolate_bias(loader, discarded_groups=[biases])
+    _, probabilities, _ = theirs.evaluate(loader, torch.zeros(classes * biases), extrapolate=True)
+    ours = fit_energies(
+        x, y, bias, start=start, classes=classes, batches=batches, learning_rate=0.05,
+        weight_decay=0.01 * seed,
+    )  # fmt: skip
+    return max(
+        apart(net.weights, ours.weights[0]),
+        apart(theirs.offset_corr, ours.offsets[0]),
+        apart(probabilities, ours.head(0)(x).exp()),
+    )
+
+
+class _Energies(nn.Module):
+    """Their linear network of energies, with its weights as one matrix."""
+
+    def __init__(self, weights: Tensor, classes: int) -> None:
+        super().__init__()
+        self.weights, self.classes = nn.Parameter(weights), classes
+        self.offset = nn.Parameter(torch.zeros(classes, len(weights) - classes))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(N, C, B)`` energies."""
+        energies = x @ self.weights.T
+        return energies[:, : self.classes, None] + energies[:, None, self.classes :]

@@ -36,6 +36,9 @@ REFERENCES = {
         "fc185d0f828a98f57030ba3647efc7394d1be95a", "CC-BY-NC-4.0"
     ),
     "facebookresearch/XRM": Reference("5e90815250aedea546b9e17ffd5d7e0a7c34c20f", "CC-BY-NC-4.0"),
+    "facebookresearch/compositional-risk-minimization": Reference(
+        "fc22f8ba2621d025d8fe532c42c1fbabac512c9f", "CC-BY-NC-4.0"
+    ),
     "fhn98/DaC": Reference("854537dcd121ba811d32f34a059f39347e9c237d", "none stated"),
     "grayhong/bias-contrastive-learning": Reference(
         "35562b6d700356c3a3c7346781f0310ca38f6fd1", "none stated"

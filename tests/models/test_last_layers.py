@@ -9,7 +9,13 @@ import torch
 from torch import nn
 
 from debias.models.classifier import Classifier
-from debias.models.last_layers import PrototypeEnsemble, centred_directions, prototype_logits
+from debias.models.last_layers import (
+    AdditiveEnergies,
+    FittedHead,
+    PrototypeEnsemble,
+    centred_directions,
+    prototype_logits,
+)
 
 EYE = torch.eye(4, dtype=torch.float64)
 
@@ -57,14 +63,33 @@ def test_the_ensemble_is_the_mean_of_probabilities() -> None:
     torch.testing.assert_close(found.exp(), logits.softmax(dim=2).mean(dim=0))
 
 
+def test_additive_energies_sum_over_the_bias() -> None:
+    """Two classes and three bias values, by hand."""
+    weights, offsets, features = drawn(5, 4), drawn(2, 3), drawn(6, 4)
+    energies = (features @ weights[:2].T)[:, :, None] + (features @ weights[2:].T)[:, None]
+    cells = (-energies - offsets).exp()
+    expected = cells.sum(dim=2) / cells.sum(dim=(1, 2))[:, None]
+    found = AdditiveEnergies(weights, offsets)
+    torch.testing.assert_close(found(features).exp(), expected)
+    assert (found.in_features, found.out_features) == (4, 2)
+
+
+def heads() -> list[FittedHead]:
+    return [
+        PrototypeEnsemble(drawn(3, 2, 96).float(), drawn(3).float()),
+        AdditiveEnergies(drawn(5, 96).float(), drawn(2, 3).float()),
+    ]
+
+
 def classifier(outputs: int = 2) -> Classifier:
     return Classifier(timm.create_model("test_resnet", num_classes=outputs)).eval()
 
 
-def test_a_state_dict_brings_its_head() -> None:
+@pytest.mark.parametrize("kind", [0, 1])
+def test_a_state_dict_brings_its_head(kind: int) -> None:
     """Into a classifier, a copy of it, and one inside another module; a linear one stays linear."""
     trained = classifier()
-    trained.head = PrototypeEnsemble(drawn(3, 2, 96).float(), drawn(3).float())
+    trained.head = heads()[kind]
     image = drawn(2, 3, 32, 32).float()
     state = copy.deepcopy(trained.state_dict())
     for other in (classifier(), copy.deepcopy(classifier())):
@@ -76,7 +101,9 @@ def test_a_state_dict_brings_its_head() -> None:
     plain.load_state_dict(classifier().state_dict())
     assert isinstance(plain.head, nn.Linear)
     with pytest.raises(RuntimeError, match="head"):
-        plain.load_state_dict({key: value for key, value in state.items() if "scales" not in key})
+        plain.load_state_dict(
+            {key: state[key] for key in state if not key.endswith(("scales", "offsets"))}
+        )
 
 
 def test_a_new_ensemble_is_another_one() -> None:

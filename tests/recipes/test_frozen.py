@@ -9,6 +9,7 @@ from debias.data.orders import seeded_generator
 from debias.metrics.selection import RULES
 from debias.recipes.afr import AFR
 from debias.recipes.class_balanced_last_layer import ClassBalancedLastLayer
+from debias.recipes.crm import CRM
 from debias.recipes.crt import CRT
 from debias.recipes.dfr import DFR
 from debias.recipes.dpe import DPE
@@ -21,11 +22,12 @@ RECIPES: dict[str, LastLayer] = {
     "afr": AFR(gammas=[0.0, 4.0, 12.0], penalties=[0.0], steps=100, learning_rate=0.1),
     "crt": CRT(balance="class", steps=200, learning_rate=0.01),
     "class_balanced_last_layer": ClassBalancedLastLayer(epochs=1),
+    "crm": CRM(weight_decays=[0.0, 1.0, 3.0], steps=60, learning_rate=0.03),
     "dpe": DPE(members=2, epochs=12, batch_size=8),
     "self": SELF(counts=[10, 20, 30], learning_rates=[1e-3, 1e-2, 1e-1]),
 }
 #: Those that choose on validation.
-CHOOSING = ("dfr", "afr", "crt", "self", "dpe")
+CHOOSING = ("dfr", "afr", "crt", "self", "dpe", "crm")
 
 
 @pytest.mark.parametrize("select", RULES)

@@ -8,7 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from debias.data.orders import seeded_generator
-from debias.heads.linear import Heads, fresh_heads
+from debias.heads.energies import fit_energies
+from debias.heads.linear import Heads, fresh_heads, worst_group_accuracies
+from debias.heads.orders import shuffled_order
 from debias.heads.prototypes import PrototypeDescent, fit_prototypes
 from debias.heads.refits import balanced_heads, focal_heads
 from debias.heads.sparse import sparse_head
@@ -16,6 +18,7 @@ from debias.recipes import afr, class_balanced_last_layer
 from debias.recipes import self as self_recipe
 from debias.recipes.afr import AFR
 from debias.recipes.class_balanced_last_layer import ClassBalancedLastLayer
+from debias.recipes.crm import CRM
 from debias.recipes.crt import CRT
 from debias.recipes.dfr import DFR
 from debias.recipes.dpe import DPE
@@ -137,6 +140,38 @@ def test_dpe_balances_and_keeps_what_it_says(
     assert torch.equal(found["prototypes"], fitted.prototypes[0])
     assert torch.equal(found["scales"], fitted.scales[0])
     assert recipe.reads == (("val",) if balance == "group" else ())
+
+
+def test_crm_fits_training_rows_of_known_bias_and_chooses_its_weight_decay(
+    backbone: DrawnBackbone,
+) -> None:
+    """One group is empty, and every fifth row has no bias label. Validation chooses."""
+    train, val = of_split(backbone, "train"), of_split(backbone, "val")
+    rows = backbone.at(train, groups=True)
+    bias = torch.where(torch.arange(120) % 5 == 0, -1, rows.group - 2 * rows.target)
+    bias[rows.group == 2] = -1
+    backbone.with_bias("train", bias)
+    recipe = CRM(weight_decays=[0.0, 0.3, 3.0], steps=30, batch_size=16, learning_rate=0.05)
+    recipe.check(backbone.stage.parts)
+    found = recipe.fit(backbone, SEED)
+    generator, known = seeded_generator(SEED), (bias >= 0).nonzero().flatten()
+    start = fresh_heads(1, classes=4, size=SIZE, generator=generator).weights
+    order = shuffled_order(len(known), batch_size=16, steps=30, generator=generator)
+    fitted = fit_energies(
+        rows.features, rows.target, bias, start=start, classes=2, batches=known[order],
+        learning_rate=0.05, weight_decay=torch.tensor([0.0, 0.3, 3.0]),
+    )  # fmt: skip
+    held_out = backbone.at(val, groups=True)
+    predictions = torch.stack([fitted.head(h)(held_out.features).argmax(1) for h in range(3)])
+    scores = worst_group_accuracies(predictions, held_out.target, held_out.group)
+    best = int(scores.argmax())
+    assert scores[best] > scores.min()
+    assert all(map(torch.equal, found.parameters(), fitted.head(best).parameters()))
+    assert recipe.choice is not None
+    assert torch.equal(recipe.choice.scores, scores)
+    backbone.with_bias("train", torch.where(bias == 0, -1, bias))
+    with pytest.raises(ValueError, match="got none of bias value 0"):
+        recipe.check(backbone.stage.parts)
 
 
 @pytest.mark.parametrize("weighted", [False, True])

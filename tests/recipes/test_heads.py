@@ -44,11 +44,12 @@ RECIPES = {
     ],
     "class_balanced_last_layer": ["recipe.epochs=5"],
     "self": ["recipe.counts=[10]"],
+    "crm": ["recipe.steps=5"],
     "dpe": ["recipe.members=2", "recipe.epochs=2"],
 }
 #: Tensors of the heads that are not linear.
-HEADS = {"dpe": ("prototypes", "scales")}
-LABELS = {"dfr": "val", "dfr_train": "train+val", "crt": "train+val"}
+HEADS = {"crm": ("weights", "offsets"), "dpe": ("prototypes", "scales")}
+LABELS = {"dfr": "val", "dfr_train": "train+val", "crt": "train+val", "crm": "train+val"}
 
 
 @pytest.fixture(scope="module")
@@ -230,6 +231,8 @@ def test_what_is_refused(folder, backbone, tmp_path):
             "recipe.batch_size must be at least 1",
         ),
         ("self", "recipe.counts=[0]", "counts must be >= 1"),
+        ("crm", "recipe.weight_decays=[-1.0]", "recipe.weight_decays must hold at least one"),
+        ("crm", "recipe.steps=0", "recipe.steps must be at least 1 for CRM"),
         ("dpe", "recipe.balance=bias", "recipe.balance must be one of class, group"),
         ("dpe", "recipe.keep=first", "recipe.keep must be one of best, last"),
         ("dpe", "recipe.members=0", "recipe.members must be at least 1"),
@@ -258,7 +261,7 @@ def test_what_is_refused(folder, backbone, tmp_path):
 
 @pytest.mark.filterwarnings("ignore:.*no training image in:UserWarning")
 @pytest.mark.parametrize(
-    ("split", "name"), [("val", "dfr"), ("train", "dfr_train"), ("train", "crt")]
+    ("split", "name"), [("val", "dfr"), ("train", "dfr_train"), ("train", "crt"), ("train", "crm")]
 )
 def test_a_split_without_bias_labels_is_told_before_anything_is_trained(tmp_path, split, name):
     examples = birds(tmp_path)
