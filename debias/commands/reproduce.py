@@ -1,6 +1,6 @@
 """``debias reproduce``: run a benchmark's published settings, and compare the results."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from debias import components
@@ -10,7 +10,7 @@ from debias.merging import Section, taken
 from debias.storage.urls import is_url
 from debias.sweeps.checks import check
 from debias.sweeps.files import left
-from debias.sweeps.launchers import launcher
+from debias.sweeps.launchers import Launcher, launcher
 from debias.sweeps.launchers.local import Local
 from debias.sweeps.plan import Plan
 from debias.sweeps.reproduce import Reproduced, changes, reproduction, row_by_row
@@ -54,6 +54,7 @@ def run(benchmark: str, overrides: list[str], strategies: str, dry_run: bool, re
         raise InputError(f"images_per_second={speed} is for an estimate: add --dry-run")
     code = 0
     if not report:
+        launch.check()
         check(planned.runs)
         if left(planned.runs) and "data.name=" not in changed and (absent := _root_lines(planned)):
             raise InputError(absent[0])
@@ -95,7 +96,7 @@ def _check_results(path: Path, changed: str) -> None:
     read_results(path)
 
 
-def _minutes(launch: Callable[..., None]) -> float | None:
+def _minutes(launch: Launcher) -> float | None:
     return launch.minutes if isinstance(launch, Local) else None
 
 

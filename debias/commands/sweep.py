@@ -1,6 +1,6 @@
 """``debias sweep``: plan, run, search or report the runs of one sweep file."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from debias.sweeps.backbones import train_in_waves
 from debias.sweeps.checks import check
 from debias.sweeps.cost import costs_of
 from debias.sweeps.files import files_of, left, write_plan
-from debias.sweeps.launchers import launcher
+from debias.sweeps.launchers import Launcher, launcher
 from debias.sweeps.launchers.pieces import OutOfTime
 from debias.sweeps.plan import Plan, plan
 from debias.sweeps.progress import Progress
@@ -61,6 +61,7 @@ def run(action: str, source: str, overrides: list[str]) -> None:
     if action == "plan":
         show_plan(planned)
     else:
+        launch.check()
         write_protocol(planned.out, Protocol(planned.labels) if planned.labels else None)
         run_sweep(planned, launch)
 
@@ -74,7 +75,7 @@ def show_plan(planned: Plan) -> None:
     print("\n".join([*savings(planned.runs).lines, describe(planned)]))
 
 
-def run_sweep(planned: Plan, launch: Callable[..., None]) -> None:
+def run_sweep(planned: Plan, launch: Launcher) -> None:
     """Train the unfinished runs, and print the table of the sweep.
 
     Raises:
@@ -87,7 +88,7 @@ def run_sweep(planned: Plan, launch: Callable[..., None]) -> None:
         raise SystemExit(code)
 
 
-def train_left(planned: Plan, launch: Callable[..., None]) -> int:
+def train_left(planned: Plan, launch: Launcher) -> int:
     """Train the unfinished runs of a plan. Runs on a backbone start after the backbone's run.
 
     Args:

@@ -33,7 +33,7 @@ def run_search(source: str, overrides: Sequence[str]) -> None:
     run_sweep(finals, launch)
 
 
-def prepare_search(source: str, overrides: Sequence[str]) -> tuple[SearchPlan, Callable[..., None]]:
+def prepare_search(source: str, overrides: Sequence[str]) -> tuple[SearchPlan, Local]:
     """Read and check the search of a sweep file, and make the launcher.
 
     Raises:

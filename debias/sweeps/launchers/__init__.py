@@ -1,16 +1,23 @@
 """Choose a launcher by name, and separate its options from the settings of the runs."""
 
+from __future__ import annotations
+
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import fields
+from typing import TYPE_CHECKING, Protocol
 
 from debias import components
 from debias.config import Config
 from debias.errors import InputError, near
 from debias.merging import read_overrides, split_overrides, taken
 
-#: The class of each launcher. Its keyword-only arguments are its options, and an instance is called
-#: with the runs, the function that trains one, and the progress.
+if TYPE_CHECKING:
+    from debias.sweeps.launchers.worker import Train
+    from debias.sweeps.plan import PlannedRun
+    from debias.sweeps.progress import Progress
+
+#: The class of each launcher, see :class:`Launcher`.
 LAUNCHERS = {
     "local": "debias.sweeps.launchers.local:Local",
     "slurm": "debias.sweeps.launchers.slurm:Slurm",
@@ -18,7 +25,17 @@ LAUNCHERS = {
 }
 
 
-def launcher(overrides: Sequence[str]) -> tuple[Callable[..., None], list[str]]:
+class Launcher(Protocol):
+    """Trains the runs of a sweep. Its keyword-only arguments are the options of ``launcher=``."""
+
+    def check(self) -> None:
+        """Raise an ``InputError`` if this machine lacks what the launcher needs."""
+
+    def __call__(self, runs: list[PlannedRun], train: Train, progress: Progress) -> None:
+        """Train runs, in this order, and return when none is left."""
+
+
+def launcher(overrides: Sequence[str]) -> tuple[Launcher, list[str]]:
     """Make the launcher of ``launcher=NAME`` with its options, and return the other overrides.
 
     Args:
@@ -42,7 +59,8 @@ def launcher(overrides: Sequence[str]) -> tuple[Callable[..., None], list[str]]:
     own, rest = split_overrides(overrides, components.options(chosen))
     _check_others(name, rest)
     values = read_overrides([_as_yaml(text) for text in own])
-    return chosen(**components.check_options(chosen, "launcher", values)), rest
+    made: Launcher = chosen(**components.check_options(chosen, "launcher", values))
+    return made, rest
 
 
 def _check_others(name: str, rest: Sequence[str]) -> None:

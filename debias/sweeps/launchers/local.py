@@ -65,6 +65,9 @@ class Local:
         """The time of ``time.monotonic`` at which the minutes are over."""
         return math.inf if self.minutes is None else self.begun + 60 * self.minutes
 
+    def check(self) -> None:
+        """Do nothing: every machine has processes."""
+
     def __call__(self, runs: Iterable[PlannedRun], train: Train, progress: Progress) -> None:
         """Train runs in worker processes, and return when none is left.
 

@@ -56,6 +56,14 @@ class Ray:
         check_at_least(1, {"cpus_per_run": self.cpus_per_run, "parallel": parallel})
         check_at_least(0, {"gpus_per_run": self.gpus_per_run, "retries": self.retries})
 
+    def check(self) -> None:
+        """Check that the package ray is installed.
+
+        Raises:
+            ValueError: it is not.
+        """
+        _imported()
+
     def __call__(self, runs: Iterable[PlannedRun], train: Train, progress: Progress) -> None:
         """Train runs on the cluster, and return when none is left.
 

@@ -63,6 +63,14 @@ class Slurm(Resources):
         check_at_least(1, {"cpus_per_run": self.cpus_per_run, "array_parallelism": parallel})
         check_at_least(0.1, {"poll": self.poll})
 
+    def check(self) -> None:
+        """Check that the commands of Slurm are installed.
+
+        Raises:
+            ValueError: they are not.
+        """
+        slurm_jobs.check_installed("sbatch")
+
     def __call__(self, runs: Sequence[PlannedRun], train: Train, progress: Progress) -> None:
         """Submit runs to Slurm, and return when none is left.
 

@@ -1,6 +1,7 @@
 """Call Slurm's commands and parse their output. Accounting is not needed."""
 
 import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Collection, Sequence
@@ -158,6 +159,13 @@ def cancel(numbers: Collection[str]) -> None:
         call(["scancel", "--quiet", *sorted(numbers)])
 
 
+def check_installed(name: str) -> None:
+    """Raise an ``InputError`` if a command of Slurm is not installed."""
+    if shutil.which(name) is None:
+        remedy = "Start it on a machine that submits jobs, or use launcher=local"
+        raise InputError(f"launcher=slurm needs {name}, which is missing. {remedy}")
+
+
 def call(command: Sequence[str]) -> str:
     """Run a Slurm command, and return its output.
 
@@ -165,11 +173,9 @@ def call(command: Sequence[str]) -> str:
         SlurmError: the command failed, or took more than ``TIMEOUT`` seconds.
         ValueError: the command is not installed.
     """
+    check_installed(command[0])
     try:
         result = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT)
-    except FileNotFoundError:
-        remedy = "Start it on a machine that submits jobs, or use launcher=local"
-        raise InputError(f"launcher=slurm needs {command[0]}, which is missing. {remedy}") from None
     except subprocess.TimeoutExpired as error:
         raise SlurmError(f"{command[0]} did not answer within {TIMEOUT} seconds") from error
     if result.returncode:

@@ -1,7 +1,10 @@
 """Which words of the command line are the launcher's."""
 
+import sys
+
 import pytest
 
+from debias.__main__ import main
 from debias.sweeps.launchers import launcher
 from debias.sweeps.launchers.local import Local
 from debias.sweeps.launchers.slurm import Slurm
@@ -67,3 +70,24 @@ def test_options_of_slurm():
 def test_numbers_out_of_range_for_slurm(option, value, least):
     with pytest.raises(ValueError, match=f"{option} must be at least {least}; got {value}"):
         Slurm(**{option: value})
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("ray", 'launcher=ray needs Ray: pip install "debias-vision[ray]"'),
+        ("slurm", "launcher=slurm needs sbatch, which is missing"),
+    ],
+)
+def test_a_machine_without_the_launcher_is_refused_before_anything_else(
+    sweep, name, message, monkeypatch, capsys
+):
+    """Nothing is printed but the error, and no file is written."""
+    monkeypatch.setitem(sys.modules, "ray", None)
+    monkeypatch.setenv("PATH", "")
+    path = sweep("configs: [drawn_birds]")
+    assert main(["sweep", "run", str(path), f"launcher={name}"]) == 2
+    printed, error = capsys.readouterr()
+    assert printed == ""
+    assert message in error
+    assert not (path.parent / "runs").exists()

@@ -58,9 +58,3 @@ def test_an_address_where_nothing_answers(runs, monkeypatch, address):
     monkeypatch.setitem(sys.modules, "ray", SimpleNamespace(is_initialized=lambda: False))
     with pytest.raises(InputError, match=r"no Ray cluster answers \(.+\): start one with"):
         Ray(address=address)(runs, trainings.quick, Progress(runs))
-
-
-def test_without_the_package(runs, monkeypatch):
-    monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(InputError, match=r'needs Ray: pip install "debias-vision\[ray\]"'):
-        Ray()(runs, trainings.quick, Progress(runs))
