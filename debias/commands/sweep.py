@@ -161,8 +161,10 @@ def show_status(folder: str, overrides: list[str]) -> None:
             f"sweep status takes watch=true beside the folder; got {' '.join(overrides)}"
         )
     if overrides == ["watch=true"]:
-        with ended_by_ctrl_c():
+        try:
             watch_status(Path(folder))
+        except KeyboardInterrupt:
+            raise SystemExit(130) from None
     else:
         print("\n".join(status_lines(Path(folder))))
 

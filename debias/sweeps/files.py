@@ -1,6 +1,8 @@
 """The files of a sweep. They alone determine the status of each run and which runs are left."""
 
-from collections.abc import Iterable
+import os
+from collections.abc import Collection, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +14,8 @@ from debias.json_files import json_text, read_json
 from debias.sweeps.plan import Plan, PlannedRun
 
 PLAN = "plan.json"
+#: Folders with one file per run: its error, why it was pruned, and its lock.
+ERRORS, PRUNED, LOCKS = "errors", "pruned", "locks"
 
 
 @dataclass(frozen=True)
@@ -42,7 +46,7 @@ class Files:
 
         It exists only if the last attempt failed.
         """
-        return self.out / "errors" / f"{self.name}.txt"
+        return self.out / ERRORS / f"{self.name}.txt"
 
     @property
     def pruned(self) -> Path:
@@ -50,11 +54,11 @@ class Files:
 
         Such a run has no report and is not done.
         """
-        return self.out / "pruned" / f"{self.name}.txt"
+        return self.out / PRUNED / f"{self.name}.txt"
 
     @property
     def _lock_path(self) -> Path:
-        return self.out / "locks" / f"{self.name}.lock"
+        return self.out / LOCKS / f"{self.name}.lock"
 
     def lock(self) -> FileLock:
         """The lock that the training process of the run holds until it ends.
@@ -91,13 +95,51 @@ class Files:
 
     def reason(self) -> str:
         """Why the run was pruned or its last attempt failed, in one line; otherwise empty."""
-        path = next((path for path in (self.pruned, self.error) if path.is_file()), None)
-        return path.read_text(encoding="utf-8").partition("\n")[0] if path else ""
+        for path in (self.pruned, self.error):
+            with suppress(FileNotFoundError):  # also if another attempt starts at this moment
+                return path.read_text(encoding="utf-8").partition("\n")[0]
+        return ""
 
 
 def files_of(run: PlannedRun) -> Files:
     """The files of a planned run, in the folder that its config names as ``out``."""
     return Files(Path(run.config.out), run.name)
+
+
+def statuses(out: Path, names: Iterable[str], *, done: Collection[str] = ()) -> dict[str, str]:
+    """The status of many runs, as :meth:`Files.status`.
+
+    It lists four folders. Only of runs that have begun and not ended does it look at single files.
+
+    Args:
+        out: folder of the sweep.
+        names: names of the runs.
+        done: runs that are known to be done. Their files are not looked at.
+    """
+    begun, locks, pruned, errors = (_listed(out / folder) for folder in ("", LOCKS, PRUNED, ERRORS))
+
+    def status(name: str) -> str:
+        """The status of one run. A run that ends meanwhile is done."""
+        files = Files(out, name)
+        if name in done or (name in begun and files.report.is_file()):
+            return "done"
+        if name in locks and files.locked():
+            return "running"
+        if name in locks and files.report.is_file():
+            return "done"
+        if name in pruned or name in errors:
+            return "pruned" if name in pruned else "failed"
+        return "interrupted" if name in begun else "waiting"
+
+    return {name: status(name) for name in names}
+
+
+def _listed(folder: Path) -> set[str]:
+    """The names in a folder, without the endings of files; none if there is no such folder."""
+    try:
+        return {name.removesuffix(".lock").removesuffix(".txt") for name in os.listdir(folder)}
+    except FileNotFoundError:
+        return set()
 
 
 def left(runs: Iterable[PlannedRun]) -> list[PlannedRun]:

@@ -9,10 +9,10 @@ from rich.console import Console
 
 from debias.__main__ import main
 from debias.runs.epochs import EpochState, write_state
-from debias.sweeps.files import files_of, write_plan
-from debias.sweeps.plan import Plan, plan
+from debias.sweeps.files import Files, files_of, statuses, write_plan
+from debias.sweeps.plan import Plan, PlannedRun, plan
 from debias.sweeps.progress import Progress
-from debias.sweeps.status import status_lines, watch_status
+from debias.sweeps.status import Board, status_lines, watch_status
 from tests.sweeps.trainings import quick
 
 STATE = EpochState(
@@ -96,6 +96,101 @@ def test_a_watched_table_changes_until_every_run_has_ended(planned):
     states = [("running", "-"), ("running", "34/100"), ("done", "-")]
     assert list(dict.fromkeys(first)) == states
     assert next(moments, None) is None
+
+
+def fail(run: PlannedRun) -> None:
+    files_of(run).error.parent.mkdir(exist_ok=True)
+    files_of(run).error.write_text("OSError: disk full\n\nTraceback")
+
+
+def test_an_output_that_is_no_terminal_gets_a_line_per_change(planned):
+    """A failure ends nothing until a second look: a launcher may try again, as it does here."""
+    console = Console(file=io.StringIO(), width=20, soft_wrap=True)
+    first, second, *others = planned.runs
+    for run in (first, *others):
+        quick(run.config)
+    moments = iter([lambda: None, lambda: fail(second), lambda: quick(second.config)])
+    second.folder.mkdir()
+    with patch("debias.sweeps.status.time.sleep", lambda _: next(moments)()):
+        watch_status(planned.out, console=console)
+    settings = second.settings
+    assert console.file.getvalue().splitlines() == [  # type: ignore[attr-defined]
+        f"{planned.out}: 5 runs, 4 done, 1 interrupted",
+        f"{planned.out}: 5 runs, 4 done, 1 failed",
+        f"failed      {settings}: OSError: disk full",
+        f"{planned.out}: 5 runs, 5 done",
+        f"done        {settings}: validation 10.0 (epoch 0)",
+    ]
+
+
+def test_a_watched_sweep_with_a_failed_run_ends(planned):
+    """After two looks, the second without a change."""
+    for run in planned.runs[1:]:
+        quick(run.config)
+    fail(planned.runs[0])
+    sleeps = iter([None])
+    with patch("debias.sweeps.status.time.sleep", lambda _: next(sleeps)):
+        watch_status(planned.out, console=Console(file=io.StringIO()))
+    assert next(sleeps, "slept once") == "slept once"
+
+
+def test_a_look_reads_only_what_has_changed(planned):
+    """Two reports are shown, and read once; the folders of runs that are done are not looked at."""
+    one, two, *_ = planned.runs
+    quick(one.config)
+    quick(two.config)
+    board = Board(planned.out)
+    board.screen(20)
+    for run in (one, two):
+        (run.folder / "report.json").unlink()
+    assert board.look() == []
+    quick(planned.runs[2].config)
+    (new,) = board.look()
+    assert (new.files.name, new.status) == (planned.runs[2].name, "done")
+    assert sum("10.0 (epoch 0)" in line for line in board.screen(20)) == 3
+
+
+def test_a_terminal_shows_as_many_runs_as_it_has_lines(planned):
+    first, second, third, *_ = planned.runs
+    quick(first.config)
+    third.folder.mkdir()
+    fail(second)
+    with files_of(third).lock():
+        lines = Board(planned.out).screen(height=7)
+    assert [line.split()[0] for line in lines[3:5]] == ["running", "failed"]
+    assert lines[5:] == ["not shown: 1 done, 2 waiting"]
+    assert len(lines) < 7
+
+
+def test_ctrl_c_ends_a_watch_without_a_word(planned, capsys):
+    with (
+        patch("debias.sweeps.status.time.sleep", side_effect=KeyboardInterrupt),
+        pytest.raises(SystemExit) as end,
+    ):
+        main(["sweep", "status", str(planned.out), "watch=true"])
+    assert end.value.code == 130
+    printed = capsys.readouterr()
+    assert (printed.out, printed.err) == (f"{planned.out}: 5 runs, 5 waiting\n", "")
+
+
+def test_many_statuses_are_those_of_single_runs(planned):
+    """Also of a run that a search has pruned, and of one whose lock nobody holds."""
+    done, running, failed, pruned, interrupted = planned.runs
+    quick(done.config)
+    fail(failed)
+    files_of(pruned).pruned.parent.mkdir()
+    files_of(pruned).pruned.write_text("behind after epoch 3\n")
+    for run in (running, interrupted, pruned):
+        run.folder.mkdir()
+    with files_of(interrupted).lock():
+        pass
+    names = [run.name for run in planned.runs] + ["waiting"]
+    with files_of(running).lock():
+        found = statuses(planned.out, names)
+        assert found == {name: Files(planned.out, name).status() for name in names}
+    assert list(found.values()) == [
+        *("done", "running", "failed", "pruned", "interrupted", "waiting"),
+    ]
 
 
 def test_the_live_table_shows_the_epoch_of_each_running_run(planned):
