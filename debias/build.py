@@ -146,6 +146,7 @@ def facts_of(examples: Examples, seed: int, partition: Partition | None = None) 
         "partition": values[train],
         "chosen": partition.chosen[train],
         "partition_by_row": values,
+        "chosen_by_row": partition.chosen,
     }
 
 

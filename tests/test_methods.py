@@ -24,6 +24,8 @@ SHARED_FILES = {
     "class_reweighting": "reweighting",
     "group_reweighting": "reweighting",
     "conditional_logit_adjustment": "logit_adjustment",
+    "amplified_lff": "amplified",
+    "amplified_disentangled": "amplified",
     "none": "augmentation",
     "mixup": "mixing",
     "cutmix": "mixing",

@@ -127,7 +127,7 @@ class Disentangled(Strategy):
         with torch.no_grad():
             biased_losses = classification_losses(biased, batch.target)
         weights = self.difficulty(biased_losses, losses.detach(), batch.index, batch.target)
-        biased_loss = self._biased_loss(biased, batch.target)
+        biased_loss = self.biased_loss(biased, batch.target, batch.index)
         total = (weights * losses).mean() + self.biased_weight * biased_loss
         terms = {
             "cross_entropy": losses.mean().detach(),
@@ -136,8 +136,8 @@ class Disentangled(Strategy):
         if key is not None:
             order = permutation(len(losses), key=key).to(losses.device)
             swapped = classification_losses(class_side.logits + from_bias[order], batch.target)
-            biased_swap = self._biased_loss(
-                bias_side.logits[order] + from_class, batch.target[order]
+            biased_swap = self.biased_loss(
+                bias_side.logits[order] + from_class, batch.target[order], batch.index[order]
             )
             total = total + self.swap_weight * (
                 (weights * swapped).mean() + self.biased_swap_weight * biased_swap
@@ -151,7 +151,14 @@ class Disentangled(Strategy):
         logits = class_side.logits + without_autocast(self.context, bias_side.features)
         return Outputs(logits, torch.cat([class_side.features, bias_side.features], dim=1))
 
-    def _biased_loss(self, logits: Tensor, target: Tensor) -> Tensor:
+    def biased_loss(self, logits: Tensor, target: Tensor, index: Tensor) -> Tensor:
+        """The loss of the biased classifier: mean generalized cross-entropy.
+
+        Args:
+            logits: ``(N, C)`` float, of the biased classifier.
+            target: ``(N,)`` int64 class of the samples whose bias features it reads.
+            index: ``(N,)`` int64 rows of these samples, for a loss that depends on them.
+        """
         return generalized_cross_entropy(logits, target, q=self.q, scaled=self.scaled).mean()
 
 

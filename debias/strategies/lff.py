@@ -1,7 +1,7 @@
 """Learning from failure (LfF): give more weight to samples that a biased network gets wrong."""
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from debias.errors import check_between
 from debias.losses.classification import classification_losses
@@ -76,10 +76,20 @@ class LfF(Strategy):
         with torch.no_grad():
             biased_losses = classification_losses(logits, batch.target)
         weights = self.difficulty(biased_losses, losses.detach(), batch.index, batch.target)
-        amplified = generalized_cross_entropy(logits, batch.target, q=self.q, scaled=self.scaled)
+        biased = self.biased_loss(logits, batch.target, batch.index)
         terms = {
             "cross_entropy": losses.mean().detach(),
             "biased_cross_entropy": biased_losses.mean(),
             "sample_weight": weights.mean(),
         }
-        return Loss(amplified.mean() + (weights * losses).mean(), terms)
+        return Loss(biased + (weights * losses).mean(), terms)
+
+    def biased_loss(self, logits: Tensor, target: Tensor, index: Tensor) -> Tensor:
+        """The loss of g: mean generalized cross-entropy.
+
+        Args:
+            logits: ``(N, C)`` float, of g.
+            target: ``(N,)`` int64 class.
+            index: ``(N,)`` int64 rows of the data set, for a loss that depends on them.
+        """
+        return generalized_cross_entropy(logits, target, q=self.q, scaled=self.scaled).mean()

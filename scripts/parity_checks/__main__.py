@@ -18,6 +18,7 @@ from parity_checks import (
     clipping,
     coloured,
     domains,
+    ensembles,
     environments,
     features,
     finders,
@@ -92,6 +93,9 @@ CHECKS: dict[str, Check] = {
     "dpe": head_games.dpe,
     "progressive": samplers.progressive,
     "crm": head_games.crm,
+    "bias_ensemble": ensembles.votes,
+    "amplified_lff_game": ensembles.lff_game,
+    "amplified_disentangled": ensembles.disentangled,
     "foreground_noise": audits.foreground_noise,
 }
 

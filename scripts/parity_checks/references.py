@@ -48,6 +48,9 @@ REFERENCES = {
         "34a61e432881816c2da14d577d6ed63501288f5f", "BSD-3-Clause"
     ),
     "kaidic/LDAM-DRW": Reference("2536330f2afdaa65618323cb5a5850efccce762a", "MIT"),
+    "kakaoenterprise/BiasEnsemble": Reference(
+        "13c01f46e3edb65451d3ddb60cc703329c4b33b6", "none stated"
+    ),
     "kakaoenterprise/Learning-Debiased-Disentangled": Reference(
         "7626f3692f412ebae8d872480fdaa85ab9cddec0", "none stated"
     ),

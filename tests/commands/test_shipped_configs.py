@@ -31,7 +31,7 @@ SMALL = [
 ]
 #: Options of a strategy or a recipe that say how long its stages are.
 STAGES = {"pretraining": 1, "warmup": 1}
-RECIPES = {"epochs": 1, "steps": 5, "subsamples": 2, "early_epochs": [1]}
+RECIPES = {"epochs": 1, "steps": 5, "subsamples": 2, "early_epochs": [1], "threshold": 0.0}
 SHIPPED = shipped_configs.names()
 #: Every shipped config, and every line that replaces a config of before: a config and overrides.
 CASES = {

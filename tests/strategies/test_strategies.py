@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from debias import components
 from debias.methods import METHODS
+from debias.strategies.amplified import AmplifiedDisentangled, AmplifiedLfF
 from debias.strategies.badd import BAdd
 from debias.strategies.bias_amplification import BiasAmplification
 from debias.strategies.bias_contrastive import BiasContrastive
@@ -30,6 +31,7 @@ from debias.strategies.feature_adversary import FeatureAdversary
 from debias.strategies.feature_sieve import FeatureSieve
 from debias.strategies.flac import FLAC
 from debias.strategies.focal import Focal
+from debias.strategies.generalized_cross_entropy import GeneralizedCrossEntropy
 from debias.strategies.gradient_projection import GradientProjection
 from debias.strategies.group_dro import GroupDRO
 from debias.strategies.input_adversary import InputAdversary
@@ -100,8 +102,13 @@ STRATEGIES: dict[str, Callable[[], Strategy]] = {
     "feature_sieve_joint": lambda: FeatureSieve(
         GROUPS, TinyClassifier(), IMAGE, layer="body", width=8, joint=True
     ),
+    "generalized_cross_entropy": lambda: GeneralizedCrossEntropy(GROUPS),
     "lff": lambda: LfF(GROUPS, 48, TinyClassifier()),
+    "amplified_lff": lambda: AmplifiedLfF(GROUPS, 48, TinyClassifier(), torch.arange(48) % 3 == 0),
     "disentangled": lambda: Disentangled(GROUPS, 48, TinyClassifier(), swap_after=4),
+    "amplified_disentangled": lambda: AmplifiedDisentangled(
+        GROUPS, 48, TinyClassifier(), torch.arange(48) % 3 == 0, swap_after=4
+    ),
     "debian": lambda: DebiAN(GROUPS, TinyClassifier()),
     "flac": lambda: FLAC(GROUPS, FREQUENCIES, TinyClassifier(), warmup=4, strength=50.0),
     "domain_independent": lambda: DomainIndependent(GROUPS),
@@ -211,6 +218,7 @@ FACTS = {
     "frequencies": torch.ones(8),
     "class_frequencies": torch.ones(4),
     "partition_by_row": torch.zeros(48, dtype=torch.int64),
+    "chosen_by_row": torch.arange(48) % 3 == 0,
     "model": TinyClassifier(),
     "image": IMAGE,
     "seed": 0,
@@ -221,6 +229,7 @@ SINGLE_LABEL = {
     *("conditional_logit_adjustment", "domain_discriminative", "end", "bias_contrastive"),
     *("soft_contrastive", "learned_mixin", "lff", "disentangled", "debian", "flac"),
     *("correct_n_contrast", "bias_amplification", "cross_mistakes", "decompose_compose"),
+    *("generalized_cross_entropy", "amplified_lff", "amplified_disentangled"),
 }
 
 
