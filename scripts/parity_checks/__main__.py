@@ -13,6 +13,7 @@ from pathlib import Path
 import torch
 
 from parity_checks import (
+    amplified,
     audits,
     balance,
     clipping,
@@ -96,6 +97,8 @@ CHECKS: dict[str, Check] = {
     "bias_ensemble": ensembles.votes,
     "amplified_lff_game": ensembles.lff_game,
     "amplified_disentangled": ensembles.disentangled,
+    "logit_correction": amplified.logit_correction_loss,
+    "logit_correction_game": amplified.logit_correction,
     "foreground_noise": audits.foreground_noise,
 }
 

@@ -27,6 +27,7 @@ REFERENCES = {
     "aida-ugent/fairret": Reference("33b0eaba64e9548c7f5b18fca056d4b7ca9087fd", "MIT"),
     "aliasgharkhani/Masktune": Reference("9a0e2414a713c8d11ddb1aa7469866b865cbd137", "none stated"),
     "alinlab/LfF": Reference("e66796ec117ea52d2e44176055b7ef7959680a1b", "none stated"),
+    "amazon-science/lc-loss": Reference("a4f36c765f1b2bede5fcde0d69d096d6c42045c7", "CC-BY-NC-4.0"),
     "anniesch/jtt": Reference("1de6cc5b65e56e8d4db9ad6beb27c3070ba3ee1b", "none stated"),
     "clovaai/rebias": Reference("79d1d1d892412a5e3b07fbea8b776461bed0e096", "MIT"),
     "daniellevy/fast-dro": Reference("dc75246ed5df5c40a54990916ec351ec2b9e0d86", "MIT"),
@@ -62,6 +63,7 @@ REFERENCES = {
     "princetonvisualai/DomainBiasMitigation": Reference(
         "c432e751632bce2c7467ef22a6ffb44402b88684", "none stated"
     ),
+    "shengliu66/LC": Reference("bb46ac4828262d077cb64bc7a35152dff02bb517", "MIT"),
     "tmlabonte/last-layer-retraining": Reference("40612d4c794ee75545e8cc1e8d045e73224f2dc8", "MIT"),
     "tmlabonte/revisiting-finetuning": Reference("f0839637a765a197def85063c9aa68d496ddb531", "MIT"),
     "uclaml/PDE": Reference("354ddfc612d3cf7331ea7387e4bff3c0f5a0ad79", "MIT"),

@@ -13,6 +13,7 @@ from debias.strategies.debian import DebiAN
 from debias.strategies.disentangled import Disentangled
 from debias.strategies.flac import FLAC
 from debias.strategies.lff import LfF
+from debias.strategies.logit_correction import LogitCorrection
 from debias.strategies.soft_contrastive import SoftContrastive
 from debias.strategies.strategy import Strategy
 from debias.types import Batch
@@ -30,6 +31,8 @@ STRATEGIES: dict[str, Callable[[nn.Module], Strategy]] = {
     "lff": lambda model: LfF(GROUPS, 16, model),
     # a process swaps its own samples, so that only what comes before the swap is the same
     "disentangled": lambda model: Disentangled(GROUPS, 16, model),
+    # mixing is within a process
+    "logit_correction": lambda model: LogitCorrection(GROUPS, model, mixing=0.0),
     "debian": lambda model: DebiAN(GROUPS, model),
     "flac": lambda model: FLAC(GROUPS, torch.ones(4), model, warmup=2, strength=50.0),
     "cross_mistakes": lambda model: CrossMistakes(GROUPS, 16, model, 0),

@@ -40,6 +40,7 @@ from debias.strategies.ldam import LDAM
 from debias.strategies.learned_mixin import LearnedMixin
 from debias.strategies.lff import LfF
 from debias.strategies.logit_adjustment import ConditionalLogitAdjustment, LogitAdjustment
+from debias.strategies.logit_correction import LogitCorrection
 from debias.strategies.mmd import MMD
 from debias.strategies.rebias import ReBias
 from debias.strategies.reweighting import ClassReweighting, GroupReweighting
@@ -105,6 +106,7 @@ STRATEGIES: dict[str, Callable[[], Strategy]] = {
     "generalized_cross_entropy": lambda: GeneralizedCrossEntropy(GROUPS),
     "lff": lambda: LfF(GROUPS, 48, TinyClassifier()),
     "amplified_lff": lambda: AmplifiedLfF(GROUPS, 48, TinyClassifier(), torch.arange(48) % 3 == 0),
+    "logit_correction": lambda: LogitCorrection(GROUPS, TinyClassifier(), ramp=8),
     "disentangled": lambda: Disentangled(GROUPS, 48, TinyClassifier(), swap_after=4),
     "amplified_disentangled": lambda: AmplifiedDisentangled(
         GROUPS, 48, TinyClassifier(), torch.arange(48) % 3 == 0, swap_after=4
@@ -230,6 +232,7 @@ SINGLE_LABEL = {
     *("soft_contrastive", "learned_mixin", "lff", "disentangled", "debian", "flac"),
     *("correct_n_contrast", "bias_amplification", "cross_mistakes", "decompose_compose"),
     *("generalized_cross_entropy", "amplified_lff", "amplified_disentangled"),
+    "logit_correction",
 }
 
 
