@@ -4,7 +4,8 @@ Every process must call each function, except :func:`world` and :func:`rank`. Wi
 functions return their argument.
 """
 
-from typing import TypeVar
+from collections.abc import Callable
+from typing import TypeVar, cast
 
 import torch
 from torch import Tensor, distributed
@@ -75,6 +76,27 @@ def from_first(value: Item) -> Item:
     held = [value]
     distributed.broadcast_object_list(held, src=0)
     return held[0]
+
+
+def by_first(compute: Callable[[], Item]) -> Item:
+    """The result of a function that the first process calls while the others wait for it.
+
+    The function must call no other function of this module. If it raises an exception, the other
+    processes end.
+    """
+    if world() == 1:
+        return compute()
+    if rank() > 0:
+        value, failed = from_first((None, False))
+        if failed:
+            raise SystemExit(1)
+        return cast(Item, value)
+    try:
+        result = compute()
+    except Exception:
+        from_first((None, True))
+        raise
+    return from_first((result, False))[0]
 
 
 def joined_lists(own: list[Item]) -> list[Item]:

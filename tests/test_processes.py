@@ -13,7 +13,9 @@ def pretend(monkeypatch: pytest.MonkeyPatch, *, rank: int, world: int) -> None:
     monkeypatch.setattr(distributed, "get_world_size", lambda: world)
 
 
-@pytest.mark.parametrize("name", ["summed", "mean", "least", "joined_rows", "joined_lists"])
+@pytest.mark.parametrize(
+    "name", ["summed", "mean", "least", "joined_rows", "joined_lists", "from_first"]
+)
 def test_one_process_gets_its_argument_back(name, monkeypatch):
     """Also inside a process group of one, where nothing is sent."""
     value = [1, 2] if name == "joined_lists" else torch.tensor([1.0, 2.0], requires_grad=True)
@@ -42,6 +44,24 @@ def test_reductions_leave_their_argument_alone(monkeypatch):
     assert processes.least(value).item() == 1.0
     assert value.item() == 1.0
     assert not processes.summed(value).requires_grad
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_what_the_first_process_does_is_sent_to_the_others(rank, monkeypatch):
+    """They do not do it themselves, and end if it fails."""
+    sent = [] if rank == 0 else [("read", False), (None, True)]
+
+    def broadcast(held, src):
+        held[:] = held if rank == src else [sent.pop(0)]
+        sent.extend(held if rank == src else [])
+
+    pretend(monkeypatch, rank=rank, world=2)
+    monkeypatch.setattr(distributed, "broadcast_object_list", broadcast)
+    own = (lambda: "read", lambda: 1 / 0) if rank == 0 else (lambda: 1 / 0, lambda: 1 / 0)
+    assert processes.by_first(own[0]) == "read"
+    with pytest.raises(ZeroDivisionError if rank == 0 else SystemExit):
+        processes.by_first(own[1])
+    assert sent == ([("read", False), (None, True)] if rank == 0 else [])
 
 
 def test_lists_are_joined_in_order_of_rank(monkeypatch):

@@ -1,7 +1,7 @@
 """Frozen backbones: their cached features, and new heads on these features."""
 
 import hashlib
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from debias import config as configs
+from debias import processes
 from debias.config import Config
 from debias.data.examples import SPLITS
 from debias.data.pictures.image_files import ImageFiles
@@ -16,6 +17,8 @@ from debias.errors import InputError
 from debias.evaluation.predictions import features_of, with_labels
 from debias.files import written_whole
 from debias.heads.linear import Heads, Rows, fresh_heads, repeated
+from debias.metrics.accuracy.counts import margin_counts
+from debias.metrics.accuracy.scalars import group_scalars
 from debias.metrics.selection import GROUP_RULES, chosen_rule
 from debias.parts import Parts
 from debias.places import cache_folder
@@ -26,9 +29,8 @@ from debias.runs.epochs import state_of
 from debias.runs.run import Run, Stage, Trained
 from debias.runs.single import recorder_of
 from debias.store import FEATURES
-from debias.training.module import DebiasModule
 from debias.training.prediction import Predicted
-from debias.training.recorder import save_weights
+from debias.training.recorder import Recorder, save_weights
 
 
 class Frozen:
@@ -68,13 +70,15 @@ class Frozen:
         cache, or computed and cached.
         """
         path = self._file(split)
-        if path.is_file():
-            cached: Tensor = torch.load(path, weights_only=True)
+        if processes.from_first(path.is_file()):
+            # the folder may be another one on each machine
+            cached: Tensor = processes.by_first(partial(torch.load, path, weights_only=True))
             return cached
         features = features_of(self.stage.parts, split, progress=self.config.progress)
         self.stage.parts.module.cpu()
-        with written_whole(path) as temporary:
-            torch.save(features, temporary)
+        if processes.rank() == 0:
+            with written_whole(path) as temporary:
+                torch.save(features, temporary)
         return features
 
     def labelled(self, split: str) -> Rows:
@@ -155,16 +159,21 @@ def refitted(run: Run, frozen: Frozen, head: nn.Module, seconds: float) -> Train
     validation = _validated(parts, predictions["val"])
     recorder.history = [{"epoch": 0, "train": {}, "val": validation, "seconds": seconds}]
     say(state_of(recorder.history, epochs=1, select=config.select).line())
-    recorder.write(0, Predicted(predictions["val"].index, predictions["val"].logits))
-    save_weights(parts.module, recorder.weights(0), recorder.metadata | {"epoch": 0})
-    configs.save(config, run.folder / configs.LAST_STAGE)
+    processes.by_first(partial(_write, run, recorder, parts, config, predictions["val"]))
     return Trained(parts, config, recorder, predictions)
 
 
+def _write(
+    run: Run, recorder: Recorder, parts: Parts, config: Config, validation: Predictions
+) -> None:
+    recorder.write(0, Predicted(validation.index, validation.logits))
+    save_weights(parts.module, recorder.weights(0), recorder.metadata | {"epoch": 0})
+    configs.save(config, run.folder / configs.LAST_STAGE)
+
+
 def _validated(parts: Parts, rows: Predictions) -> dict[str, float]:
-    module: DebiasModule = parts.module
-    bias = parts.seen("val").bias[rows.index]
-    module.counts.update(rows.prediction(module.groups), rows.target, bias)
-    values = {name: value.item() for name, value in module.counts.compute().items()}
-    module.counts.reset()
-    return values
+    groups, bias = parts.module.groups, parts.seen("val").bias[rows.index]
+    # every process has all rows: the metric of the module would add them up
+    counts = margin_counts(rows.prediction(groups), rows.target, bias, groups)
+    values = group_scalars(counts, groups, parts.module.counts.train_frequencies)
+    return {name: value.item() for name, value in values.items()}

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from debias import config as configs
+from debias import processes
 from debias.config import Config
 from debias.data.checks import fewer
 from debias.data.examples import Examples
@@ -100,8 +101,10 @@ class LastLayer(Recipe):
         started = time.monotonic()
         if self.backbone == PRETRAINED:
             classes = frozen.stage.examples.groups.rows
-            frozen.model.head = erm_head(self.training_rows(frozen), classes, run.config.seed)
-        head = self.fit(frozen, run.config.seed)
+            fitted = erm_head(self.training_rows(frozen), classes, run.config.seed)
+            frozen.model.head = processes.from_first(fitted)
+        # every process fits; another machine may round otherwise
+        head = processes.from_first(self.fit(frozen, run.config.seed))
         trained = refitted(run, frozen, head, time.monotonic() - started)
         if self.choice is None:
             return trained

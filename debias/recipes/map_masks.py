@@ -3,13 +3,15 @@
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 
 import cv2
 import numpy as np
 import torch
 from torch import Tensor
 
-from debias import components
+from debias import components, processes
 from debias.data.masks.files import write_masks
 from debias.data.masks.grabcut import Made
 from debias.data.masks.makers import Maker
@@ -95,21 +97,23 @@ class MapMasks(Recipe):
         Raises:
             ValueError: every mask is empty.
         """
-        folder, rows = run.folder / "masks", stage.examples.rows("train")
-        if not (folder / "done").is_file():
-            progress = run.config.progress
-            maps = attention_maps(
-                stage.parts, rows, layer=self.layer, cam=self.cam, progress=progress
-            )
-            cut = self.cut(run, stage, rows, maps)
-            make = mask_maker(dict(zip(rows.tolist(), maps, strict=True)), cut)
-            records = write_masks(stage.examples, rows.tolist(), make, folder, threads=8)
-            if not any(record.share for record in records):
-                raise InputError(self.no_mask)
-            (folder / "done").touch()
+        folder = run.folder / "masks"
+        processes.by_first(partial(self._write, run, stage, folder))
         # the run's table may name masks in a column: a column and a folder together are an error
         column = {"mask": None} if "mask" in run.config.data else {}
         return {"masks": str(folder), **column}
+
+    def _write(self, run: Run, stage: Stage, folder: Path) -> None:
+        if (folder / "done").is_file():
+            return
+        rows, progress = stage.examples.rows("train"), run.config.progress
+        maps = attention_maps(stage.parts, rows, layer=self.layer, cam=self.cam, progress=progress)
+        cut = self.cut(run, stage, rows, maps)
+        make = mask_maker(dict(zip(rows.tolist(), maps, strict=True)), cut)
+        records = write_masks(stage.examples, rows.tolist(), make, folder, threads=8)
+        if not any(record.share for record in records):
+            raise InputError(self.no_mask)
+        (folder / "done").touch()
 
 
 def mask_maker(maps: Mapping[int, Tensor], cut: Cut) -> Maker:

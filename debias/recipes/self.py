@@ -8,6 +8,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
+from debias import processes
 from debias.config import Config
 from debias.data.orders import seeded_generator
 from debias.errors import InputError, check_at_least
@@ -159,4 +160,5 @@ def validation_logits(stage: Stage, epochs: int) -> Tensor:
     Raises:
         ValueError: the folder of the stage has no predictions of that epoch.
     """
-    return read(stage.folder / "predictions" / f"val-epoch={epochs - 1:03d}.csv").logits
+    path = stage.folder / "predictions" / f"val-epoch={epochs - 1:03d}.csv"
+    return processes.by_first(partial(read, path)).logits

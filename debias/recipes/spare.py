@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from debias import processes
 from debias.config import Config
 from debias.errors import check_at_least
 from debias.group_inference.clusters import class_clusters
@@ -68,6 +69,6 @@ class SPARE(Recipe):
         )
         inferred = early.everywhere(predictions.index, clusters.inferred)
         partition = run.infer(inferred, early.examples)
-        powers = clusters.powers(threshold=self.threshold)
+        powers = processes.from_first(clusters.powers(threshold=self.threshold))
         sampler = {"name": "cluster_balanced", "powers": powers}
         return run.train_last({"sampler": sampler}, partition=partition)

@@ -3,11 +3,13 @@
 import csv
 import io
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from debias import processes
 from debias.config import Config
 from debias.data.examples import Examples
 from debias.data.orders import seeded_generator
@@ -125,7 +127,8 @@ class SSA(Recipe):
     ) -> Tensor:
         path = run.folder / "stages" / name / "labels.csv"
         groups, values = examples.groups, torch.unique(bias[rows["train"]])
-        write_labels(path, examples, torch.searchsorted(values, bias), rows)
+        labels = torch.searchsorted(values, bias)
+        processes.by_first(partial(write_labels, path, examples, labels, rows))
         data = {
             "name": "table",
             "csv": str(path),

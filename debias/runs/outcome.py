@@ -37,6 +37,8 @@ from debias.training.recorder import Recorder
 def finish(trained: Trained, run: Run, description: Json) -> None:
     """Load the selected epoch, predict every split, write predictions and report, and log them.
 
+    All processes predict and measure; only the first one writes.
+
     Args:
         trained: the result of the run's recipe.
         run: the run, with its config and folder.
@@ -44,18 +46,19 @@ def finish(trained: Trained, run: Run, description: Json) -> None:
     """
     started = time.monotonic()
     parts, config, recorder, computed, choice = trained
-    preferred = recorder.preferred()
-    rule = chosen_rule(config.select, labelled="worst_group" in preferred)
-    epoch = preferred[rule]
-    load_weights(parts.module, recorder.weights(epoch))
+    rule = chosen_rule(config.select, labelled="worst_group" in recorder.preferred())
+    weights = recorder.weights(recorder.preferred()[rule])
+    load_weights(parts.module, weights)
     # `debias evaluate` compares with the config file of the run: a resumed run keeps its first one
     written = description["config"] if config == run.config else configs.plain(config)
     predictions = computed or predict_splits(parts, progress=config.progress)
+    families = chosen_families(run.config.measures)
+    measures = measured(parts, predictions, families, progress=config.progress)
+    if processes.rank() > 0:
+        return
     report = {
         **description,
-        **measured(
-            parts, predictions, chosen_families(run.config.measures), progress=config.progress
-        ),
+        **measures,
         "positive": positive_class(parts.examples.groups),
         "name": run.folder.name,
         "selection": selection(recorder.history, rule),
@@ -63,7 +66,7 @@ def finish(trained: Trained, run: Run, description: Json) -> None:
         **({"taken": taken} if (taken := taken_stages(run.folder)) else {}),
         "history": recorder.history,
         "metrics": {split: measure(rows, parts.examples) for split, rows in predictions.items()},
-        "predicted_from": origin(recorder.weights(epoch), written["precision"]),
+        "predicted_from": origin(weights, written["precision"]),
         "seconds": _seconds(recorder, run.seconds(), time.monotonic() - started),
         "peak_memory_mb": peak_memory_mb(),
     }

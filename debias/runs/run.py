@@ -11,7 +11,7 @@ from typing import ClassVar, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from debias import components
+from debias import components, processes
 from debias import config as configs
 from debias.build import build
 from debias.checks import check_numbers
@@ -81,7 +81,8 @@ class Stage(NamedTuple):
     ) -> Predictions:
         """Predictions of a split in evaluation mode, saved in the stage's folder.
 
-        If an earlier process has saved them, they are only read.
+        If an earlier process has saved them, they are only read. All processes have those that the
+        first one reads.
 
         Args:
             split: name of the split.
@@ -90,13 +91,11 @@ class Stage(NamedTuple):
             progress: show a progress bar.
         """
         path = self.folder / "predictions" / f"{name or split}.csv"
-        if not path.is_file():
-            write(
-                path,
-                predict_split(self.parts, split, model=model, progress=progress),
-                self.examples.groups,
-            )
-        return read(path)
+        if processes.from_first(not path.is_file()):
+            predicted = predict_split(self.parts, split, model=model, progress=progress)
+            if processes.rank() == 0:
+                write(path, predicted, self.examples.groups)
+        return processes.by_first(partial(read, path))
 
     def everywhere(self, rows: Tensor, values: Tensor) -> Tensor:
         """``(len(examples),)`` int64: the values at these rows, and -1 elsewhere."""
@@ -162,17 +161,13 @@ class Run:
         """Build the objects of every stage that is known before training; return the first's.
 
         Raises:
-            ValueError: a config or the data has a mistake; a run of several stages has several
-                devices; or the recipe does not allow ``groups.file`` or multi-label targets.
+            ValueError: a config or the data has a mistake, or the recipe does not allow
+                ``groups.file`` or multi-label targets.
         """
         check_numbers(self.config)
         chosen_families(self.config.measures)
         check_groups_file(self.config)
         stages = recipe.stages(self)
-        if self.config.devices > 1 and stages[0] is not self.config:
-            raise InputError(
-                f"a run of several stages trains on one device; got devices={self.config.devices}"
-            )
         if len(stages) > 1:  # the last stage may need groups that are inferred only later
             components.choose(self.config)
         for config in stages:
@@ -190,18 +185,13 @@ class Run:
         folder = self.folder / "stages" / name
         record = folder / "stage.json"
         parts = self.build(config)
-        if not record.is_file():
-            folder.mkdir(parents=True, exist_ok=True)
-            configs.save(config, folder / "stage.yaml")
+        if processes.from_first(not record.is_file()):
+            processes.by_first(partial(configs.save, config, folder / "stage.yaml"))
             say(f"stage {name}: {config.epochs} epochs")
             recorder = self._fit(
                 parts, config, folder, additions=self.additions._replace(callbacks=())
             )
-            seconds = sum(entry["seconds"] for entry in recorder.history)
-            content = {"epochs": config.epochs, "seconds": seconds}
-            write_atomically(record, json.dumps(content) + "\n")
-            forget_state(folder)
-            recorder.forget_previous()
+            processes.by_first(partial(_finish_stage, record, config, recorder))
         load_weights(parts.module, folder / "checkpoints" / "last.ckpt")
         return Stage(parts, folder)
 
@@ -226,7 +216,7 @@ class Run:
         if start is not None:
             parts.module.model.load_state_dict(start.parts.module.model.state_dict())
         if config != self.config:
-            configs.save(config, self.folder / configs.LAST_STAGE)
+            processes.by_first(partial(configs.save, config, self.folder / configs.LAST_STAGE))
             say(f"last stage: {config.epochs} epochs")
         alone = bool(changes) or partition is not None or start is not None
         recorder = self._fit(
@@ -251,6 +241,8 @@ class Run:
     def infer(self, inferred: Tensor, examples: Examples) -> Partition:
         """Make a partition from inferred values, and write it to ``groups.csv``.
 
+        All processes have the values of the first one.
+
         Args:
             inferred: ``(len(examples),)`` int64; -1 for images without an inferred value.
             examples: the data set.
@@ -260,7 +252,8 @@ class Run:
                 some value.
         """
         path = self.folder / "groups.csv"
-        write_inferred(path, examples, inferred)
+        inferred = processes.from_first(inferred)
+        processes.by_first(partial(write_inferred, path, examples, inferred))
         if "groups" in components.requirements(self.config):
             check_inferred(examples, inferred)
         return inferred_partition(inferred, examples, path)
@@ -273,6 +266,15 @@ class Run:
             path.parent.name: read_json(path, dict, entries=types, remedy=remedy)["seconds"]
             for path in stages
         }
+
+
+def _finish_stage(record: Path, config: Config, recorder: Recorder) -> None:
+    """Note that a stage is finished, and remove the files that only resuming needs."""
+    seconds = sum(entry["seconds"] for entry in recorder.history)
+    content = {"epochs": config.epochs, "seconds": seconds}
+    write_atomically(record, json.dumps(content) + "\n")
+    forget_state(record.parent)
+    recorder.forget_previous()
 
 
 def check_groups_file(config: Config) -> None:

@@ -37,10 +37,9 @@ def shared(
 ) -> Recorder:
     """Train a stage, unless another run has trained the same stage: then take its files.
 
-    A stage is the same if :func:`content_of` is. If another run trains it now, this one waits. Of
-    several processes, the first takes and keeps the files.
-    A stage that was begun without the store, or under other circumstances, is trained to its end
-    and not kept.
+    A stage is the same if :func:`content_of` is. If another run trains it now, this one waits. A
+    stage that was begun without the store, or under other circumstances, is trained to its end and
+    not kept. Of several processes, the first takes and keeps the files.
 
     Args:
         train: trains the stage in its folder, from its last checkpoint if there is one.

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -67,16 +68,11 @@ def single(
         options=additions.options,
     )
     begin_logging(loggers, folder, _settings(config))
+    start = processes.by_first(partial(newest_checkpoint, recorder.folder))
     with compiled(parts.module.model) if config.compile else nullcontext():
-        fit(parts.module, parts.data, lightning, resume=_start_of(recorder.folder))
+        fit(parts.module, parts.data, lightning, resume=start)
     end_logging(loggers)
     return recorder
-
-
-def _start_of(checkpoints: Path) -> Path | None:
-    """The checkpoint from which all processes resume: that which the first one finds."""
-    first = processes.rank() == 0
-    return processes.from_first(newest_checkpoint(checkpoints) if first else None)
 
 
 def log_test(config: Config, folder: Path, scalars: Mapping[str, float]) -> None:

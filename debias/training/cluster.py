@@ -1,14 +1,19 @@
 """Connects the processes of a run, on one machine or several."""
 
 import logging
+from datetime import timedelta
 
 from lightning_fabric import Fabric
 from lightning_fabric.plugins.environments.cluster_environment import ClusterEnvironment
 from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
+from lightning_fabric.strategies.ddp import DDPStrategy
 
 from debias.launched import SRUN, TORCHRUN, launched
+
+#: Longest time for which processes wait for each other, as while the first one makes masks.
+LONGEST_WAIT = timedelta(hours=2)
 
 
 def cluster() -> ClusterEnvironment:
@@ -39,6 +44,6 @@ def connect(accelerator: str, *, nodes: int, devices: int) -> None:
         accelerator=accelerator,
         devices=devices,
         num_nodes=nodes,
-        strategy="ddp",
+        strategy=DDPStrategy(timeout=LONGEST_WAIT),
         plugins=[cluster()],
     ).launch()

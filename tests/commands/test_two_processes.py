@@ -3,9 +3,11 @@
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -73,7 +75,9 @@ def as_one(alone: Path, several: Path) -> None:
     """The weights, metrics and predicted rows of several processes are those of one."""
 
     def state(run: Path) -> dict[str, torch.Tensor]:
-        return dict(torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"])
+        last, refitted = (run / "checkpoints" / name for name in ("last.ckpt", "epoch=000.ckpt"))
+        path = last if last.is_file() else refitted
+        return dict(torch.load(path, weights_only=True)["state_dict"])
 
     for key, value in state(alone).items():
         torch.testing.assert_close(state(several)[key], value, rtol=1e-3, atol=1e-5)
@@ -92,6 +96,19 @@ def folder_of(place: Path, *options: str) -> tuple[list[str], Path]:
     """The overrides of a run, and its folder."""
     given = overrides(place, *OPTIONS, *options)
     return given, place / "runs" / configs.run_name(configs.load("drawn_birds", given))
+
+
+def forked_pair(start: Callable[..., Command], *arguments: str) -> None:
+    """Both processes of one machine as the command starts the second, but forked."""
+    with closing(socket.socket()) as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    facts = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "NODE_RANK": "0"}
+    facts |= {"WORLD_SIZE": "2", "GLOO_SOCKET_IFNAME": "lo"}
+    ranks = [start(*arguments, **facts, LOCAL_RANK=str(rank)) for rank in range(2)]
+    ends = [rank.ended() for rank in ranks]
+    assert [code for code, _, _ in ends] == [0, 0], ends
+    assert ends[1][1:] == ("", "")
 
 
 def told_once(ends: list[tuple[int | None, str, str]]) -> None:
@@ -132,3 +149,26 @@ def test_two_machines_of_two_processes_equal_one_process(
         ranks.append(start("train", "drawn_birds", *given, network=networks[node], **facts))
     told_once([rank.ended() for rank in ranks])
     as_one(alone, folder)
+
+
+#: Options of two recipes.
+RECIPES = {
+    "jtt": ["recipe.upweight=2", "recipe.identification={epochs: 1}", "strategy.name=erm"],
+    "dfr": ["recipe.subsamples=2", "recipe.base={epochs: 1}", "strategy.name=erm"],
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", RECIPES)
+def test_two_processes_train_all_stages_of_a_recipe(
+    name: str, place: Path, start: Callable[..., Command]
+):
+    """Every batch has an even number of images: each process takes the mean of its half."""
+    even = ("data.train=80", "sampler.name=shuffled", "epochs=1")
+    options = (*RECIPES[name], f"recipe.name={name}", *even)
+    given = overrides(place, *OPTIONS, *options)
+    one = train(configs.load("drawn_birds", [*given, "batch_size=16"]))
+    two = [*given, "batch_size=8", "devices=2", f"share={place}/shared"]
+    forked_pair(start, "train", "drawn_birds", *two)
+    folder = place / "runs" / configs.run_name(configs.load("drawn_birds", two))
+    as_one(one, folder)

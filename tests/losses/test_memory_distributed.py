@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from tests.losses import two_memory_ranks as two
-from tests.two_ranks import found_by_both
+from tests.two_ranks import found_by, found_by_both
 
 pytestmark = pytest.mark.slow
 
@@ -31,6 +31,15 @@ def test_the_memory_is_the_same_in_every_rank_and_that_of_one_process(ranks):
         torch.testing.assert_close(ranks[0][key], value)
     for rank, shard in zip(ranks, two.SHARDS, strict=True):
         torch.testing.assert_close(rank["weights"], weights[:, shard])
+
+
+def test_four_processes_remember_as_one(tmp_path):
+    """As on two machines of two processes."""
+    alone = two.weights(WHOLE)
+    weights = alone.pop("weights")
+    for rank, part in zip(found_by(4, two.on_four, tmp_path), two.FOURTHS, strict=True):
+        torch.testing.assert_close(rank.pop("weights"), weights[:, part])
+        torch.testing.assert_close(rank, alone)
 
 
 @pytest.mark.parametrize("name", ["flac", "discovery"])

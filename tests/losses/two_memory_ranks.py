@@ -10,6 +10,7 @@ from debias.losses.soft_groups import discovered_weights, discovery_loss, soft_g
 SAMPLES, CLASSES = 12, 3
 #: Of each batch of eight, rank 0 holds five samples and rank 1 three.
 SHARDS = (slice(0, 5), slice(5, 8))
+FOURTHS = (slice(0, 1), slice(1, 4), slice(4, 6), slice(6, 8))
 
 
 def steps(count: int, size: int) -> list[tuple[Tensor, Tensor, Tensor, Tensor]]:
@@ -50,6 +51,10 @@ def gradients(part: slice) -> dict[str, Tensor]:
         (gradient,) = torch.autograd.grad(loss, layer.weight, retain_graph=True)
         found |= {name: loss.detach(), f"{name}/gradient": gradient}
     return found
+
+
+def on_four(rank: int) -> dict[str, Tensor]:
+    return weights(FOURTHS[rank])
 
 
 def on_rank(rank: int) -> dict[str, Tensor]:

@@ -92,7 +92,7 @@ ALLOWED = {
         "files",
         "group_inference",
     }
-    | {"heads", "merging", "metrics", "models", "parts", "places", "progress"}
+    | {"heads", "merging", "metrics", "models", "parts", "places", "processes", "progress"}
     | {"reports", "runs", "store", "training"},
     "audits": {"build", "config", "csv_files", "data", "devices", "evaluation", "files"}
     | {"group_inference"}

@@ -198,7 +198,6 @@ def test_mistakes_in_options_are_told_before_anything_is_trained(tmp_path):
             "strategy.name=group_dro",
         ): "infers an error set, not group labels.*got strategy.name=group_dro",
         ("bam", "augment.name=lisa"): r"and augment\.name=lisa\. Name others",
-        ("xrm", "devices=2"): "devices",
         ("xrm", "select=worst"): "unknown selection rule select='worst'",
     }
     for (name, override), message in cases.items():
