@@ -13,6 +13,7 @@ from typing import Any
 from debias import __version__
 from debias.commands.help_texts import AUDIT, DATA, EXAMPLES, MASKS
 from debias.errors import OfflineError, one_line, told
+from debias.launched import is_helper_process
 
 LISTS = (
     *("strategies", "samplers", "datasets", "models", "metrics"),
@@ -197,7 +198,8 @@ def _parse(arguments: Sequence[str] | None) -> dict[str, Any]:
 
 
 def _show_warning(message: Warning | str, *place: object) -> None:
-    print(f"debias: warning: {one_line(str(message))}", file=sys.stderr)
+    if not is_helper_process():
+        print(f"debias: warning: {one_line(str(message))}", file=sys.stderr)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

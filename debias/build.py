@@ -14,6 +14,7 @@ from debias.checks import (
     check_passes,
     check_selection,
     check_turns,
+    rate_factor,
     warn_of_prior,
 )
 from debias.components import Chosen, Component
@@ -154,7 +155,7 @@ def _module(
     chosen: Chosen, model: Classifier, facts: Settings, validation: Examples, config: Config
 ) -> DebiasModule:
     strategy: Strategy = chosen.strategy(facts)
-    optimizer = partial(_player_optimizer, chosen)
+    optimizer = partial(_player_optimizer, chosen, rate_factor(config))
     scheduler = partial(_player_scheduler, chosen.scheduler, config.epochs)
     players = strategy.players(model)
     for player in chosen.players:
@@ -201,15 +202,21 @@ def _data(
     )
 
 
-def _player_optimizer(chosen: Chosen, player: str, parameters: list[torch.nn.Parameter]) -> Any:
+def _player_optimizer(
+    chosen: Chosen, factor: float, player: str, parameters: list[torch.nn.Parameter]
+) -> Any:
     try:
-        return chosen.players.get(player, chosen.optimizer)({"parameters": parameters})
+        optimizer = chosen.players.get(player, chosen.optimizer)({"parameters": parameters})
     except InputError:
         raise
     except ValueError as error:  # torch checks the ranges of the options
         raise InputError(
             f"optimizer of player {player}: {error}; correct this option of the optimizer"
         ) from error
+    if factor != 1:
+        for group in optimizer.param_groups:
+            group["lr"] *= factor
+    return optimizer
 
 
 def _player_scheduler(scheduler: Component, epochs: int, optimizer: torch.optim.Optimizer) -> Any:

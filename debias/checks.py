@@ -13,7 +13,7 @@ from debias.config import Config
 from debias.data.checks import absent_groups
 from debias.data.examples import Examples
 from debias.data.orders import Order, seeded_generator
-from debias.errors import InputError, check_at_least, check_finite, near
+from debias.errors import InputError, check_at_least, check_finite, check_one_of, near
 from debias.merging import Section
 from debias.metrics.selection import AUTO, GROUP_RULES, RULES, chosen_rule
 from debias.models.layers import evaluating
@@ -30,6 +30,9 @@ DRAWS = 400
 
 #: Values of ``precision`` that both training and prediction support.
 PRECISIONS = ("auto", "32-true", "bf16-mixed")
+
+#: Values of ``scale_lr``: the power of the number of processes that multiplies learning rates.
+RATE_POWERS = {"none": 0.0, "linear": 1.0, "sqrt": 0.5}
 
 
 def check_numbers(config: Config) -> None:
@@ -59,6 +62,7 @@ def check_numbers(config: Config) -> None:
             f"part of a batch needs two images; got {config.accumulate}"
         )
     check_loggers(config.loggers)
+    check_one_of(RATE_POWERS, {"scale_lr": config.scale_lr})
     if config.precision not in PRECISIONS:
         raise InputError(
             f"unknown precision {config.precision!r}; {near(config.precision, PRECISIONS)}"
@@ -68,6 +72,25 @@ def check_numbers(config: Config) -> None:
             f"unknown selection rule select={config.select!r}; "
             f"{near(config.select, [AUTO, *RULES])}"
         )
+
+
+def rate_factor(config: Config) -> float:
+    r"""Factor of all learning rates: :math:`n`, :math:`\sqrt n` or 1 for n processes.
+
+    Each process adds a batch, so that a step has n times as many images.
+
+    Source: linear: Goyal et al., "Accurate, Large Minibatch SGD: Training ImageNet in 1 Hour",
+    2017; square root: Krizhevsky, "One weird trick for parallelizing convolutional neural
+    networks", 2014.
+
+    Args:
+        config: the settings of the run, with a ``scale_lr`` of :data:`RATE_POWERS`.
+
+    Example:
+        >>> rate_factor(Config(nodes=2, devices=2, scale_lr="sqrt"))
+        2.0
+    """
+    return float(config.processes ** RATE_POWERS[config.scale_lr])
 
 
 def check_selection(config: Config, examples: Examples) -> None:
@@ -193,7 +216,7 @@ def _normalises_one_value(model: nn.Module, image: Tensor) -> bool:
 
 
 def check_passes(config: Config, module: DebiasModule, accelerator: str) -> None:
-    """Check that the network can be compiled, or get batches in parts, if the config says so.
+    """Check that the network can be compiled, get batches in parts, or normalise over processes.
 
     Args:
         config: the settings of the run.
@@ -201,9 +224,14 @@ def check_passes(config: Config, module: DebiasModule, accelerator: str) -> None
         accelerator: the accelerator that the run computes on.
 
     Raises:
-        InputError: the strategy reads a layer inside the network; both are set; or compiling needs
-            a C++ compiler, and there is none.
+        InputError: the strategy reads a layer inside the network; both are set; compiling needs a
+            C++ compiler, and there is none; or ``sync_batchnorm`` is set for several CPUs.
     """
+    if config.sync_batchnorm and config.processes > 1 and accelerator == "cpu":
+        raise InputError(
+            "sync_batchnorm=true needs GPUs, since torch joins batch statistics only there; got "
+            "accelerator=cpu: leave it out, or set model.freeze_batch_norm=true"
+        )
     layer = module.strategy.layer
     for key, default in (("accumulate", 1), ("compile", False)):
         if getattr(config, key) != default and layer is not None:

@@ -27,7 +27,7 @@ EXECUTION = (
 )  # fmt: skip
 #: Keys that later releases added. At its default, such a key is not part of a run's identity, so
 #: that earlier runs keep their names.
-ADDED = ("accumulate", "ema", "compile", "nodes")
+ADDED = ("accumulate", "ema", "compile", "nodes", "sync_batchnorm", "scale_lr")
 
 #: Placeholder for a preprocessing that no file names; the data set then determines it.
 UNNAMED = "unnamed"
@@ -88,6 +88,9 @@ class Config:
         devices: number of devices to train on in each machine, with one process each.
         nodes: number of machines with this number of devices each. ``torchrun`` or ``srun`` starts
             the processes.
+        sync_batchnorm: batch normalisation over the images of all processes, on GPUs.
+        scale_lr: factor of all learning rates: "none" (1), "linear" (the number of processes), or
+            "sqrt" (its square root).
         name: the config from which the run was started.
         out: folder that receives the run's folder.
         cache: decode images once into a memory-mapped file.
@@ -130,6 +133,8 @@ class Config:
     accelerator: str = "auto"
     devices: int = 1
     nodes: int = 1
+    sync_batchnorm: bool = False
+    scale_lr: str = "none"
     name: str = ""
     out: str = "runs"
     cache: bool = True

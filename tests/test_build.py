@@ -145,6 +145,20 @@ def test_precision_is_low_only_where_it_is_fast():
     assert choose_precision(residual, "mps") == "32-true"
 
 
+@pytest.mark.parametrize(("scale", "factor"), [("none", 1), ("linear", 4), ("sqrt", 2)])
+def test_learning_rates_of_all_players_scale_with_the_processes(tmp_path, scale, factor):
+    """Those of two machines of two devices; the schedule starts from the scaled rate."""
+    rates = ("optimizer.lr=0.1", "players={adversary: {lr: 0.01}}", f"scale_lr={scale}")
+    given = ("strategy.name=uniform_confusion", *rates, "nodes=2", "devices=2")
+    module = build(small(tmp_path, "erm", *given)).module
+    optimizers, schedulers = module.configure_optimizers()
+    own = {"adversary": 0.01}
+    expected = [own.get(player, 0.1) * factor for player in module.players]
+    assert len(expected) > 1
+    assert [one.param_groups[0]["lr"] for one in optimizers] == pytest.approx(expected)
+    assert [one.base_lrs[0] for one in schedulers] == pytest.approx(expected)
+
+
 @pytest.mark.parametrize(
     ("override", "message"),
     [

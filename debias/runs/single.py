@@ -56,6 +56,7 @@ def single(
         accelerator=parts.accelerator,
         devices=config.devices,
         nodes=config.nodes,
+        sync_batchnorm=config.sync_batchnorm,
         unused=parts.module.leaves_unused,
         progress=config.progress,
         callbacks=[

@@ -42,7 +42,7 @@ HARMLESS = (
 #: has a key for them.
 TRAINER_OPTIONS = (
     "benchmark", "detect_anomaly", "deterministic", "enable_model_summary", "log_every_n_steps",
-    "profiler", "sync_batchnorm",
+    "profiler",
 )  # fmt: skip
 
 
@@ -139,6 +139,7 @@ def trainer(
     accelerator: str = "auto",
     devices: int = 1,
     nodes: int = 1,
+    sync_batchnorm: bool = False,
     unused: bool = False,
     progress: bool = True,
     callbacks: Sequence[Callback] = (),
@@ -159,6 +160,7 @@ def trainer(
         devices: number of devices of each machine, with one process each. Several processes use
             DistributedDataParallel.
         nodes: number of machines.
+        sync_batchnorm: normalise over the images of all processes.
         unused: whether a step may leave parameters without gradient. DistributedDataParallel must
             know this in advance.
         progress: draw a moving bar for each epoch, on a terminal.
@@ -176,6 +178,7 @@ def trainer(
             accelerator=accelerator,
             devices=devices,
             num_nodes=nodes,
+            sync_batchnorm=sync_batchnorm,
             strategy=distributed if nodes * devices > 1 else "auto",
             plugins=[cluster(), CheckpointFiles()],
             logger=list(loggers),

@@ -138,7 +138,7 @@ ALLOWED = {
         "trained",
         "training",
     },
-    "__main__": {"commands"},
+    "__main__": {"commands", "launched"},
 }
 
 #: What a room must never import, for whoever imports it alone.

@@ -56,6 +56,8 @@ SIZES = rows(
         ("check own.yaml devices=8", "an epoch visits 1 image per process"),
         ("check own.yaml devices=0", "devices must be at least 1"),
         ("check own.yaml nodes=0", "nodes must be at least 1"),
+        ("check own.yaml scale_lr=log", "scale_lr must be one of none, linear, sqrt; got 'log'"),
+        ("check own.yaml devices=2 sync_batchnorm=true", "sync_batchnorm=true needs GPUs"),
         ("train own.yaml nodes=2", "several nodes need a launcher, which starts their processes"),
         ("check own.yaml seed=-1", "seed must be at least 0"),
         ("check own.yaml workers=-1", "workers must be at least 0"),
