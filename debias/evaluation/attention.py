@@ -114,15 +114,17 @@ def attention_maps(
     parts: Parts,
     rows: Tensor,
     *,
+    classes: Tensor | None = None,
     layer: str | None = None,
     cam: str = "grad_cam",
     progress: bool = True,
 ) -> Tensor:
-    """Grad-CAM maps of the true classes of some images, which are resized without cropping.
+    """Grad-CAM maps of some images for their classes. Images are resized without cropping.
 
     Args:
         parts: the objects of a run, with the weights that are to be explained.
         rows: ``(M,)`` int64 rows of the data set.
+        classes: ``(M,)`` int64 class that is explained in each image; ``None`` for the true ones.
         layer: see :func:`gradcam`.
         cam: "grad_cam" or "xgrad_cam", see :func:`~debias.models.attribution.grad_cam`.
         progress: show a progress bar.
@@ -137,7 +139,12 @@ def attention_maps(
     loader = parts.loader(rows, whole=True)
     batches = parts.batches(loader, "where the model looks", progress=progress)
     explain = partial(explained, parts, layer=layer, upsample=False, cam=cam)
-    return torch.cat([explain(each.image, each.target) for each in batches])
+    maps: list[Tensor] = []
+    for batch in batches:
+        done = sum(map(len, maps))
+        chosen = batch.target if classes is None else classes[done : done + len(batch.target)]
+        maps.append(explain(batch.image, chosen.to(batch.target)))
+    return torch.cat(maps)
 
 
 def explained(

@@ -25,6 +25,7 @@ class HeadChoice(NamedTuple):
         on: name of the held-out images in messages, such as "val" or "half of val".
         group: ``(N,)`` int64 group (or class) of each held-out image; -1 if unknown.
         grouped: whether ``group`` has groups; ``False`` means classes.
+        inferred: whether ``group`` has numbers of inferred groups, in place of either.
     """
 
     grid: Sequence[Mapping[str, float]]
@@ -33,6 +34,7 @@ class HeadChoice(NamedTuple):
     on: str
     group: Tensor
     grouped: bool
+    inferred: bool = False
 
 
 def described(choice: HeadChoice, groups: Groups) -> Settings:
@@ -47,6 +49,8 @@ def described(choice: HeadChoice, groups: Groups) -> Settings:
         for setting, score in zip(choice.grid, choice.scores.tolist(), strict=True)
     ]
     kind, names = ("group", groups.names) if choice.grouped else ("class", groups.target_names)
+    if choice.inferred:
+        kind, names = "group", tuple(f"inferred {g}" for g in range(int(choice.group.max()) + 1))
     counts = torch.bincount(choice.group[choice.group >= 0], minlength=len(names)).tolist()
     count, name = min((count, name) for count, name in zip(counts, names, strict=True) if count)
     if count < FEW:

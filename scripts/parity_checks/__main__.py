@@ -26,6 +26,7 @@ from parity_checks import (
     games,
     head_games,
     heads,
+    heatmaps,
     recipes,
     samplers,
     stages,
@@ -99,6 +100,7 @@ CHECKS: dict[str, Check] = {
     "amplified_disentangled": ensembles.disentangled,
     "logit_correction": amplified.logit_correction_loss,
     "logit_correction_game": amplified.logit_correction,
+    "exmap": heatmaps.exmap,
     "foreground_noise": audits.foreground_noise,
 }
 

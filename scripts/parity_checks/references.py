@@ -64,6 +64,7 @@ REFERENCES = {
         "c432e751632bce2c7467ef22a6ffb44402b88684", "none stated"
     ),
     "shengliu66/LC": Reference("bb46ac4828262d077cb64bc7a35152dff02bb517", "MIT"),
+    "rwchakra/exmap": Reference("de93ee5df35b7233bc9f65c9c8ab58c9a59b108f", "none stated"),
     "tmlabonte/last-layer-retraining": Reference("40612d4c794ee75545e8cc1e8d045e73224f2dc8", "MIT"),
     "tmlabonte/revisiting-finetuning": Reference("f0839637a765a197def85063c9aa68d496ddb531", "MIT"),
     "uclaml/PDE": Reference("354ddfc612d3cf7331ea7387e4bff3c0f5a0ad79", "MIT"),
