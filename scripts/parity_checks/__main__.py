@@ -29,6 +29,7 @@ from parity_checks import (
     heatmaps,
     recipes,
     samplers,
+    shortcuts,
     stages,
     totals,
     twins,
@@ -101,6 +102,8 @@ CHECKS: dict[str, Check] = {
     "logit_correction": amplified.logit_correction_loss,
     "logit_correction_game": amplified.logit_correction,
     "exmap": heatmaps.exmap,
+    "shortcut_probe": shortcuts.sure,
+    "shortcut_probe_game": shortcuts.descents,
     "foreground_noise": audits.foreground_noise,
 }
 

@@ -45,6 +45,7 @@ REFERENCES = {
         "35562b6d700356c3a3c7346781f0310ca38f6fd1", "none stated"
     ),
     "gsarridis/FLAC": Reference("1cf04872105e1ec16fb82743568bf4d5d5f0404f", "none stated"),
+    "gtzheng/ShortcutProbe": Reference("82dbece188fc7636df131e71e0190d842696f320", "none stated"),
     "jiawei-ren/BalancedMetaSoftmax-Classification": Reference(
         "34a61e432881816c2da14d577d6ed63501288f5f", "BSD-3-Clause"
     ),

@@ -10,9 +10,10 @@ from torch import Tensor, nn
 from debias.data.orders import seeded_generator
 from debias.heads.energies import fit_energies
 from debias.heads.linear import Heads, fresh_heads, worst_group_accuracies
-from debias.heads.orders import shuffled_order
+from debias.heads.orders import halves, shuffled_order
 from debias.heads.prototypes import PrototypeDescent, fit_prototypes
 from debias.heads.refits import balanced_heads, focal_heads
+from debias.heads.shortcut_probe import ProbeSettings, shortcut_head
 from debias.heads.sparse import sparse_head
 from debias.recipes import afr, class_balanced_last_layer
 from debias.recipes import self as self_recipe
@@ -24,6 +25,7 @@ from debias.recipes.dfr import DFR
 from debias.recipes.dpe import DPE
 from debias.recipes.last_layer import portion_of
 from debias.recipes.self import SELF
+from debias.recipes.shortcut_probe import ShortcutProbe
 from tests.heads.spurious_rows import SIZE
 from tests.recipes.drawn_backbone import ROWS, DrawnBackbone
 
@@ -172,6 +174,26 @@ def test_crm_fits_training_rows_of_known_bias_and_chooses_its_weight_decay(
     backbone.with_bias("train", torch.where(bias == 0, -1, bias))
     with pytest.raises(ValueError, match="got none of bias value 0"):
         recipe.check(backbone.stage.parts)
+
+
+def test_shortcut_probe_fits_on_one_half_of_each_group_and_selects_on_the_other(
+    backbone: DrawnBackbone,
+) -> None:
+    options: dict[str, Any] = {
+        "size": 3,
+        "confident": 0.2,
+        "length": 1.0,
+        "unfit": 2.0,
+        "epochs": 2,
+    }
+    options |= {"basis_rate": 0.1, "learning_rate": 0.2, "weight_decay": 0.3, "batch_size": 8}
+    rows = backbone.at(of_split(backbone, "val"), groups=True)
+    generator, layer = seeded_generator(SEED), backbone.model.head
+    half, other = (rows.take(part) for part in halves(rows.group, generator))
+    start = Heads(layer.weight.detach()[None], layer.bias.detach()[None])
+    settings = ProbeSettings(**options)
+    fitted = shortcut_head(half, other, start, generator, settings=settings)
+    assert_is(ShortcutProbe(**options).fit(backbone, SEED), fitted.heads)
 
 
 @pytest.mark.parametrize("weighted", [False, True])
