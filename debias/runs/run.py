@@ -296,6 +296,11 @@ class Recipe:
 
     Keyword-only arguments of a recipe are the options of its section.
 
+    Each process of a run calls :meth:`train`, and all must train the same stages on the same rows.
+    Predictions of a :class:`Stage` and values of :meth:`Run.infer` are those of the first process.
+    Send other results of a computation by :func:`debias.processes.from_first`, and write files in
+    :func:`debias.processes.by_first`.
+
     Attributes:
         infers: splits whose groups the recipe infers, so that later stages do not need their bias
             labels.
