@@ -165,7 +165,7 @@ def test_two_processes_train_all_stages_of_a_recipe(
 ):
     """Every batch has an even number of images: each process takes the mean of its half."""
     place = place / "even"
-    even = ("data.train=80", "sampler.name=shuffled", "epochs=1")
+    even = ("data.train=80", "sampler.name=shuffled", "epochs=1", "measures=none")
     given = overrides(place, *OPTIONS, *RECIPES[name], f"recipe.name={name}", *even)
     one = train(configs.load("drawn_birds", [*given, "batch_size=16"]))
     two = [*given, "batch_size=8", "devices=2", f"share={place}/shared"]
