@@ -216,7 +216,7 @@ def _normalises_one_value(model: nn.Module, image: Tensor) -> bool:
 
 
 def check_passes(config: Config, module: DebiasModule, accelerator: str) -> None:
-    """Check that the network can be compiled, get batches in parts, or normalise over processes.
+    """Check that the network can be compiled, or get batches in parts, if the config says so.
 
     Args:
         config: the settings of the run.
@@ -224,14 +224,9 @@ def check_passes(config: Config, module: DebiasModule, accelerator: str) -> None
         accelerator: the accelerator that the run computes on.
 
     Raises:
-        InputError: the strategy reads a layer inside the network; both are set; compiling needs a
-            C++ compiler, and there is none; or ``sync_batchnorm`` is set for several CPUs.
+        InputError: the strategy reads a layer inside the network; both are set; or compiling needs
+            a C++ compiler, and there is none.
     """
-    if config.sync_batchnorm and config.processes > 1 and accelerator == "cpu":
-        raise InputError(
-            "sync_batchnorm=true needs GPUs, since torch joins batch statistics only there; got "
-            "accelerator=cpu: leave it out, or set model.freeze_batch_norm=true"
-        )
     layer = module.strategy.layer
     for key, default in (("accumulate", 1), ("compile", False)):
         if getattr(config, key) != default and layer is not None:
@@ -245,6 +240,19 @@ def check_passes(config: Config, module: DebiasModule, accelerator: str) -> None
         )
     if config.compile and accelerator == "cpu" and not which(os.environ.get("CXX", "g++")):
         raise InputError("compile=true needs a C++ compiler on a CPU: install g++, or set CXX")
+
+
+def check_joined_statistics(config: Config, accelerator: str) -> None:
+    """Refuse ``sync_batchnorm`` for several CPUs. A run of GPUs may be evaluated on a CPU.
+
+    Raises:
+        InputError: several processes train on CPUs, where torch does not join batch statistics.
+    """
+    if config.sync_batchnorm and config.processes > 1 and accelerator == "cpu":
+        raise InputError(
+            "sync_batchnorm=true needs GPUs, since torch joins batch statistics only there; got "
+            "accelerator=cpu: leave it out, or set model.freeze_batch_norm=true"
+        )
 
 
 def check_turns(config: Config, module: DebiasModule, samples: int) -> None:

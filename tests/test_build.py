@@ -147,9 +147,13 @@ def test_precision_is_low_only_where_it_is_fast():
 
 @pytest.mark.parametrize(("scale", "factor"), [("none", 1), ("linear", 4), ("sqrt", 2)])
 def test_learning_rates_of_all_players_scale_with_the_processes(tmp_path, scale, factor):
-    """Those of two machines of two devices; the schedule starts from the scaled rate."""
+    """Those of two machines of two devices; the schedule starts from the scaled rate.
+
+    The objects of a run on GPUs can be built on a CPU, as for its evaluation.
+    """
     rates = ("optimizer.lr=0.1", "players={adversary: {lr: 0.01}}", f"scale_lr={scale}")
     given = ("strategy.name=uniform_confusion", *rates, "nodes=2", "devices=2")
+    given = (*given, "sync_batchnorm=true")
     module = build(small(tmp_path, "erm", *given)).module
     optimizers, schedulers = module.configure_optimizers()
     own = {"adversary": 0.01}

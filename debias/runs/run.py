@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from debias import components, processes
 from debias import config as configs
 from debias.build import build
-from debias.checks import check_numbers
+from debias.checks import check_joined_statistics, check_numbers
 from debias.config import Config
 from debias.data.checks import check_inferred
 from debias.data.examples import Examples
@@ -173,6 +173,7 @@ class Run:
         for config in stages:
             self.built[configs.identity(config)] = build(config)
         first = self.built[configs.identity(stages[0])]
+        check_joined_statistics(self.config, first.accelerator)
         if not recipe.takes_labels and first.examples.groups.multi_label:
             raise InputError(
                 "this recipe needs one class per image: name a single target, not several labels"
