@@ -9,7 +9,9 @@ from torch.nn import functional as F
 
 from debias.heads.linear import Heads, Rows
 from debias.heads.shortcut_probe import (
+    Probed,
     ProbeSettings,
+    _Search,
     basis_loss,
     probed,
     shortcut_head,
@@ -91,6 +93,25 @@ def test_the_head_relies_less_on_the_shortcut():
 
     assert reliance(found) < 0.8 * reliance(start)  # type: ignore[arg-type]
     assert found.weights.shape == (1, 2, SIZE)
+
+
+def test_which_samples_meet():
+    """The basis sees a wrong sample beside a right one of the class that it was predicted as; the
+    head sees it beside a right one of its own class. Classes are drawn equally for the basis: class
+    0 has one wrong sample in four.
+    """
+    target = torch.tensor([0, 1, 1, 1, 0, 0, 1])
+    predicted = torch.tensor([1, 0, 0, 0, 0, 0, 1])
+    sure = Probed(torch.tensor([4, 5, 6]), torch.tensor([0, 1, 2, 3]))
+    rows, generator = Rows(torch.zeros(7, 2), target, target), torch.Generator().manual_seed(0)
+    search = _Search(rows, rows, sure, predicted, 1, generator, ProbeSettings())
+    right, wrong = search._opposed(400)
+    assert torch.equal(target[right], predicted[wrong])
+    assert 160 < int((wrong == 0).sum()) < 240
+    wrong, right = search._paired(400)
+    assert torch.equal(target[right], target[wrong])
+    assert 60 < int((wrong == 0).sum()) < 140
+    assert set(right.tolist()) <= {4, 5, 6}
 
 
 @pytest.mark.parametrize(
