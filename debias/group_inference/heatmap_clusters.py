@@ -96,21 +96,24 @@ def _by_largest_gap(affinity: Any) -> int:
     return int(np.diff(values)[1:LARGEST].argmax()) + 2
 
 
-def without_small(clusters: Tensor, target: Tensor, *, least: int) -> Tensor:
-    """The group (class, cluster) of each image, or -1 if the group has too few images.
+def clustered_groups(clusters: Tensor, target: Tensor, *, least: int = 1) -> Tensor:
+    """The group (class, cluster) of each image. Small groups join the largest one of their class.
 
     Args:
         clusters: ``(N,)`` int64 cluster in the class, or among all.
         target: ``(N,)`` int64 class.
-        least: fewest images of a group.
+        least: fewest images of a group that remains.
 
     Returns:
-        ``(N,)`` int64 group, or -1.
+        ``(N,)`` int64 group, which is class times the number of clusters, plus cluster.
 
     Example:
-        >>> clusters, target = torch.tensor([0, 0, 1, 0, 0]), torch.tensor([0, 0, 0, 1, 1])
-        >>> without_small(clusters, target, least=2).tolist()
-        [0, 0, -1, 2, 2]
+        >>> clusters, target = torch.tensor([0, 1, 1, 0, 0]), torch.tensor([0, 0, 0, 1, 1])
+        >>> clustered_groups(clusters, target, least=2).tolist()
+        [1, 1, 1, 2, 2]
     """
-    group = target * (int(clusters.max()) + 1) + clusters
-    return torch.where(torch.bincount(group)[group] < least, -1, group)
+    number = int(clusters.max()) + 1
+    counts = torch.bincount(target * number + clusters, minlength=(int(target.max()) + 1) * number)
+    counts = counts.view(-1, number)
+    small = counts[target, clusters] < least
+    return target * number + torch.where(small, counts.argmax(dim=1)[target], clusters)

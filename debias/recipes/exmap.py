@@ -10,7 +10,7 @@ from debias.data.orders import seeded_generator
 from debias.data.partition import write_inferred
 from debias.errors import check_at_least, check_one_of
 from debias.evaluation.attention import attention_maps, check_maps
-from debias.group_inference.heatmap_clusters import WITHIN, heatmap_clusters, without_small
+from debias.group_inference.heatmap_clusters import WITHIN, clustered_groups, heatmap_clusters
 from debias.heads.linear import Rows
 from debias.heads.sparse import STRENGTHS, sparse_head
 from debias.models.attribution import CAMS
@@ -20,7 +20,7 @@ from debias.recipes.last_layer import LastLayer
 from debias.runs.choice import HeadChoice
 from debias.runs.run import Run, Trained
 
-#: Fewest validation images of a group; smaller groups are left out.
+#: Fewest validation images of a group; smaller groups join the largest one of their class.
 FEWEST = 6
 
 
@@ -55,8 +55,8 @@ class ExMap(LastLayer):
 
     Differs from the reference: maps are those of Grad-CAM, which have fewer positions, and not of
     layer-wise relevance propagation in three channels at 112 pixels. Groups of fewer than 6 images
-    are left out; there they are used whole. Groups of "all" cannot have the same number, as they
-    can there. See also the two functions.
+    join the largest one of their class; there they are used whole. Groups of "all" cannot have the
+    same number, as they can there. See also the two functions.
     """
 
     clusters: int | None = None
@@ -99,7 +99,7 @@ class ExMap(LastLayer):
         return fitted.head.linear(0)
 
     def _groups(self, frozen: Frozen, target: Tensor, seed: int) -> Tensor:
-        """``(N,)`` int64 group of each validation image, or -1 in a small group."""
+        """``(N,)`` int64 group of each validation image."""
         maps = self._maps(frozen)
         found = heatmap_clusters(
             maps, target, seed=seed, clusters=self.clusters, within=self.within
@@ -109,7 +109,7 @@ class ExMap(LastLayer):
             write_inferred(
                 self.record, examples, frozen.stage.everywhere(examples.rows("val"), found)
             )
-        return without_small(found, target, least=FEWEST)
+        return clustered_groups(found, target, least=FEWEST)
 
     def _maps(self, frozen: Frozen) -> Tensor:
         """``(N, h, w)`` maps of the validation images, for the classes that the model predicts."""

@@ -13,7 +13,7 @@ from sklearn.manifold._spectral_embedding import _set_diag
 from sklearn.metrics import adjusted_rand_score
 from torch import Tensor
 
-from debias.group_inference.heatmap_clusters import heatmap_clusters, without_small
+from debias.group_inference.heatmap_clusters import clustered_groups, heatmap_clusters
 from parity_checks.cases import draws
 from parity_checks.official import Clones, Piece
 from parity_checks.rows import Row
@@ -41,7 +41,7 @@ def exmap(clones: Clones) -> Iterator[Row]:
             theirs = groups["global_groups_from_clusters"](y.numpy(), found[2])
         given = None if automatic else number
         ours = heatmap_clusters(maps, y, seed=0, clusters=given, within=within)
-        joined = without_small(ours, y, least=1)
+        joined = clustered_groups(ours, y)
         return 1 - float(adjusted_rand_score(theirs, joined.numpy()))
 
     compared = "1 - adjusted Rand index of the groups of 650 to 820 maps of 2 or 3 kinds, by"

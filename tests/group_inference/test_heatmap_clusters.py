@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from debias.group_inference.heatmap_clusters import heatmap_clusters, without_small
+from debias.group_inference.heatmap_clusters import clustered_groups, heatmap_clusters
 
 KINDS = ((slice(0, 2), slice(0, 4)), (slice(2, 4), slice(0, 4)), (slice(0, 4), slice(3, 4)))
 
@@ -51,11 +51,13 @@ def test_the_scale_of_a_map_and_the_order_of_maps_change_nothing():
     assert torch.equal(heatmap_clusters(maps[order], target[order], seed=0), found[order])
 
 
-def test_small_groups_are_left_out():
-    """Groups 0 (class 0, cluster 0) of 3, 1 of one, 2 (class 1) of 2."""
-    clusters, target = torch.tensor([0, 0, 0, 1, 0, 0]), torch.tensor([0, 0, 0, 0, 1, 1])
-    assert without_small(clusters, target, least=2).tolist() == [0, 0, 0, -1, 2, 2]
-    assert without_small(clusters, target, least=3).tolist() == [0, 0, 0, -1, -1, -1]
+def test_small_groups_join_the_largest_of_their_class():
+    """Clusters 0, 1, 2 have 1, 3 and 2 images in class 0; and 2, 0, 1 in class 1."""
+    clusters = torch.tensor([0, 1, 1, 1, 2, 2, 0, 0, 2])
+    target = torch.tensor([0] * 6 + [1] * 3)
+    assert clustered_groups(clusters, target).tolist() == [0, 1, 1, 1, 2, 2, 3, 3, 5]
+    assert clustered_groups(clusters, target, least=2).tolist() == [1, 1, 1, 1, 2, 2, 3, 3, 3]
+    assert clustered_groups(clusters, target, least=9).tolist() == [1] * 6 + [3] * 3
 
 
 @pytest.mark.parametrize(
