@@ -85,20 +85,22 @@ def train(
     from debias.commands.begin import locked
     from debias.commands.train import chosen_run
     from debias.commands.train import train as train_config
+    from debias.places import run_held
 
     texts = _texts(overrides)
     if isinstance(config, Config):
         chosen = configs.from_plain(configs.plain(config), texts)
     else:
         chosen = configs.load(fspath(config), texts)
-    folder = None if resume is None else chosen_run(chosen, fspath(resume))
-    if resume == "auto" and folder and (folder / "report.json").is_file():
-        return TrainedRun(folder)
-    # before training does it: the fast imports of the command line are not for a user's process
-    from debias.training.fit import Additions
+    with run_held(chosen):
+        folder = None if resume is None else chosen_run(chosen, fspath(resume))
+        if resume == "auto" and folder and (folder / "report.json").is_file():
+            return TrainedRun(folder)
+        # before training does it: the fast imports of the command line are not for a user's process
+        from debias.training.fit import Additions
 
-    additions = Additions(tuple(callbacks), trainer or {})
-    return TrainedRun(train_config(chosen, resume=folder, alone=locked, additions=additions))
+        additions = Additions(tuple(callbacks), trainer or {})
+        return TrainedRun(train_config(chosen, resume=folder, alone=locked, additions=additions))
 
 
 def load(run: str | PathLike[str]) -> TrainedModel:
@@ -183,8 +185,11 @@ def compare(*runs: str | PathLike[str], measures: Sequence[str] = ()) -> pandas.
     import pandas
 
     from debias.reports.comparison import compare as compared
+    from debias.storage.results import results_folder
 
-    comparison = compared([Path(run) for run in runs], ignore=EXECUTION, measures=measures)
+    comparison = compared(
+        [results_folder(fspath(run)) for run in runs], ignore=EXECUTION, measures=measures
+    )
     for reason in comparison.left_out:
         warnings.warn(f"left out: {reason}", stacklevel=2)
     return pandas.DataFrame([_row(method, comparison) for method in comparison.methods])

@@ -1,11 +1,10 @@
 """``debias check``: validate a config and its data without training."""
 
-from pathlib import Path
-
 from debias import components
 from debias import config as configs
 from debias.commands.images import image_lines
 from debias.metrics.selection import chosen_rule
+from debias.places import runs_folder
 from debias.runs.run import Recipe, Run
 
 
@@ -19,7 +18,7 @@ def run(config: str, overrides: list[str]) -> None:
     """
     chosen = configs.load(config, overrides)
     recipe: Recipe = components.construct("recipe", chosen.recipe, {})
-    run = Run(chosen, Path(chosen.out) / configs.run_name(chosen))
+    run = Run(chosen, runs_folder(chosen) / configs.run_name(chosen))
     parts = run.check(recipe)
     parts.data.decode(once=True)
     print("\n".join(image_lines(parts.examples)))

@@ -1,11 +1,10 @@
 """``debias compare``: one table of finished runs."""
 
-from pathlib import Path
-
 from debias.config import EXECUTION
 from debias.errors import InputError
 from debias.reports.comparison import compare
 from debias.reports.method_views import write_comparison
+from debias.storage.results import results_folder
 
 
 def run(folders: list[str], markdown: bool, measure: list[str]) -> None:
@@ -16,7 +15,8 @@ def run(folders: list[str], markdown: bool, measure: list[str]) -> None:
     Raises:
         ValueError: a folder does not exist, or a measure is not written as family:key.
     """
-    absent = [folder for folder in folders if not Path(folder).is_dir()]
+    places = list(map(results_folder, folders))
+    absent = [str(place) for place in places if not place.is_dir()]
     if absent:
         raise InputError(f"no folder {', '.join(absent)}: give runs, or folders of runs")
     for name in measure:
@@ -24,9 +24,9 @@ def run(folders: list[str], markdown: bool, measure: list[str]) -> None:
             raise InputError(
                 f"measure {name!r} must be family:key, as in background:background_robustness"
             )
-    comparison = compare([Path(folder) for folder in folders], ignore=EXECUTION, measures=measure)
+    comparison = compare(places, ignore=EXECUTION, measures=measure)
     print(comparison.table("markdown" if markdown else "text"))
     if comparison.methods and not markdown:
-        page = Path(folders[0]) / "comparison.html"
+        page = places[0] / "comparison.html"
         write_comparison(page, comparison)
         print(f"\n{page}")

@@ -10,6 +10,7 @@ from debias.config import EXECUTION
 from debias.errors import InputError
 from debias.files import write_atomically
 from debias.progress import duration
+from debias.storage.results import results_folder
 from debias.sweeps.backbones import train_in_waves
 from debias.sweeps.checks import check
 from debias.sweeps.cost import costs_of
@@ -21,6 +22,7 @@ from debias.sweeps.progress import Progress
 from debias.sweeps.protocol import Protocol, write_protocol
 from debias.sweeps.savings import savings, shared_first
 from debias.sweeps.status import status_lines, watch_status
+from debias.sweeps.stored import bring_results, send_plan
 
 #: Exit code if the minutes are over before the last run: the same command continues. It is the
 #: ``EX_TEMPFAIL`` of sysexits.
@@ -57,6 +59,7 @@ def run(action: str, source: str, overrides: list[str]) -> None:
     planned = plan(Path(source), rest)
     with fast_imports():
         check(planned.runs, planned.labels)
+    bring_results(planned)
     planned = planned._replace(runs=shared_first(planned.runs))
     if action == "plan":
         show_plan(planned)
@@ -102,6 +105,7 @@ def train_left(planned: Plan, launch: Launcher) -> int:
         SystemExit: code 130 if the sweep was stopped.
     """
     write_plan(planned)
+    send_plan(planned)
     print(describe(planned))
     try:
         with ended_by_ctrl_c(), Progress(planned.runs) as progress:
@@ -120,7 +124,7 @@ def show_report(folder: str, overrides: list[str]) -> None:
     """Print or write the results of a sweep, finished or not.
 
     Args:
-        folder: folder of the sweep.
+        folder: folder of the sweep, or its URL.
         overrides: ``format=`` markdown, latex, csv or html, and ``out=FILE``. Without ``out``, a
             table is printed, and an HTML page is written into the folder.
 
@@ -130,6 +134,7 @@ def show_report(folder: str, overrides: list[str]) -> None:
     from debias.sweeps.report import results
     from debias.sweeps.report_formats import formatted
 
+    folder = str(results_folder(folder))
     options = {key: value for key, _, value in (text.partition("=") for text in overrides)}
     if options.keys() - {"format", "out"}:
         raise InputError(
@@ -150,7 +155,7 @@ def show_status(folder: str, overrides: list[str]) -> None:
     """Print what each run of a sweep's folder does now.
 
     Args:
-        folder: folder of the sweep.
+        folder: folder of the sweep, or its URL.
         overrides: empty, or ``watch=true``, which refreshes the table until every run has ended.
 
     Raises:
@@ -162,11 +167,11 @@ def show_status(folder: str, overrides: list[str]) -> None:
         )
     if overrides == ["watch=true"]:
         try:
-            watch_status(Path(folder))
+            watch_status(results_folder(folder), refresh=lambda: results_folder(folder))
         except KeyboardInterrupt:
             raise SystemExit(130) from None
     else:
-        print("\n".join(status_lines(Path(folder))))
+        print("\n".join(status_lines(results_folder(folder))))
 
 
 def describe(planned: Plan) -> str:

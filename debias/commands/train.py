@@ -14,9 +14,12 @@ from debias.commands import begin
 from debias.commands.imports import fast_imports
 from debias.commands.stopping import end_with_parent, ended_by_signals
 from debias.config import Config
+from debias.errors import InputError
 from debias.launched import check_launched, is_helper_process
 from debias.merging import taken
+from debias.places import epoch_sender, run_held, runs_folder
 from debias.progress import say
+from debias.storage.urls import is_url, joined
 
 if TYPE_CHECKING:
     from debias.parts import Parts
@@ -42,9 +45,10 @@ def run(config: str, overrides: list[str]) -> None:
         end_with_parent()
     with ended_by_signals("" if is_helper_process() else f"resume with `{again}`"):
         chosen = configs.load(config, others)
-        folder = None if resume is None else chosen_run(chosen, resume)
-        if not (resume == begin.AUTO and folder and (folder / "report.json").is_file()):
-            folder = train(chosen, resume=folder, alone=begin.locked)
+        with run_held(chosen):
+            folder = None if resume is None else chosen_run(chosen, resume)
+            if not (resume == begin.AUTO and folder and (folder / "report.json").is_file()):
+                folder = train(chosen, resume=folder, alone=begin.locked)
         if not is_helper_process():
             _print_result(folder)
 
@@ -74,7 +78,7 @@ def train(
         ValueError: the config, the data or the folder has a mistake; nothing has been trained then.
     """
     check_launched(config.nodes, config.devices)
-    folder = resume or Path(config.out) / configs.run_name(config)
+    folder = resume or own_folder(config)
     begin.check_folder(folder, config, resuming=resume is not None)
     with fast_imports():
         from debias.runs.circumstances import circumstances
@@ -87,7 +91,7 @@ def train(
         additions = additions or NOTHING
         additions.check()
         recipe: Recipe = components.construct("recipe", config.recipe, {})
-        run = Run(config, folder, watch=watch, additions=additions)
+        run = Run(config, folder, watch=watch, additions=additions, sent=epoch_sender(config))
         parts = run.check(recipe)
     description = describe(parts, begin.as_begun(config, folder) if resume else config, recipe)
     parts.data.decode()
@@ -145,8 +149,15 @@ def _selection_line(report: Report) -> str:
     return f"selected by the rule {rule}: epoch {epoch}, {epochs}"
 
 
+def own_folder(config: Config) -> Path:
+    """The folder of a config's run; for a run on object storage, its local copy."""
+    return runs_folder(config) / configs.run_name(config)
+
+
 def chosen_run(config: Config, given: str) -> Path | None:
     """The folder to resume, which ``resume=given`` names; ``None`` if the run has not started."""
-    own = Path(config.out) / configs.run_name(config)
-    folder = own if given == begin.AUTO else Path(given)
+    own = own_folder(config)
+    folder = own if given in (begin.AUTO, joined(config.out, own.name)) else Path(given)
+    if folder != own and is_url(config.out):
+        raise InputError(f"resume must be auto for a run on object storage; got resume={given}")
     return None if folder == own and not (folder / "config.yaml").is_file() else folder

@@ -21,7 +21,7 @@ from debias.metrics.accuracy.counts import margin_counts
 from debias.metrics.accuracy.scalars import group_scalars
 from debias.metrics.selection import GROUP_RULES, chosen_rule
 from debias.parts import Parts
-from debias.places import cache_folder
+from debias.places import cache_folder, share_folder
 from debias.progress import say
 from debias.reports.predictions import Predictions
 from debias.runs.circumstances import machine
@@ -115,8 +115,8 @@ class Frozen:
         return predictions
 
     def _file(self, split: str) -> Path:
-        share = self.config.share
-        folder = Path(share) if share else cache_folder(self.config) or self.stage.folder
+        kept = share_folder(self.config) or cache_folder(self.config)
+        folder = kept or self.stage.folder
         geometry = self.stage.parts.data.preprocessing.evaluation
         files = ImageFiles.of(self.stage.examples, self.stage.examples.rows(split), geometry)
         digest = hashlib.sha256(f"{self._backbone} {files.images_key()}".encode())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import fmean
@@ -21,6 +21,8 @@ from debias.reports.wording import percent
 PROGRESS = "progress.json"
 #: Number of the latest epochs whose mean duration predicts that of the remaining epochs.
 RECENT = 10
+#: Sends the files of a run to object storage.
+Sent = Callable[[], None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,6 +105,21 @@ def state_of(history: Sequence[dict[str, Any]], *, epochs: int, select: str) -> 
         seconds=entry["seconds"],
         left=seconds * (epochs - len(history)),
     )
+
+
+def after_epoch(
+    sent: Sent | None, watch: Callable[[list[dict[str, Any]]], None] | None
+) -> Callable[[list[dict[str, Any]]], None]:
+    """What a stage calls with its history after an epoch: ``sent`` without it, then ``watch``."""
+
+    def call(history: list[dict[str, Any]]) -> None:
+        """Call both."""
+        if sent is not None:
+            sent()
+        if watch is not None:
+            watch(history)
+
+    return call
 
 
 def write_state(folder: Path, state: EpochState) -> None:

@@ -29,7 +29,7 @@ from debias.models.checkpoints import load_weights
 from debias.parts import Parts
 from debias.progress import say
 from debias.reports.predictions import Predictions, read, write
-from debias.runs.epochs import forget_state
+from debias.runs.epochs import Sent, after_epoch, forget_state
 from debias.runs.sharing import shared
 from debias.runs.single import single
 from debias.runs.work import Sizes, Work
@@ -112,6 +112,7 @@ class Run:
         folder: folder of the run.
         watch: called with the history after each epoch of the last stage.
         additions: the user's own callbacks, for the last stage, and options of the Trainer.
+        sent: called after each epoch of every stage, before ``watch``: its files are written.
     """
 
     def __init__(
@@ -121,8 +122,10 @@ class Run:
         *,
         watch: Watch | None = None,
         additions: Additions = NOTHING,
+        sent: Sent | None = None,
     ) -> None:
         self.config, self.folder, self.watch, self.additions = config, folder, watch, additions
+        self.sent = sent
         self.built: dict[str, Parts] = {}
 
     def stage_config(self, changes: Section | None = None) -> Config:
@@ -236,6 +239,7 @@ class Run:
         alone: bool = False,
     ) -> Recorder:
         """Train a stage, or take it from the store. A stage ``alone`` has no other run's start."""
+        watch = after_epoch(self.sent, watch)
         train = partial(single, parts, config, folder, watch=watch, additions=additions)
         return shared(train, parts, config, folder, apart=alone or bool(additions.described()))
 

@@ -11,10 +11,12 @@ from typing import Any
 from debias import config as configs
 from debias import processes
 from debias.config import Config
+from debias.errors import InputError
 from debias.files import write_atomically
 from debias.json_files import Json, json_text, read_json
 from debias.merging import Settings
 from debias.parts import Parts
+from debias.places import store_of
 from debias.progress import duration, say
 from debias.runs.circumstances import code_digest, digest_of, machine, own_parts
 from debias.runs.single import title_of
@@ -51,7 +53,8 @@ def shared(
     Returns:
         The recorder of the epochs.
     """
-    if apart or not shares(config) or config.share is None:
+    store = store_of(config)
+    if store is None or apart or not shares(config):
         return train()
     if processes.rank() > 0:
         while processes.from_first(False):  # another run trains the stage
@@ -65,7 +68,7 @@ def shared(
         processes.from_first(False)
         return train()
     write_atomically(folder / SHARED, json_text(note))
-    store, name = Store(Path(config.share)), title_of(folder)
+    name = title_of(folder)
     with store.alone(key, partial(_wait, name, [])):
         if "run" not in note:
             _take(store, key, folder)
@@ -141,7 +144,7 @@ def _take(store: Store, key: str, folder: Path) -> None:
 def _keep(store: Store, key: str, folder: Path, record: KeptStage) -> None:
     try:
         store.keep(key, folder, record)
-    except OSError as error:  # the run itself is whole
+    except (OSError, InputError) as error:  # the run itself is whole
         warnings.warn(f"{record.name} is not kept for other runs: {error}", stacklevel=2)
 
 

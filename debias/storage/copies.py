@@ -5,6 +5,7 @@ import os
 import shutil
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path, PurePosixPath
 from threading import Lock
@@ -100,8 +101,8 @@ class Copy:
         self.lock = self.note.with_suffix(".lock")
         self.parts = self.note.with_suffix(".parts")
         self.known: dict[str, Note] = {}
-        if self.note.is_file():
-            rows = read_json(self.note, dict, entries={}, remedy="delete it")
+        with suppress(InputError):  # without a note, sizes and times say what is there
+            rows = read_json(self.note, dict, entries={}, remedy="")
             self.known = {name: Note(*row) for name, row in rows.items()}
 
     def pull(self, wanted: Callable[[str], bool] | None = None) -> int:
@@ -137,7 +138,7 @@ class Copy:
 
     def remember(self) -> None:
         """Write the note."""
-        write_atomically(self.note, json_text(self.known))
+        write_atomically(self.note, json_text(self.known), durable=False)
 
     def local(self, name: str) -> Path:
         """The local file of a path."""

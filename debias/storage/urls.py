@@ -18,6 +18,10 @@ _KEYS = "(for s3: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or ~/.aws/credent
 _SERVER = "(for s3 on a server of your own: AWS_ENDPOINT_URL)"
 
 
+class StorageError(InputError):
+    """The storage or the network failed."""
+
+
 class Place(NamedTuple):
     """A folder or file on object storage.
 
@@ -117,7 +121,7 @@ def told_errors(key: str, url: str) -> Iterator[None]:
     """Turn an error of the storage into one line: what failed, and what to check.
 
     Raises:
-        InputError: the storage, its package or the network raised an error.
+        StorageError: the storage, its package or the network raised an error.
     """
     try:
         yield
@@ -134,4 +138,4 @@ def told_errors(key: str, url: str) -> Iterator[None]:
         else:
             remedy = f"check the address and the network {_SERVER}"
         reason = shown(str(error).strip().splitlines()[:1]) or name.__name__
-        raise InputError(f"{key}={url}: {reason}: {remedy}") from error
+        raise StorageError(f"{key}={url}: {reason}: {remedy}") from error

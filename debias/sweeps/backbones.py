@@ -6,6 +6,7 @@ from pathlib import Path
 
 from debias.errors import InputError
 from debias.merging import Section
+from debias.storage.urls import is_url
 from debias.sweeps.files import left
 from debias.sweeps.plan import PlannedRun
 
@@ -39,6 +40,11 @@ def with_backbones(
             yield make(source, varied)
             continue
         name = reference[1]
+        if is_url(make(source, varied).config.out):
+            raise InputError(
+                f"{KEY}={{{name}}} needs a folder of runs on a disk. On object storage, write "
+                f"{KEY}=trained: the runs then share the backbone by `share`"
+            )
         config = str(beside / name) if (beside / name).is_file() else name
         candidates = [own for other, own in every if other == config]
         backbone = make(config, _backbone_settings(name, varied, candidates))

@@ -11,6 +11,8 @@ from filelock import FileLock, Timeout
 from debias.errors import InputError
 from debias.files import write_atomically
 from debias.json_files import json_text, read_json
+from debias.places import runs_folder
+from debias.storage.leases import LEASES, is_held
 from debias.sweeps.plan import Plan, PlannedRun
 
 PLAN = "plan.json"
@@ -85,7 +87,7 @@ class Files:
         """
         if self.report.is_file():
             return "done"
-        if self.locked():
+        if self.locked() or is_held(self.out / LEASES / self.name):
             return "running"
         if self.pruned.is_file():
             return "pruned"
@@ -103,13 +105,13 @@ class Files:
 
 def files_of(run: PlannedRun) -> Files:
     """The files of a planned run, in the folder that its config names as ``out``."""
-    return Files(Path(run.config.out), run.name)
+    return Files(runs_folder(run.config), run.name)
 
 
 def statuses(out: Path, names: Iterable[str], *, done: Collection[str] = ()) -> dict[str, str]:
     """The status of many runs, as :meth:`Files.status`.
 
-    It lists four folders. Only of runs that have begun and not ended does it look at single files.
+    It lists five folders. Only of runs that have begun and not ended does it look at single files.
 
     Args:
         out: folder of the sweep.
@@ -117,6 +119,7 @@ def statuses(out: Path, names: Iterable[str], *, done: Collection[str] = ()) -> 
         done: runs that are known to be done. Their files are not looked at.
     """
     begun, locks, pruned, errors = (_listed(out / folder) for folder in ("", LOCKS, PRUNED, ERRORS))
+    leases = _listed(out / LEASES)
 
     def status(name: str) -> str:
         """The status of one run. A run that ends meanwhile is done."""
@@ -124,6 +127,8 @@ def statuses(out: Path, names: Iterable[str], *, done: Collection[str] = ()) -> 
         if name in done or (name in begun and files.report.is_file()):
             return "done"
         if name in locks and files.locked():
+            return "running"
+        if name in leases and is_held(out / LEASES / name):
             return "running"
         if name in locks and files.report.is_file():
             return "done"

@@ -13,6 +13,8 @@ from debias import config as configs
 from debias.config import Config
 from debias.errors import InputError
 from debias.merging import Section, Settings, read_overrides, split_overrides
+from debias.places import runs_folder
+from debias.storage.urls import is_url, joined, local_copy
 from debias.sweeps.draws import draw
 from debias.sweeps.sweep_file import Sweep, read
 
@@ -47,8 +49,8 @@ class PlannedRun:
 
     @property
     def folder(self) -> Path:
-        """The run's folder, in the folder that its config names as ``out``."""
-        return Path(self.config.out) / self.name
+        """The run's folder, in the folder that its config names as ``out``, or its local copy."""
+        return runs_folder(self.config) / self.name
 
     @property
     def settings(self) -> str:
@@ -65,12 +67,14 @@ class Plan(NamedTuple):
         merged: one line for each run that is identical to an earlier one.
         labels: the protocol, which limits the group labels that runs may use, see
             :mod:`debias.sweeps.protocol`. ``None`` allows all.
+        url: the URL of the folder, if ``out`` is the local copy of a folder on object storage.
     """
 
     out: Path
     runs: tuple[PlannedRun, ...]
     merged: tuple[str, ...]
     labels: str | None = None
+    url: str | None = None
 
 
 def plan(path: Path, overrides: Sequence[str] = ()) -> Plan:
@@ -96,7 +100,10 @@ def plan(path: Path, overrides: Sequence[str] = ()) -> Plan:
         command = f"debias sweep search {path}"
         raise InputError(f"{path} describes a search, not a list of runs. Use `{command}`")
     common = fixed_settings(sweep, others)
-    out = folder(sweep, path)
+    url, out = (sweep.out, None) if is_url(sweep.out) else (None, folder(sweep, path))
+    if out is None:
+        out = local_copy("out", str(url), common.get("cache_dir"))
+    place = url or str(out)
     distinct: dict[str, PlannedRun] = {}
     merged = []
     from debias.sweeps.backbones import with_backbones  # that module imports this one
@@ -105,13 +112,13 @@ def plan(path: Path, overrides: Sequence[str] = ()) -> Plan:
 
     def make(source: str, varied: Section) -> PlannedRun:
         """Make the run of a config with its varied settings. Each config is read only once."""
-        maker = makers.get(source) or makers.setdefault(source, Maker(source, common, out))
+        maker = makers.get(source) or makers.setdefault(source, Maker(source, common, place))
         return maker.run(varied)
 
     for run in with_backbones(_expand(sweep, path.parent, common), make, path.parent):
         if distinct.setdefault(run.name, run) is not run:
             merged.append(f"{run.settings} is the same run as {distinct[run.name].settings}")
-    return Plan(out, tuple(distinct.values()), tuple(merged), sweep.labels)
+    return Plan(out, tuple(distinct.values()), tuple(merged), sweep.labels, url)
 
 
 def folder(sweep: Sweep, path: Path) -> Path:
@@ -149,18 +156,18 @@ def make_run(source: str, fixed: Section, varied: Section, out: Path) -> Planned
     Raises:
         ValueError: the config does not exist, or does not have one of the settings.
     """
-    return Maker(source, fixed, out).run(varied)
+    return Maker(source, fixed, str(out)).run(varied)
 
 
 class Maker:
     """Makes the runs of one config, and reads its files only once; see :func:`make_run`."""
 
-    def __init__(self, source: str, fixed: Section, out: Path) -> None:
+    def __init__(self, source: str, fixed: Section, out: str) -> None:
         with mistakes_of(source):
             self.base = configs.base(source)
-        shared = {} if self.base.values["share"] else {"share": str(out / SHARED)}
+        shared = {} if self.base.values["share"] else {"share": _below(out, SHARED)}
         self.fixed = _texts({**shared, **fixed})
-        self.last = _texts({"out": str(out), "progress": False})
+        self.last = _texts({"out": out, "progress": False})
 
     def run(self, varied: Section) -> PlannedRun:
         """Make the run with the given varied settings, including its seed."""
@@ -169,6 +176,10 @@ class Maker:
             return PlannedRun(
                 self.base.source, texts, self.base.config([*self.fixed, *texts, *self.last])
             )
+
+
+def _below(out: str, name: str) -> str:
+    return joined(out, name) if is_url(out) else str(Path(out) / name)
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from debias.errors import InputError, near
 from debias.merging import Section, read_overrides, split_overrides
 from debias.reports.record import read_report
 from debias.reports.tables import Spread, spread_of
+from debias.storage.urls import is_url
 from debias.sweeps.estimate import Estimator
 from debias.sweeps.figures import FIGURES
 from debias.sweeps.files import files_of
@@ -82,7 +83,7 @@ def reproduction(
     for setting in chosen:
         _check_free(setting, fixed)
         check_keys(setting.config, fixed)
-        maker = Maker(setting.config, fixed, out)
+        maker = Maker(setting.config, fixed, str(out))
         varied = [{**setting.varied, "seed": seed} for seed in seeds or range(setting.seeds)]
         reproduced.append(Reproduced(setting, tuple(map(maker.run, varied))))
     by_seed = zip_longest(*(one.runs for one in reproduced))
@@ -144,6 +145,8 @@ def title_of(setting: Setting) -> str:
 def _own(overrides: Sequence[str], benchmark: str) -> tuple[list[int] | None, Path]:
     own = read_overrides(overrides)
     out = Path(str(own.get("out", f"runs/reproduce_{benchmark}")))
+    if is_url(own.get("out")):
+        raise InputError(f"debias reproduce needs a folder on a disk; got out={own['out']}")
     if "seeds" not in own:
         return None, out
     seeds = own["seeds"]

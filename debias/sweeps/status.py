@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import NamedTuple
@@ -143,7 +143,13 @@ def status_lines(out: Path) -> list[str]:
     return board.table(board.runs)
 
 
-def watch_status(out: Path, *, console: Console | None = None, pause: float = PAUSE) -> None:
+def watch_status(
+    out: Path,
+    *,
+    console: Console | None = None,
+    pause: float = PAUSE,
+    refresh: Callable[[], object] = lambda: None,
+) -> None:
     """Show what the runs of a folder do, until every run has ended.
 
     A terminal shows a table, as long as the terminal is high. Any other output gets the running and
@@ -153,6 +159,7 @@ def watch_status(out: Path, *, console: Console | None = None, pause: float = PA
         out: folder of a sweep, or another folder of runs.
         console: console for the output; the standard output by default.
         pause: seconds between two looks at the files.
+        refresh: called before each further look, so that a copy can be brought up to date.
 
     Raises:
         ValueError: as :func:`status_lines`.
@@ -172,6 +179,7 @@ def watch_status(out: Path, *, console: Console | None = None, pause: float = PA
             if board.ended():
                 return
             time.sleep(pause)
+            refresh()
             changed = board.look()
 
 

@@ -32,8 +32,8 @@ ALLOWED = {
     "methods": set(),
     "heads": {"group_inference", "losses", "models", "progress"},
     "data": {"csv_files", "devices", "files", "json_files", "presets", "processes", "progress"},
-    "storage": {"files", "json_files", "progress"},
-    "places": {"config", "storage"},
+    "storage": {"files", "json_files", "progress", "store"},
+    "places": {"config", "launched", "storage", "store"},
     "store": {"files", "json_files"},
     "own_parts": set(),
     "signatures": {"merging"},
@@ -80,7 +80,7 @@ ALLOWED = {
         "progress",
         "reports",
     }
-    | {"run_weights", "store"}
+    | {"places", "run_weights", "store"}
     | {"training"},
     "recipes": {
         "augment",
@@ -107,7 +107,7 @@ ALLOWED = {
         "files",
     }
     | {"csv_files", "devices", "json_files", "merging", "metrics", "models", "own_parts", "places"}
-    | {"progress", "reports", "runs", "shipped_configs"},
+    | {"progress", "reports", "runs", "shipped_configs", "storage"},
     "commands": {
         "audits",
         "build",
@@ -134,7 +134,9 @@ ALLOWED = {
         "config",
         "evaluation",
         "merging",
+        "places",
         "reports",
+        "storage",
         "trained",
         "training",
     },

@@ -14,6 +14,7 @@ from torch import nn
 from debias import config as configs
 from debias.config import Config
 from debias.errors import InputError
+from debias.places import runs_folder
 from debias.sweeps.launchers.pieces import OutOfTime
 from debias.training.terms import EpochSums, check_finite
 from tests.reports.sample_runs import sample_report
@@ -23,7 +24,7 @@ SECONDS = {"train": 3.0, "epoch": 1.0, "total": 4.0}
 
 def quick(config: Config, *, resume: Path | None = None) -> Path:
     """Notes the attempt, and writes a report: the selection rule reads lr x 10 after 4 seconds."""
-    folder = Path(config.out) / configs.run_name(config)
+    folder = runs_folder(config) / configs.run_name(config)
     folder.mkdir(exist_ok=True)
     configs.save(config, folder / "config.yaml")
     with (folder / "attempts.txt").open("a") as file:

@@ -9,12 +9,16 @@ import time
 from collections.abc import Iterable
 from typing import NamedTuple, Protocol
 
+from debias.storage.urls import is_url
 from debias.sweeps.files import files_of, last_checkpoint
 from debias.sweeps.launchers.pieces import OutOfTime, has_progress
 from debias.sweeps.launchers.signals import PATIENCE, StopSignals
 from debias.sweeps.launchers.worker import BUSY, LATER, Failures
 from debias.sweeps.plan import PlannedRun
 from debias.sweeps.progress import Progress
+
+#: Seconds until a run that another process trains is tried again.
+PAUSE = 10.0
 
 
 class End(NamedTuple):
@@ -88,6 +92,7 @@ class Pool:
         self.late, self.tried = False, list[PlannedRun]()
         self.waiting: list[PlannedRun] = []
         self.checkpoints: dict[str, float] = {}
+        self.busy: dict[str, float] = {}
         self.failures = Failures(progress, retries)
 
     def work(self) -> None:
@@ -139,7 +144,7 @@ class Pool:
 
     def _next(self) -> PlannedRun | None:
         """The next run that no process trains: from the waiting ones, then from the upcoming."""
-        run = next((run for run in self.waiting if not files_of(run).locked()), None)
+        run = next((run for run in self.waiting if not self._is_busy(run)), None)
         if run:
             self.waiting.remove(run)
             return run
@@ -150,11 +155,17 @@ class Pool:
                 self.waiting.append(run)
         return None
 
+    def _is_busy(self, run: PlannedRun) -> bool:
+        """Whether a process of this machine trains the run, or one of another did just now."""
+        return self.busy.get(run.name, 0.0) > time.monotonic() or files_of(run).locked()
+
     def _judge(self, end: End) -> None:
         run = end.run
         if self.progress.finished(run):
             return
         if end.code == BUSY:
+            if is_url(run.config.out):  # another machine may train it, which `locked` does not see
+                self.busy[run.name] = time.monotonic() + PAUSE
             self.waiting.append(run)
         elif end.code == LATER:
             self.late = True

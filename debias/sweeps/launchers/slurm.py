@@ -21,6 +21,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from debias.errors import InputError, check_at_least
+from debias.places import runs_folder
 from debias.sweeps.files import files_of, last_checkpoint
 from debias.sweeps.launchers import slurm_jobs
 from debias.sweeps.launchers.signals import StopSignals
@@ -87,7 +88,7 @@ class Slurm(Resources):
         """
         if not runs:
             return
-        folder = Path(runs[0].config.out) / "slurm"
+        folder = runs_folder(runs[0].config) / "slurm"
         folder.mkdir(parents=True, exist_ok=True)
         with StopSignals() as signals:
             try:

@@ -21,6 +21,8 @@ from filelock import Timeout
 from debias.config import Config
 from debias.errors import InputError
 from debias.files import write_atomically
+from debias.places import run_held
+from debias.storage.leases import HeldError
 from debias.sweeps.files import Files, files_of
 from debias.sweeps.launchers.pieces import OutOfTime
 from debias.sweeps.plan import PlannedRun
@@ -96,13 +98,13 @@ def attempt(run: PlannedRun, train: Train, threads: int, slot: int) -> None:
     files = files_of(run)
     _write_output_to(files.log)
     try:
-        with files.lock():
+        with files.lock(), run_held(run.config, beside=(files.log, files.error)):
             if not (files.report.is_file() or files.pruned.is_file()):
                 files.error.unlink(missing_ok=True)
                 print(f"process {os.getpid()}", flush=True)
                 _compute_with(threads, slot)
                 _train(run, train, files)
-    except Timeout:
+    except (Timeout, HeldError):
         sys.exit(BUSY)
 
 

@@ -11,6 +11,7 @@ from debias.config import Config
 from debias.errors import InputError, check_at_least, check_one_of
 from debias.merging import split_overrides
 from debias.places import cache_place
+from debias.storage.urls import is_url
 from debias.sweeps import plan as plans
 from debias.sweeps.plan import Maker, Plan, PlannedRun, make_run
 from debias.sweeps.protocol import LABELS, Protocol
@@ -45,7 +46,7 @@ class Tuned:
 
     def runs(self, settings: Mapping[str, Any]) -> list[PlannedRun]:
         """Make the runs of a trial with these settings, one per search seed."""
-        maker = Maker(self.source, self.fixed, self.folder)
+        maker = Maker(self.source, self.fixed, str(self.folder))
         return [maker.run({**settings, "seed": seed}) for seed in self.seeds]
 
 
@@ -133,6 +134,8 @@ def plan_search(path: Path, overrides: Sequence[str] = ()) -> SearchPlan:
             f"{path} has no search section. Add one, or use `debias sweep run`; see docs/sweeps.md"
         )
     _check(sweep, sweep.search)
+    if is_url(sweep.out):
+        raise InputError(f"a search needs a folder on a disk; got out={sweep.out}")
     out = plans.folder(sweep, path)
     # one cache of decoded pictures, and one store of stages, for the trials and the final runs
     places = {"cache_dir": str(cache_place(Config(), out)), "share": str(out / plans.SHARED)}
