@@ -34,13 +34,22 @@ class Costs:
 
         ``None`` if there are none.
         """
-        seconds = self.seconds.get(_kind(vars(run.config)))
+        return self.expected_of(kind_of(run))
+
+    def expected_of(self, kind: tuple[str, ...]) -> float | None:
+        """Mean seconds of the finished runs of a kind; ``None`` if there are none."""
+        seconds = self.seconds.get(kind)
         return statistics.fmean(seconds) if seconds else None
 
     def processor(self, run: PlannedRun) -> float | None:
         """Mean processor seconds of the same runs; ``None`` if none has trained on a CPU."""
-        seconds = self.processors.get(_kind(vars(run.config)))
+        seconds = self.processors.get(kind_of(run))
         return statistics.fmean(seconds) if seconds else None
+
+
+def kind_of(run: PlannedRun) -> tuple[str, ...]:
+    """What runs of about the same duration share: config name and component names."""
+    return _kind(vars(run.config))
 
 
 def processor_seconds(report: Report) -> float | None:

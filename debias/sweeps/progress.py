@@ -18,7 +18,7 @@ from rich.text import Text
 
 from debias.metrics.selection import merit
 from debias.progress import duration
-from debias.sweeps.cost import Costs
+from debias.sweeps.cost import Costs, kind_of
 from debias.sweeps.files import files_of
 from debias.sweeps.plan import PlannedRun
 from debias.sweeps.status import progress_cells
@@ -48,6 +48,9 @@ class Progress:
         self.runs = {run.name: run for run in runs}
         self.console = console or Console(highlight=False, soft_wrap=True)
         self.status = dict.fromkeys(self.runs, "waiting")
+        self.counts = Counter(self.status.values())
+        self.kinds = {run.name: kind_of(run) for run in runs}
+        self.waiting = Counter(self.kinds.values())
         self.since: dict[str, float] = {}
         self.best: tuple[float, str, PlannedRun] | None = None
         self.costs = Costs()
@@ -72,7 +75,6 @@ class Progress:
     def started(self, run: PlannedRun) -> None:
         """Record that a worker has started or resumed the run."""
         self._enter(run, "running")
-        self.since[run.name] = time.monotonic()
         if not self.live:
             self._say(f"started {run.settings}")
 
@@ -120,7 +122,7 @@ class Progress:
 
         Runs are compared by their own selection rule on validation.
         """
-        counts = Counter(self.status.values())
+        counts = self.counts
         parts = [f"{counts['done']}/{len(self.runs)} done"]
         others = ("running", "pruned", "failed", "waiting")
         parts += [f"{counts[status]} {status}" for status in others if counts[status]]
@@ -137,16 +139,26 @@ class Progress:
         ``None`` if an unfinished run has no finished run of its kind.
         """
         now, left = time.monotonic(), 0.0
-        for name, status in self.status.items():
-            if status in ("running", "waiting"):
-                cost = self.costs.expected(self.runs[name])
-                if cost is None:
-                    return None
-                left += max(0.0, cost - (now - self.since[name] if status == "running" else 0.0))
-        return left / max(1, sum(status == "running" for status in self.status.values()))
+        expected = [(kind, count, 0.0) for kind, count in self.waiting.items() if count]
+        expected += [(self.kinds[name], 1, now - since) for name, since in self.since.items()]
+        for kind, count, spent in expected:
+            cost = self.costs.expected_of(kind)
+            if cost is None:
+                return None
+            left += count * max(0.0, cost - spent)
+        return left / max(1, len(self.since))
 
     def _enter(self, run: PlannedRun, status: str) -> None:
-        self.runs[run.name], self.status[run.name] = run, status
+        name = run.name
+        if before := self.status.get(name):
+            self.counts[before] -= 1
+        kind = self.kinds.setdefault(name, kind_of(run))
+        self.waiting[kind] += (status == "waiting") - (before == "waiting")
+        self.counts[status] += 1
+        self.runs[name], self.status[name] = run, status
+        self.since.pop(name, None)
+        if status == "running":
+            self.since[name] = time.monotonic()
 
     def _note(self, run: PlannedRun) -> str:
         self._enter(run, "done")
@@ -162,12 +174,11 @@ class Progress:
 
     def _running(self) -> Table:
         table = Table.grid(padding=(0, 2))
-        for name, status in self.status.items():
-            if status == "running":
-                spent = duration(time.monotonic() - self.since[name])
-                epochs, worst, _, left = progress_cells(self.runs[name].folder)
-                state = "" if epochs == "-" else f"epoch {epochs}, worst {worst}, {left} left"
-                table.add_row("running", Text(self.runs[name].settings), spent, state)
+        for name, since in self.since.items():
+            spent = duration(time.monotonic() - since)
+            epochs, worst, _, left = progress_cells(self.runs[name].folder)
+            state = "" if epochs == "-" else f"epoch {epochs}, worst {worst}, {left} left"
+            table.add_row("running", Text(self.runs[name].settings), spent, state)
         return table
 
 
