@@ -14,6 +14,8 @@ from debias.reports.record import PAGE
 from debias.reports.wording import number, percent
 
 HTML = Path(__file__).parent / "html"
+#: A table with more rows scrolls in a box, and a legend with more entries is folded.
+LONG_TABLE, LONG_LEGEND = 40, 12
 
 
 def render(template: str, context: Mapping[str, Any]) -> str:
@@ -37,7 +39,7 @@ def render(template: str, context: Mapping[str, Any]) -> str:
     environment.globals.update(
         colours=charts.COLOURS, colour=charts.group_colour, mark=_mark, link=_link, address=_address
     )
-    environment.globals.update(_script())
+    environment.globals.update(long_table=LONG_TABLE, long_legend=LONG_LEGEND, **_script())
     return environment.get_template(template).render(context) + "\n"
 
 

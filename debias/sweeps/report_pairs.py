@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from debias.errors import InputError
+from debias.errors import InputError, shown
 from debias.reports.comparison import ComparedMethod
 from debias.reports.record import Report
 
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 #: Only this many of the best methods are compared: with more pairs, Holm's adjustment would hide
 #: most differences.
 MOST_METHODS = 8
+#: Of the others, the report names this many.
+MOST_NAMED = 20
 #: A difference counts as real if its adjusted p-value is below this.
 LEVEL = 0.05
 
@@ -83,7 +85,7 @@ def compare_pairs(
         The pairs, in the order of the methods. Runs without predictions and multi-label runs are
         left out, and so are pairs without a common seed or with different test images.
     """
-    rest = ", ".join(method.label for method in methods[MOST_METHODS:])
+    rest = shown([method.label for method in methods[MOST_METHODS:]], MOST_NAMED)
     beyond = f"not compared in pairs, as not among the best {MOST_METHODS}: {rest}"
     left_out = [beyond] if rest else []
     outcomes = {method.label: _outcomes(method, left_out) for method in methods[:MOST_METHODS]}

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -443,3 +444,21 @@ def test_command_prints_or_writes(
         "sweep report takes format= and out= beside the folder; got seed=1"
         in capsys.readouterr().err
     )
+
+
+def test_long_tables_scroll_and_long_legends_are_folded(
+    half_finished: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two methods and four runs are long here. Every name and value is still on the page."""
+    monkeypatch.setattr("debias.reports.charts.drawing", lambda *_, **options: "<svg></svg>")
+    usual = shown(half_finished.out, "html")
+    assert 'class="scroll tall"' not in usual
+    monkeypatch.setattr("debias.reports.templates.LONG_TABLE", 1)
+    monkeypatch.setattr("debias.reports.templates.LONG_LEGEND", 1)
+    long = shown(half_finished.out, "html")
+    assert long.count('class="scroll tall"') == usual.count('class="scroll"') - 1  # one pair
+    assert long.count("<summary>2 names and their values</summary>") == 1
+    assert long.count("<summary>2 methods, to hide and show</summary>") == 1
+    summary = re.search(r'<figcaption class="small">(.*?)</figcaption>', usual)
+    assert summary
+    assert f'<p class="quiet small">{summary[1]}</p>' in long
