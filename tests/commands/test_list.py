@@ -44,6 +44,11 @@ def test_list_samplers_tells_which_labels_each_reads(capsys: pytest.CaptureFixtu
         "group_balanced": "bias",
         "bias_balanced": "bias",
         "group_subsample": "bias",
+        "group_mixture": "bias",
+        "distribution_subsample": "bias",
+        "moment_matched": "bias",
+        "kept": "inferred groups",
+        "progressive": "bias",
         "upweighted": "inferred groups",
         "cluster_balanced": "inferred groups",
     }
@@ -60,7 +65,7 @@ def test_options_that_are_named_like_labels_are_no_needs(
     ("what", "pattern", "names"),
     [
         ("configs", "waterbirds/j*", ["waterbirds/jtt"]),
-        ("samplers", "class_*", ["class_balanced", "class_subsample"]),
+        ("samplers", "class_*", ["class_balanced", "class_subsample", "class_mixture"]),
         ("metrics", "worst_class", ["worst_class"]),
     ],
 )
