@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from torch import nn
 
 from debias.data.orders import seeded_generator
-from debias.errors import InputError, check_at_least, check_one_of
+from debias.errors import check_at_least, check_one_of
 from debias.heads.sparse import STRENGTHS, sparse_head
 from debias.parts import Parts
 from debias.recipes.frozen import Frozen
-from debias.recipes.last_layer import LastLayer
+from debias.recipes.last_layer import LastLayer, refuse_single_images
 from debias.runs.choice import HeadChoice
 
 
@@ -45,13 +45,8 @@ class DFR(LastLayer):
     def check(self, parts: Parts) -> None:
         """Raise an error also for a group of one validation image, if that split is halved."""
         super().check(parts)
-        examples = parts.seen("val")
-        counts = examples.frequencies("val").tolist()
-        if self.split == "val" and 1 in counts:
-            raise InputError(
-                "this recipe halves val within groups, and each group needs two images; got one of "
-                f"{examples.groups.names[counts.index(1)]} in {examples.source}. Add another"
-            )
+        if self.split == "val":
+            refuse_single_images(parts)
 
     def fit(self, frozen: Frozen, seed: int) -> nn.Linear:
         """Return one head, which includes the scaling of the features."""

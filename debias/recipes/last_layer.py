@@ -175,6 +175,21 @@ def _refuse_few(examples: Examples, target: Tensor, least: int, what: str) -> No
         )
 
 
+def refuse_single_images(parts: Parts) -> None:
+    """Refuse a group of one validation image, if a recipe halves the groups of that split.
+
+    Raises:
+        ValueError: a group has one validation image.
+    """
+    examples = parts.seen("val")
+    counts = examples.frequencies("val").tolist()
+    if 1 in counts:
+        raise InputError(
+            "this recipe halves val within groups, and each group needs two images; got one of "
+            f"{examples.groups.names[counts.index(1)]} in {examples.source}. Add another"
+        )
+
+
 def portion_of(count: int, config: Config, share: float) -> torch.Tensor:
     """Which training rows the sampler ``portion`` visits: ``(count,)`` bool.
 

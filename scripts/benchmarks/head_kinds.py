@@ -5,6 +5,7 @@ The loop is plain PyTorch: one head after the other, with autograd and ``torch.o
 """
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -14,6 +15,7 @@ from debias.heads.energies import fit_energies
 from debias.heads.linear import Rows
 from debias.heads.orders import balanced_subsample, shuffled_order
 from debias.heads.prototypes import PrototypeDescent, epoch_batches, fit_prototypes
+from debias.heads.reweighted import reweighted_heads
 from debias.losses.compositional import log_prior_of
 
 BAR_KIND = 10.0
@@ -124,6 +126,76 @@ def _one_energy(
         found = cells(features)
         density = (-found - o + prior).exp().sum(dim=(1, 2), keepdim=True)
         return ((-found).exp() / density).mean(dim=0).log()
+
+
+def reweighting(
+    data: Rows, heads: int, sequential: int, rounds: int, timed: Timed, report: Report
+) -> None:
+    """Rounds of GSR that differ in the penalty, on 200 rows of 100 features."""
+    rows = data._replace(features=data.features[:, :100])
+    sets = [rows.take(torch.arange(start, start + 200)) for start in (0, 200, 400)]
+    penalties = torch.logspace(-2, 0, heads)
+    ours, *together = timed(
+        lambda: (
+            reweighted_heads(
+                *sets[0][:2], *sets[1:], classes=2, penalty=penalties, rounds=rounds
+            ).weights
+        )
+    )
+    chosen = list(range(0, heads, heads // sequential)[:sequential])
+    theirs, *loop = timed(
+        lambda: torch.stack([_one_reweighting(sets, float(penalties[h]), rounds) for h in chosen])
+    )
+    report(f"{heads} reweighted heads", together, loop, sequential / heads, BAR_KIND)
+    agreement(ours[chosen], theirs)
+
+
+def _one_reweighting(sets: list[Rows], penalty: float, rounds: int) -> Tensor:
+    """As the authors: L-BFGS, and the Hessian by autograd."""
+    x, guide, judge = (F.pad(one.features.double(), (0, 1), value=1.0) for one in sets)
+    members = [F.one_hot(one.group, 4).double() for one in sets[1:]]
+    by_group, judged = (one / one.sum(0) for one in members)
+    weights, shares = torch.full((len(x),), 1 / len(x)).double(), torch.ones(4).double()
+    best, kept = -1.0, weights
+    for _ in range(rounds):
+        weighted = partial(_weighted_loss, x, sets[0].target, weights, penalty)
+        head = _lbfgs(weighted, torch.zeros(2 * x.shape[1], dtype=torch.float64))
+        wrong = (judge @ head.view(2, -1).T).argmax(1) != sets[2].target
+        errors = wrong.double() @ judged
+        if 1 - float(errors.max()) > best:
+            best, kept = 1 - float(errors.max()), weights
+        shares = shares * errors.exp() / (shares * errors.exp()).sum()
+        curvature = torch.autograd.functional.hessian(weighted, head)
+        loss = partial(_weighted_loss, guide, sets[1].target, by_group @ shares, 0.0)
+        solved = torch.linalg.solve(curvature, torch.autograd.functional.jacobian(loss, head))
+        residuals = (x @ head.view(2, -1).T).softmax(1) - F.one_hot(sets[0].target, 2)
+        own = (residuals[:, :, None] * x[:, None]).flatten(1) + 2 * penalty * head
+        move = own @ solved / len(x)
+        weights = (weights + move * (1 / move.norm()).clamp(max=1)).clamp(min=0)
+        weights = weights / weights.sum()
+    return kept
+
+
+def _weighted_loss(x: Tensor, y: Tensor, weights: Tensor, penalty: float, head: Tensor) -> Tensor:
+    losses = F.cross_entropy(x @ head.view(2, -1).T, y, reduction="none")
+    return (weights * losses).sum() + penalty * head.square().sum()
+
+
+def _lbfgs(objective: Callable[[Tensor], Tensor], start: Tensor) -> Tensor:
+    head = start.requires_grad_()
+    optimizer = torch.optim.LBFGS(
+        [head], max_iter=300, tolerance_grad=1e-7, tolerance_change=1e-14,
+        line_search_fn="strong_wolfe",
+    )  # fmt: skip
+
+    def closure() -> float:
+        optimizer.zero_grad()
+        loss = objective(head)
+        loss.backward()  # type: ignore[no-untyped-call]
+        return float(loss.detach())
+
+    optimizer.step(closure)
+    return head.detach()
 
 
 def agreement(ours: Tensor, theirs: Tensor) -> None:

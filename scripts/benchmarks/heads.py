@@ -19,7 +19,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 import torch
-from head_kinds import energies, prototypes
+from head_kinds import energies, prototypes, reweighting
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -194,7 +194,7 @@ def main() -> None:
     minibatch(data, held_out, options.heads, options.epochs, sequential)
     # as many rows and features as Waterbirds' validation split has from EfficientNet-Lite0
     small = rows(1200, 1280, 0)
-    for kind in (prototypes, energies):
+    for kind in (prototypes, energies, reweighting):
         kind(small, options.heads, sequential, options.epochs, timed, report)
 
 

@@ -104,6 +104,7 @@ CHECKS: dict[str, Check] = {
     "exmap": heatmaps.exmap,
     "shortcut_probe": shortcuts.sure,
     "shortcut_probe_game": shortcuts.descents,
+    "gsr": head_games.gsr,
     "foreground_noise": audits.foreground_noise,
 }
 

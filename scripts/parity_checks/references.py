@@ -69,6 +69,7 @@ REFERENCES = {
     "tmlabonte/last-layer-retraining": Reference("40612d4c794ee75545e8cc1e8d045e73224f2dc8", "MIT"),
     "tmlabonte/revisiting-finetuning": Reference("f0839637a765a197def85063c9aa68d496ddb531", "MIT"),
     "uclaml/PDE": Reference("354ddfc612d3cf7331ea7387e4bff3c0f5a0ad79", "MIT"),
+    "qiaoruiyt/GSR": Reference("d6f48e598ccc968864381760958f271a944e2297", "MIT"),
     "vandit15/Class-balanced-loss-pytorch": Reference(
         "921ccb8725b1eb0903b2c22a1a752a594fcae138", "MIT"
     ),

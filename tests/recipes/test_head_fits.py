@@ -13,9 +13,10 @@ from debias.heads.linear import Heads, fresh_heads, worst_group_accuracies
 from debias.heads.orders import halves, shuffled_order
 from debias.heads.prototypes import PrototypeDescent, fit_prototypes
 from debias.heads.refits import balanced_heads, focal_heads
+from debias.heads.reweighted import reweighted_heads
 from debias.heads.shortcut_probe import ProbeSettings, shortcut_head
 from debias.heads.sparse import sparse_head
-from debias.recipes import afr, class_balanced_last_layer
+from debias.recipes import afr, class_balanced_last_layer, gsr
 from debias.recipes import self as self_recipe
 from debias.recipes.afr import AFR
 from debias.recipes.class_balanced_last_layer import ClassBalancedLastLayer
@@ -23,6 +24,7 @@ from debias.recipes.crm import CRM
 from debias.recipes.crt import CRT
 from debias.recipes.dfr import DFR
 from debias.recipes.dpe import DPE
+from debias.recipes.gsr import GSR
 from debias.recipes.last_layer import portion_of
 from debias.recipes.self import SELF
 from debias.recipes.shortcut_probe import ShortcutProbe
@@ -120,6 +122,28 @@ def test_dfr_fits_groups_of_its_split(backbone: DrawnBackbone, split: str, subsa
     )
     assert fitted.subsamples.shape[0] == subsamples
     assert_is(DFR(split=split, subsamples=subsamples).fit(backbone, SEED), fitted.head)
+
+
+def test_gsr_fits_rows_that_the_backbone_was_not_trained_on(
+    backbone: DrawnBackbone, noting: Noting
+) -> None:
+    """A quarter of training; one half of every group of validation guides, the other judges."""
+    calls = noting(gsr, "reweighted_heads")
+    recipe = GSR(share=0.75, rounds=3, penalty=0.02, step=0.5)
+    found = recipe.fit(backbone, SEED)
+    [((features, target, guiding, judged), options)] = calls
+    unseen = of_split(backbone, "train")[~portion_of(120, backbone.config, 0.75)]
+    assert backbone.places(features).tolist() == unseen.tolist()
+    assert torch.equal(target, backbone.stage.examples.target[unseen])
+    parts_of_val = [backbone.places(one.features) for one in (guiding, judged)]
+    assert sorted(torch.cat(parts_of_val).tolist()) == of_split(backbone, "val").tolist()
+    counts = [torch.bincount(one.group, minlength=4) for one in (guiding, judged)]
+    assert set((counts[0] - counts[1]).tolist()) <= {0, 1}
+    assert torch.equal(judged.group, backbone.at(parts_of_val[1], groups=True).group)
+    assert options == {"classes": 2, "penalty": 0.02, "step": 0.5, "rounds": 3}
+    assert_is(found, reweighted_heads(features, target, guiding, judged, **options).heads)
+    assert recipe.choice is not None
+    assert recipe.choice.on == "half of val"
 
 
 @pytest.mark.parametrize(("balance", "keep"), [("class", "best"), ("group", "last")])

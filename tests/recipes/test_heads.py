@@ -23,6 +23,7 @@ from debias.heads.linear import Rows, fresh_heads
 from debias.recipes.class_balanced_last_layer import ClassBalancedLastLayer
 from debias.recipes.dfr import DFR
 from debias.recipes.frozen import Frozen
+from debias.recipes.gsr import GSR
 from debias.recipes.last_layer import erm_head, portion_of
 from debias.recipes.self import SELF
 from debias.reports.predictions import read
@@ -45,6 +46,7 @@ RECIPES = {
     "class_balanced_last_layer": ["recipe.epochs=5"],
     "self": ["recipe.counts=[10]"],
     "crm": ["recipe.steps=5"],
+    "gsr": ["recipe.rounds=3"],
     "dpe": ["recipe.members=2", "recipe.epochs=2"],
 }
 #: Tensors of the heads that are not linear.
@@ -231,6 +233,9 @@ def test_what_is_refused(folder, backbone, tmp_path):
             "recipe.batch_size must be at least 1",
         ),
         ("self", "recipe.counts=[0]", "counts must be >= 1"),
+        ("gsr", "recipe.share=1.0", r"share must lie in \(0, 1\)"),
+        ("gsr", "recipe.penalty=0", "recipe.penalty must be positive"),
+        ("gsr", "recipe.rounds=0", "recipe.rounds must be at least 1"),
         ("crm", "recipe.weight_decays=[-1.0]", "recipe.weight_decays must hold at least one"),
         ("crm", "recipe.steps=0", "recipe.steps must be at least 1 for CRM"),
         ("dpe", "recipe.balance=bias", "recipe.balance must be one of class, group"),
@@ -299,12 +304,13 @@ def test_a_class_of_one_image_cannot_be_halved(tmp_path):
             recipe.check(parts._replace(examples=few))
     few.target[rows] = parts.examples.target[rows]
     few.bias[rows] = (torch.arange(len(rows)) > 0).long()
-    DFR().check(parts)
-    with pytest.raises(
-        ValueError,
-        match=r"halves val within groups.*got one of landbird-land",
-    ):
-        DFR().check(parts._replace(examples=few))
+    for by_group in (DFR(), GSR()):
+        by_group.check(parts)
+        with pytest.raises(
+            ValueError,
+            match=r"halves val within groups.*got one of landbird-land",
+        ):
+            by_group.check(parts._replace(examples=few))
     DFR(split="train").check(parts._replace(examples=few))
 
 
