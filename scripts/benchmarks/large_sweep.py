@@ -98,17 +98,18 @@ def _finish(run: PlannedRun) -> None:
     """Write the record of a run that looks finished, and an empty page."""
     run.folder.mkdir(parents=True)
     (run.folder / "report.html").touch()
-    record = _record(run, random.Random(run.name))
-    (run.folder / "report.json").write_text(json.dumps(record, indent=1))
+    made = record(run, random.Random(run.name), epochs=EPOCHS, measures=MEASURES)
+    (run.folder / "report.json").write_text(json.dumps(made, indent=1))
 
 
-def _record(run: PlannedRun, rng: random.Random) -> dict[str, Any]:
+def record(run: PlannedRun, rng: random.Random, *, epochs: int, measures: int) -> dict[str, Any]:
+    """The entries of a report, with random numbers."""
     name = run.config.strategy["name"]
     history = [
         {"epoch": epoch, "seconds": 9.7, "train": {"loss": rng.random()}, "val": _scalars(rng)}
-        for epoch in range(EPOCHS)
+        for epoch in range(epochs)
     ]
-    chosen = {"rule": "worst_group", "epoch": EPOCHS - 1, "val": history[-1]["val"]}
+    chosen = {"rule": "worst_group", "epoch": epochs - 1, "val": history[-1]["val"]}
     return {
         "schema": 1,
         "name": run.name,
@@ -128,7 +129,7 @@ def _record(run: PlannedRun, rng: random.Random) -> dict[str, Any]:
         "selection": {**chosen, "table": [chosen | {"value": chosen["val"]["worst_group"]}]},
         "history": history,
         "metrics": {split: _split(split, rng) for split in ("train", "val", "test")},
-        "measures": {"features": {f"measure/{place}": rng.random() for place in range(MEASURES)}},
+        "measures": {"features": {f"measure/{place}": rng.random() for place in range(measures)}},
         "seed": run.config.seed,
         "precision": "32-true",
         "device": "cpu (2 threads)",
