@@ -44,7 +44,7 @@ _DATA_FACTS = (
 FACTS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("strategy", "augment"), (*_DATA_FACTS, "model", "image", "mean", "std")),
     "model": ("outputs", "num_classes", "pretrained"),
-    "sampler": _DATA_FACTS,
+    "sampler": (*_DATA_FACTS, "batch_size"),
     "optimizer": ("parameters",),
     "scheduler": ("optimizer", "epochs"),
 }

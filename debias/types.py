@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -367,3 +367,39 @@ def _aligned(sizes: Sequence[int], attributes: Sequence[Attribute]) -> tuple[tup
             sizes[0], *(sizes[place + 1] if at == place else 1 for at in range(len(attributes)))
         )
     return tuple((target, bias) for target, bias in mask.flatten(1).nonzero().tolist())
+
+
+class Observed(NamedTuple):
+    """One value of every training sample, measured after an epoch, sorted by row.
+
+    Attributes:
+        index: ``(N,)`` int64 rows of the data set, in increasing order.
+        target: ``(N,)`` int64 class of each row, or ``(N, L)`` if multi-label.
+        bias: ``(N,)`` int64 bias value of each row, as in :class:`Batch`.
+        values: ``(N,)`` float, what :meth:`Observer.measure` returned.
+    """
+
+    index: Tensor  # type: ignore[assignment]
+    target: Tensor
+    bias: Tensor
+    values: Tensor
+
+
+@runtime_checkable
+class Observer(Protocol):
+    """A strategy or an order that reads one value of every training sample after each epoch.
+
+    :func:`debias.strategies.observing.observe` calls both methods. Whatever an observer keeps must
+    be in its state, so that a resumed run continues with it.
+    """
+
+    def measure(self, model: nn.Module, batch: Batch) -> Tensor:
+        """``(N,)`` float value of each sample, in evaluation mode and without gradient.
+
+        Args:
+            model: maps images to the :class:`Outputs` that evaluation uses.
+            batch: a batch of training samples, as evaluation sees them.
+        """
+
+    def observe(self, seen: Observed) -> None:
+        """Read the values of all training samples, which are the same in every process."""

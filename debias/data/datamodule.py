@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader
 from debias import processes
 from debias.data.dataset import ImageDataset, keep, normalise
 from debias.data.examples import SPLITS, Examples
-from debias.data.orders import EpochSampler, Order, Visits, seeded_generator
+from debias.data.orders import EpochSampler, Order, Stateful, Visits, seeded_generator
 from debias.data.pictures.cache import (
     cache_bytes,
     cache_room,
@@ -229,6 +229,15 @@ class ImageData(pl.LightningDataModule):
             positions = order[rank::world]
         size = EXCHANGED if backgrounds else self.eval_batch_size
         return self._loader(dataset, [*Visits.of(positions).batches(size)])
+
+    def state_dict(self) -> dict[str, Any]:
+        """The state of the order for the checkpoint; empty if it has none."""
+        return {"order": self.order.state} if isinstance(self.order, Stateful) else {}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Restore the state of the order in a resumed run."""
+        if isinstance(self.order, Stateful):
+            self.order.state.copy_(state_dict["order"])
 
     def transfer_batch_to_device(
         self, batch: Batch, device: torch.device, dataloader_idx: int

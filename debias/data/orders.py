@@ -32,6 +32,13 @@ class Scheduled(Protocol):
         """The order of an epoch, counted from 0."""
 
 
+@runtime_checkable
+class Stateful(Protocol):
+    """An order with a state that changes in training, and that checkpoints hold."""
+
+    state: Tensor
+
+
 @dataclass(frozen=True, eq=False)
 class Permuted:
     """Visit ``(M,)`` int64 ``positions`` in passes, each in another random order.

@@ -20,9 +20,11 @@ from debias.training.checkpoints import newest_checkpoint
 from debias.training.compilation import compiled
 from debias.training.fit import NOTHING, Additions, fit, trainer
 from debias.training.loggers import begin_logging, end_logging, log_result, make_loggers
+from debias.training.observing import EndOfEpoch
 from debias.training.pictures import PreparedPictures
 from debias.training.prediction import Predicted
 from debias.training.recorder import Recorder, Watch
+from debias.types import Observer
 
 
 def single(
@@ -62,6 +64,7 @@ def single(
         callbacks=[
             *average,
             PreparedPictures(parts.data.mean, parts.data.std),
+            *_observing(parts),
             *additions.callbacks,
             recorder,
         ],
@@ -74,6 +77,13 @@ def single(
         fit(parts.module, parts.data, lightning, resume=start)
     end_logging(loggers)
     return recorder
+
+
+def _observing(parts: Parts) -> list[EndOfEpoch]:
+    """The callback for a strategy or an order that observes the training images; else none."""
+    both: tuple[object, ...] = (parts.module.strategy, parts.data.order)
+    observers = [each for each in both if isinstance(each, Observer)]
+    return [EndOfEpoch(observers, parts.precision)] if observers else []
 
 
 def log_test(config: Config, folder: Path, scalars: Mapping[str, float]) -> None:

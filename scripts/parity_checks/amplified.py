@@ -35,40 +35,41 @@ class Parts(nn.Module):
 
 
 def logit_correction(clones: Clones) -> Iterator[Row]:
-    util = {"np": np, "torch": torch}
-    table = clones.take(LC, "util.py", "EMA_squre", "sigmoid_rampup", space=util)
-    first = clones.lines(LC, "learner.py", 873, 1016)
     second = clones.lines(LC, "learner.py", 1022, 1043)
-    loss = clones.take(LC_LOSS, "loss.py", "GeneralizedCELoss", "LogitCorrectionLoss")
-    mixing = _group_mixing(clones)
-
-    def case(seed: int) -> float:
-        torch.manual_seed(seed)
-        momentum, kind = ((0.0, "batch"), (0.8, "mv_batch"))[seed % 2]
-        model, given = Normalised(), _two_classes(seed)
-        model.head = nn.Linear(5, 2)
-        options = {"temperature": (1.0, 0.5)[seed % 2], "ramp": (0, 9)[seed % 2], "q": 0.8}
-        ours: Any = LogitCorrection(TWO, model, momentum=momentum, biased_weight=2.0, **options)
-        ours.table.visited.fill_(True)  # their table starts at 0 too
-        learner = _learner(table, loss, ours, model, momentum, kind)
-        learner.args = args = _arguments(options, kind)
-        state = {"self": learner, "args": args, "group_mixUp": mixing}
-        state["sigmoid_rampup"] = table["sigmoid_rampup"]
-        for step, batch in enumerate(given):
-            now = {"data": batch.image, "label": batch.target, "index": batch.index, "step": step}
-            second.run(first.run(state | now))
-        middle = patch.object(torch, "rand", lambda *_, **__: torch.tensor(0.5))
-        with middle, patch.object(ours_module, "group_partners", _first_minority):
-            play(model, ours, given)
-        theirs = [learner.model_l.avgpool, learner.model_l.fc, learner.model_b.avgpool]
-        return states_apart(theirs, [model.body, model.head, ours.network.body])
-
     compared = (
         "both networks after 12 steps: turns, table, prior, ramp, Group MixUp with the same "
         "partners; each batch has all cells"
     )
+    gaps = [_corrected(clones, second, seed) for seed in range(4)]
     because = "1e-4 in their counts"
-    yield second.row("logit_correction", compared, map(case, range(4)), bar=1e-4, because=because)
+    yield second.row("logit_correction", compared, gaps, bar=1e-4, because=because)
+
+
+def _corrected(clones: Clones, second: Piece, seed: int) -> float:
+    """The difference after a training of both."""
+    table = clones.take(LC, "util.py", "EMA_squre", "sigmoid_rampup")
+    first = clones.lines(LC, "learner.py", 873, 1016)
+    loss = clones.take(LC_LOSS, "loss.py", "GeneralizedCELoss", "LogitCorrectionLoss")
+    mixing = _group_mixing(clones)
+    torch.manual_seed(seed)
+    momentum, kind = ((0.0, "batch"), (0.8, "mv_batch"))[seed % 2]
+    model, given = Normalised(), _two_classes(seed)
+    model.head = nn.Linear(5, 2)
+    options = {"temperature": (1.0, 0.5)[seed % 2], "ramp": (0, 9)[seed % 2], "q": 0.8}
+    ours: Any = LogitCorrection(TWO, model, momentum=momentum, biased_weight=2.0, **options)
+    ours.table.visited.fill_(True)  # their table starts at 0 too
+    learner = _learner(table, loss, ours, model, momentum, kind)
+    learner.args = args = _arguments(options, kind)
+    state = {"self": learner, "args": args, "group_mixUp": mixing}
+    state["sigmoid_rampup"] = table["sigmoid_rampup"]
+    for step, batch in enumerate(given):
+        now = {"data": batch.image, "label": batch.target, "index": batch.index, "step": step}
+        second.run(first.run(state | now))
+    middle = patch.object(torch, "rand", lambda *_, **__: torch.tensor(0.5))
+    with middle, patch.object(ours_module, "group_partners", _first_minority):
+        play(model, ours, given)
+    theirs = [learner.model_l.avgpool, learner.model_l.fc, learner.model_b.avgpool]
+    return states_apart(theirs, [model.body, model.head, ours.network.body])
 
 
 def _arguments(options: dict[str, Any], kind: str) -> Any:

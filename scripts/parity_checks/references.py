@@ -46,6 +46,7 @@ REFERENCES = {
     ),
     "gsarridis/FLAC": Reference("1cf04872105e1ec16fb82743568bf4d5d5f0404f", "none stated"),
     "gtzheng/ShortcutProbe": Reference("82dbece188fc7636df131e71e0190d842696f320", "none stated"),
+    "isruihu/Echoes": Reference("a360af2b1215f5b2560f48b5412b5830b96c78fc", "none stated"),
     "jiawei-ren/BalancedMetaSoftmax-Classification": Reference(
         "34a61e432881816c2da14d577d6ed63501288f5f", "BSD-3-Clause"
     ),
@@ -73,5 +74,6 @@ REFERENCES = {
     "vandit15/Class-balanced-loss-pytorch": Reference(
         "921ccb8725b1eb0903b2c22a1a752a594fcae138", "MIT"
     ),
+    "yuji-roh/fairbatch": Reference("4f652764be12ce18d237d563d291b63fa1ddf67f", "none stated"),
     "zhihengli-UR/DebiAN": Reference("6ab77f6e33d172ea75e5f635a5d00a68b664ff79", "GPL-3.0"),
 }

@@ -23,6 +23,7 @@ from debias.strategies.debian import DebiAN
 from debias.strategies.disentangled import Disentangled
 from debias.strategies.domain_discriminative import DomainDiscriminative
 from debias.strategies.domain_independent import DomainIndependent
+from debias.strategies.echoes import Echoes
 from debias.strategies.elastic import Elastic
 from debias.strategies.end import EnD
 from debias.strategies.erm import ERM
@@ -70,6 +71,13 @@ def masked(**options: int) -> InputAdversary:
     )
 
 
+def echoes() -> Echoes:
+    """As after a first epoch, before which the model gets no weight."""
+    strategy = Echoes(GROUPS, 48, TinyClassifier(), strength=2.0)
+    strategy.weights.fill_(0.5)
+    return strategy
+
+
 STRATEGIES: dict[str, Callable[[], Strategy]] = {
     "erm": ERM,
     "group_dro": lambda: GroupDRO(GROUPS, FREQUENCIES, step_size=0.5, adjustment=1.0),
@@ -106,6 +114,7 @@ STRATEGIES: dict[str, Callable[[], Strategy]] = {
     "generalized_cross_entropy": lambda: GeneralizedCrossEntropy(GROUPS),
     "lff": lambda: LfF(GROUPS, 48, TinyClassifier()),
     "amplified_lff": lambda: AmplifiedLfF(GROUPS, 48, TinyClassifier(), torch.arange(48) % 3 == 0),
+    "echoes": echoes,
     "logit_correction": lambda: LogitCorrection(GROUPS, TinyClassifier(), ramp=8),
     "disentangled": lambda: Disentangled(GROUPS, 48, TinyClassifier(), swap_after=4),
     "amplified_disentangled": lambda: AmplifiedDisentangled(
@@ -232,7 +241,7 @@ SINGLE_LABEL = {
     *("soft_contrastive", "learned_mixin", "lff", "disentangled", "debian", "flac"),
     *("correct_n_contrast", "bias_amplification", "cross_mistakes", "decompose_compose"),
     *("generalized_cross_entropy", "amplified_lff", "amplified_disentangled"),
-    "logit_correction",
+    *("logit_correction", "echoes"),
 }
 
 
