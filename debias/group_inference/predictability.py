@@ -110,7 +110,8 @@ def unpredictable(
     check_filter(models, fitted, removed, least, threshold)
     kept = torch.ones(len(target), dtype=torch.bool)
     size = max(1, round(fitted * len(target)))
-    for _ in each(range(_rounds(removed, least)), "filtering samples", "round", bar=False):
+    most = _rounds(torch.bincount(target), removed, least)
+    for _ in each(range(most), "filtering samples", "round", bar=False):
         rows = kept.nonzero().flatten()
         parts = torch.stack([torch.randperm(len(rows), generator=generator) for _ in range(models)])
         # a part is the samples whose place in a random order is below its size
@@ -146,7 +147,7 @@ def easiest(
         ``(K,)`` int64 positions of the removed samples, and whether a class lost as many samples as
         a round may remove.
     """
-    quota = (removed * counts).round().long().clamp(min=1)
+    quota = _quota(counts, removed)
     room = torch.bincount(target, minlength=len(counts)) - (least * counts).ceil().long()
     allowed = torch.minimum(quota, room.clamp(min=0))
     order = torch.argsort(-score, stable=True)
@@ -158,9 +159,15 @@ def easiest(
     return chosen, bool((full & (counts > 0)).any())
 
 
-def _rounds(removed: float, least: float) -> int:
-    """The most rounds that can remove something."""
-    return int((1 - least) / removed) + 2
+def _quota(counts: Tensor, removed: float) -> Tensor:
+    """``(C,)`` int64: how many samples of each class a round may remove."""
+    return (removed * counts).round().long().clamp(min=1)
+
+
+def _rounds(counts: Tensor, removed: float, least: float) -> int:
+    """The most rounds: in each but the last, at least one class loses as many as it may."""
+    room = counts - (least * counts).ceil().long()
+    return int((room // _quota(counts, removed)).sum()) + 1
 
 
 def check_filter(

@@ -65,6 +65,14 @@ def test_what_the_shortcut_makes_easy_goes_and_what_it_misleads_stays():
     assert kept[conflicting].float().mean() > kept[~conflicting].float().mean()
 
 
+def test_a_filter_of_small_classes_ends_at_the_least_share():
+    """Of 24 samples, a round removes one and not 1.44: half of them are gone after 12 rounds."""
+    target = torch.arange(48) % 2
+    features = (2.0 * target - 1)[:, None] + torch.zeros(48, 1)
+    kept = kept_of(features, target, models=2, removed=0.06, least=0.5, fitted=0.2, threshold=0.0)
+    assert torch.bincount(target[kept]).tolist() == [12, 12]
+
+
 def test_what_nothing_predicts_or_no_score_reaches_is_kept():
     """Equal features and balanced classes: one class is always said, right for half of S alone."""
     features, target, _ = shortcut(80)
