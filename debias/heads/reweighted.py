@@ -97,7 +97,8 @@ def reweighted_heads(
     check_at_least(1, {"rounds": rounds}, of="GSR")
     with torch.no_grad(), torch.autocast(features.device.type, enabled=False):
         fits = WeightedFits(features, target, classes=classes, penalty=torch.as_tensor(penalty))
-        guide, judge = _Groups(fits, guiding), _Groups(fits, judged)
+        groups = 1 + max(int(rows.group.max()) for rows in (guiding, judged))
+        guide, judge = (_Groups(fits, rows, groups) for rows in (guiding, judged))
         rate = torch.as_tensor(step, dtype=torch.float64).to(fits.inputs).reshape(-1, 1)
         count = max(len(rate), len(fits.ridge))
         weights = fits.inputs.new_full((count, len(target)), 1 / len(target))
@@ -233,13 +234,13 @@ class WeightedFits:
 class _Groups:
     """Rows with groups, in the basis of the fitted rows."""
 
-    def __init__(self, fits: WeightedFits, rows: Rows) -> None:
+    def __init__(self, fits: WeightedFits, rows: Rows, groups: int) -> None:
         known = (rows.group >= 0).nonzero().flatten()
         if len(known) == 0:
             raise InputError("GSR needs rows with groups to guide and to judge: label some")
         self.fits, self.rows = fits, rows.take(known)
         self.inputs = fits.coordinates(self.rows.features)
-        members = F.one_hot(self.rows.group).to(self.inputs)
+        members = F.one_hot(self.rows.group, groups).to(self.inputs)
         self.members = members / members.sum(dim=0).clamp(min=1)
 
     def errors(self, position: Tensor) -> Tensor:

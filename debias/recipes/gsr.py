@@ -24,7 +24,7 @@ class GSR(LastLayer):
     :func:`debias.heads.reweighted.reweighted_heads` for equation, source and differences.
 
     Args:
-        rounds: number of changes of the weights.
+        rounds: number of fits of the head. The weights change after each but the last.
         penalty: weight of the squared norm of the head.
         step: factor of the influence in a change of the weights.
         share: share of the training split on which the backbone is trained, in (0, 1).

@@ -123,6 +123,16 @@ def test_rows_without_a_group_do_not_guide() -> None:
     torch.testing.assert_close(one.weights, other.weights)
 
 
+def test_a_group_may_be_absent_from_one_of_the_sets() -> None:
+    """Rows of the last group guide only; before, the two sets had other numbers of groups."""
+    few = JUDGED.take((JUDGED.group < 3).nonzero().flatten())
+    found = reweighted_heads(FITTED.features, FITTED.target, GUIDING, few, classes=2, rounds=2)
+    assert bool(found.weights.isfinite().all())
+    hidden = JUDGED._replace(group=torch.full_like(JUDGED.group, -1))
+    with pytest.raises(ValueError, match="GSR needs rows with groups to guide and to judge"):
+        reweighted_heads(FITTED.features, FITTED.target, hidden, JUDGED, classes=2)
+
+
 @pytest.mark.parametrize("option", ["penalty", "step", "largest_step", "rounds"])
 def test_options_out_of_range_are_refused(option: str) -> None:
     with pytest.raises(ValueError, match=f"{option} must .* for GSR"):
