@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from debias.errors import InputError, check_at_least
+from debias.errors import InputError, check_positive
 
 #: Most bytes of the Hessians that are held at once.
 MOST_BYTES = 4 * 2**30
@@ -96,7 +96,7 @@ def self_influence(
     Raises:
         ValueError: ``damping`` is not positive, or the Hessian does not fit into memory.
     """
-    check_at_least(1e-12, {"damping": damping}, of="self-influence")
+    check_positive({"damping": damping}, of="self-influence")
     classes = logits.shape[1]
     with torch.no_grad(), torch.autocast(features.device.type, enabled=False):
         inputs = F.pad(features.double(), (0, 1), value=1.0)
