@@ -54,7 +54,7 @@ def heatmap_clusters(
         check_at_least(2, {"clusters": clusters}, of="ExMap")
     flat = maps.detach().cpu().double().flatten(1)
     points = (flat / flat.abs().amax(dim=1, keepdim=True).clamp(min=1e-12)).numpy()
-    part = target.cpu() if within == "class" else torch.zeros(len(target), dtype=torch.int64)
+    part = check_counts(target.cpu(), clusters=clusters, within=within)
     found = torch.zeros(len(target), dtype=torch.int64)
     for one in torch.unique(part).tolist():
         rows = (part == one).nonzero().flatten()
@@ -62,16 +62,35 @@ def heatmap_clusters(
     return found
 
 
+def check_counts(target: Tensor, *, clusters: int | None = None, within: str = "class") -> Tensor:
+    """Refuse numbers of images that :func:`heatmap_clusters` cannot cluster together.
+
+    Args:
+        target, clusters, within: as for :func:`heatmap_clusters`.
+
+    Returns:
+        ``(N,)`` int64: images of one number are clustered together.
+
+    Raises:
+        ValueError: more than 5,000 images would be clustered together, or too few: 12, or as many
+            as ``clusters``.
+    """
+    part = target if within == "class" else torch.zeros_like(target)
+    least = max(FEWEST, clusters or 0)
+    for number, count in enumerate(torch.bincount(part).tolist()):
+        if count and not least < count <= MOST:
+            images = f"images of class {number}" if within == "class" else "images"
+            raise InputError(
+                f"ExMap clusters the maps of {least + 1} to {MOST:,} images together; got "
+                f"{count:,} {images}: use another number of validation images"
+            )
+    return part
+
+
 def _clustered(points: NDArray[np.float64], seed: int, clusters: int | None) -> Tensor:
     from sklearn.cluster import SpectralClustering
     from sklearn.neighbors import kneighbors_graph
 
-    least = max(FEWEST, clusters or 0)
-    if not least < len(points) <= MOST:
-        raise InputError(
-            f"ExMap clusters the maps of {least + 1} to {MOST:,} images together; got "
-            f"{len(points):,}: use another number of validation images"
-        )
     neighbours = max(2, int(np.log(len(points))))
     graph = kneighbors_graph(points, neighbours, include_self=True)
     affinity = 0.5 * (graph + graph.T)

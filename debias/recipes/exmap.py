@@ -1,16 +1,23 @@
 """ExMap: DFR on groups that are clusters of attribution maps, without any bias label."""
 
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
+from debias import processes
 from debias.data.orders import seeded_generator
 from debias.data.partition import write_inferred
 from debias.errors import check_at_least, check_one_of
 from debias.evaluation.attention import attention_maps, check_maps
-from debias.group_inference.heatmap_clusters import WITHIN, clustered_groups, heatmap_clusters
+from debias.group_inference.heatmap_clusters import (
+    WITHIN,
+    check_counts,
+    clustered_groups,
+    heatmap_clusters,
+)
 from debias.heads.linear import Rows
 from debias.heads.sparse import STRENGTHS, sparse_head
 from debias.models.attribution import CAMS
@@ -73,9 +80,13 @@ class ExMap(LastLayer):
         check_one_of(CAMS, {"recipe.cam": self.cam})
 
     def check(self, parts: Parts) -> None:
-        """Raise an error also for several labels, or a model without spatial maps."""
+        """Raise an error also for several labels, a model without spatial maps, or numbers of
+        validation images that cannot be clustered.
+        """
         super().check(parts)
         check_maps(parts, layer=self.layer)
+        target = parts.examples.target[parts.examples.rows("val")]
+        check_counts(target, clusters=self.clusters, within=self.within)
 
     def train(self, run: Run) -> Trained:
         """Train or load the backbone, cluster its maps, and fit a head."""
@@ -104,11 +115,10 @@ class ExMap(LastLayer):
         found = heatmap_clusters(
             maps, target, seed=seed, clusters=self.clusters, within=self.within
         )
-        examples = frozen.stage.examples
+        found, examples = processes.from_first(found), frozen.stage.examples
         if self.record is not None:
-            write_inferred(
-                self.record, examples, frozen.stage.everywhere(examples.rows("val"), found)
-            )
+            everywhere = frozen.stage.everywhere(examples.rows("val"), found)
+            processes.by_first(partial(write_inferred, self.record, examples, everywhere))
         return clustered_groups(found, target, least=FEWEST)
 
     def _maps(self, frozen: Frozen) -> Tensor:

@@ -65,7 +65,11 @@ def test_small_groups_join_the_largest_of_their_class():
     [
         (48, {"within": "group"}, "within must be one of class, all for ExMap; got 'group'"),
         (48, {"clusters": 1}, "clusters must be at least 2 for ExMap; got 1"),
-        (12, {}, "ExMap clusters the maps of 13 to 5,000 images together; got 12"),
+        (
+            12,
+            {},
+            "ExMap clusters the maps of 13 to 5,000 images together; got 12 images of class 0",
+        ),
         (48, {"clusters": 48}, "of 49 to 5,000 images together; got 48"),
     ],
 )

@@ -99,6 +99,16 @@ def test_no_label_of_the_bias_is_read(monkeypatch: pytest.MonkeyPatch, tmp_path:
     assert torch.equal(head.weight, again.weight)
 
 
+def test_too_few_images_of_a_class_are_refused_before_training(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(exmap, "check_maps", lambda parts, layer: None)
+    parts = DrawnBackbone(seed=3).stage.parts
+    ExMap(clusters=60, within="all").check(parts)
+    with pytest.raises(ValueError, match=r"61 to 5,000 images together; got \d+ images of class 0"):
+        ExMap(clusters=60).check(parts)
+
+
 @pytest.mark.parametrize(
     ("override", "message"),
     [
