@@ -106,7 +106,7 @@ def _check_network(model: TrainedModel) -> None:
         )
     if not isinstance(model.model.head, nn.Linear):
         raise InputError(
-            f"format=safetensors holds a linear last layer; this model has a "
+            "format=safetensors holds a linear last layer; the one of this model is "
             f"{type(model.model.head).__name__}: use format=onnx or format=torch_export"
         )
     if model.strategy is not None:
