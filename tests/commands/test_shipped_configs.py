@@ -31,7 +31,15 @@ SMALL = [
 ]
 #: Options of a strategy or a recipe that say how long its stages are.
 STAGES = {"pretraining": 1, "warmup": 1}
-RECIPES = {"epochs": 1, "steps": 5, "subsamples": 2, "early_epochs": [1], "threshold": 0.0}
+RECIPES = {
+    "epochs": 1,
+    "steps": 5,
+    "subsamples": 2,
+    "early_epochs": [1],
+    "threshold": 0.0,
+    "models": 2,
+    "rounds": 3,
+}
 SHIPPED = shipped_configs.names()
 #: Every shipped config, and every line that replaces a config of before: a config and overrides.
 CASES = {
@@ -149,6 +157,8 @@ def cut_down(name: str, roots: dict[str, str], folder: Path) -> configs.Config:
         option: steps for option, steps in STAGES.items() if option in config.strategy
     }
     config.recipe = cut(config.recipe)
+    if config.recipe["name"] == "bias_ensemble":
+        config.recipe |= {"networks": 2, "agreement": 1}
     config.epochs += "early_epochs" in config.recipe  # after one epoch of one, nothing is early
     if components.find("recipe", config.recipe["name"]).infers:
         # a stage of few steps may find no sample of some value in a class
