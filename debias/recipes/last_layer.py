@@ -82,8 +82,15 @@ class LastLayer(Recipe):
 
     def check(self, parts: Parts) -> None:
         """Raise an error if a class has too few images to fit a head: one of known bias in each
-        split of ``reads``, and two in a halved validation split.
+        split of ``reads``, and two in a halved validation split. Also if ``share`` leaves no
+        training image for the head.
         """
+        images = len(parts.examples.rows("train"))
+        if self.share < 1 and round(self.share * images) == images:
+            raise InputError(
+                f"recipe.share must leave training images for the head; got {self.share} of "
+                f"{images} images, which is all of them: lower it"
+            )
         for split in self.reads:
             examples = parts.seen(split)
             known = examples.target[examples.rows(split)][examples.bias[examples.rows(split)] >= 0]

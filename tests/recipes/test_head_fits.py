@@ -144,6 +144,9 @@ def test_gsr_fits_rows_that_the_backbone_was_not_trained_on(
     assert_is(found, reweighted_heads(features, target, guiding, judged, **options).heads)
     assert recipe.choice is not None
     assert recipe.choice.on == "half of val"
+    GSR(share=0.99).check(backbone.stage.parts)  # 119 of 120
+    with pytest.raises(ValueError, match=r"must leave .* got 0\.999 of 120 images"):
+        GSR(share=0.999).check(backbone.stage.parts)
 
 
 @pytest.mark.parametrize(("balance", "keep"), [("class", "best"), ("group", "last")])
