@@ -73,14 +73,14 @@ class Lease:
         """Take the lease.
 
         Returns:
-            Whether this owner had it last, so that the local copy of the run is the newest.
+            Whether this owner had it last, under the same number.
 
         Raises:
             HeldError: another owner has it.
         """
         self.number, found = self._last()
         if found is not None:
-            text = self._read()
+            text = self._read(self.number)
             if text.owner == self.text.owner:
                 self._write(self.text)
                 return True
@@ -90,7 +90,7 @@ class Lease:
         before, self.number = self.number, self.number + 1
         with suppress(FileExistsError):
             self._write(self.text, "create")
-        if (text := self._read()).owner != self.text.owner:
+        if (text := self._read(self.number)).owner != self.text.owner:
             raise self._held(text, 0.0)
         if before:
             with suppress(FileNotFoundError):
@@ -103,13 +103,14 @@ class Lease:
         Raises:
             HeldError: another owner has the lease, or somebody has removed it.
         """
-        self.number, found = self._last()
-        if found is None or (text := self._read()).owner != self.text.owner or text.ended:
+        number, found = self._last()
+        if found is None or (text := self._read(number)).owner != self.text.owner or text.ended:
             raise HeldError(
                 f"another machine has taken over {self.place.url}, or its lease was removed, "
                 "because this process gave no sign of life: it stops here. Run the same command "
                 "again with resume=auto"
             )
+        self.number = number  # never that of another owner, whose lease a beat would overwrite
 
     @contextmanager
     def renewed(self) -> Iterator[None]:
@@ -146,8 +147,8 @@ class Lease:
     def _last(self) -> tuple[int, StoredFile | None]:
         return last_lease(listing(self.place))
 
-    def _read(self) -> LeaseText:
-        return lease_text(self.place.files.cat_file(self._path(self.number)))
+    def _read(self, number: int) -> LeaseText:
+        return lease_text(self.place.files.cat_file(self._path(number)))
 
     def _write(self, text: LeaseText, mode: str = "overwrite") -> None:
         self.place.files.pipe_file(self._path(self.number), text.bytes(), mode=mode)

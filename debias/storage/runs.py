@@ -9,6 +9,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from debias.files import write_atomically
 from debias.storage.copies import Copy, Note
 from debias.storage.leases import HeldError, Lease, owner_of
 from debias.storage.urls import (
@@ -47,6 +48,8 @@ class StoredRun:
         self.lock = self._copy().lock
         #: This file exists from the start of a training until all its files are on the storage.
         self.unsent = self.lock.with_suffix(".unsent")
+        #: The number of the lease for which the local copy was brought.
+        self.brought = self.lock.with_suffix(".brought")
 
     def bring(self) -> None:
         """Make the local copy equal to the storage. It is replaced whole, or not at all."""
@@ -62,6 +65,14 @@ class StoredRun:
         own.known = copy.known
         own.remember()
         copy.note.unlink(missing_ok=True)
+        write_atomically(self.brought, str(self.lease.number), durable=False)
+
+    def is_newest(self) -> bool:
+        """Whether the local copy was brought for the present lease. A killed process may not."""
+        with suppress(FileNotFoundError):
+            number = self.brought.read_text(encoding="utf-8")
+            return number == str(self.lease.number) and self.folder.is_dir()
+        return False
 
     def send(self) -> None:
         """Send the files that have changed, in the order in which they were written.
@@ -133,7 +144,7 @@ def held(run: StoredRun, beside: Sequence[Path] = ()) -> Iterator[None]:
         raise HeldError(f"{run.url} is being trained by another process: wait for it") from None
     with lock:
         with told_errors("out", run.url):
-            if not (run.lease.acquire() and run.folder.is_dir()):
+            if not (run.lease.acquire() and run.is_newest()):
                 run.bring()
         with run.lease.renewed():
             run.unsent.touch()

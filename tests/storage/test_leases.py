@@ -28,6 +28,7 @@ def test_one_owner_at_a_time(memory):
     assert not lease("b").acquire()  # it was given back
     with pytest.raises(HeldError, match="another machine has taken over"):
         first.check()
+    assert first.number == 1  # a late sign of life must not overwrite the lease of the other
     lease("b").check()
     assert objects(memory) == ["000002.json"]
 

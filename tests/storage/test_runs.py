@@ -154,7 +154,9 @@ def test_kill_at_every_change_of_the_storage(memory, kill, tmp_path, undisturbed
     assert 8 < count < 39
 
 
-def test_run_that_another_machine_continued_replaces_the_local_copy(memory, kill, tmp_path):
+@pytest.mark.parametrize("count", range(1, 6))
+def test_run_that_another_machine_continued_replaces_the_local_copy(memory, kill, tmp_path, count):
+    """Also if a process was killed after it took the lease back, before it brought the run."""
     kill(9)
     with pytest.raises(Killed):
         attempt(tmp_path / "one")
@@ -162,8 +164,14 @@ def test_run_that_another_machine_continued_replaces_the_local_copy(memory, kill
     (stored(tmp_path / "one").folder / "val-9.csv").write_text("of a machine that was lost")
     expire(memory)
     attempt(tmp_path / "two")
+    kill(count)
+    with suppress(Killed):
+        attempt(tmp_path / "one")
+    kill(None)
     attempt(tmp_path / "one")
-    assert contents(stored(tmp_path / "one").folder) == objects(memory)
+    found = contents(stored(tmp_path / "one").folder)
+    assert found == objects(memory)
+    assert "val-9.csv" not in found
 
 
 def test_machine_that_lost_its_lease_sends_nothing(memory, tmp_path):
