@@ -5,7 +5,8 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 from debias.config import Config, run_name
-from debias.launched import is_helper_process
+from debias.errors import InputError
+from debias.launched import DEBIAS, is_helper_process, launched
 from debias.storage.runs import StoredRun, held
 from debias.storage.stages import StoredStages
 from debias.storage.urls import is_url, local_copy, named_cache
@@ -75,6 +76,15 @@ def epoch_sender(config: Config) -> Callable[[], None] | None:
 
 
 def _stored(config: Config) -> StoredRun | None:
-    if not is_url(config.out) or is_helper_process():
+    if not is_url(config.out):
+        return None
+    if config.nodes > 1 or launched().by != DEBIAS:  # its processes would not see one local copy
+        if is_helper_process():
+            raise SystemExit(2)
+        raise InputError(
+            f"processes of torchrun or srun need out on a disk that all see; got out={config.out} "
+            f"nodes={config.nodes}: set out to a folder"
+        )
+    if is_helper_process():
         return None
     return StoredRun(config.out, run_name(config), config.cache_dir)

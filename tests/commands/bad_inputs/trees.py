@@ -212,6 +212,7 @@ PLACES = rows(
         ("train own.yaml out=s3://bucket/runs", "out=s3://bucket/runs needs a cache folder"),
         ("train own.yaml out=ss3://b/runs cache_dir=c", "unknown protocol 'ss3'; did you mean"),
         ("train own.yaml out=oci://b/runs cache_dir=c", "a package that is not installed"),
+        ("train own.yaml out=s3://b/r cache_dir=c nodes=2", "need out on a disk that all see"),
         ("sweep run sweep.yaml out=s3://bucket/s", "out=s3://bucket/s needs a cache folder"),
         ("sweep run sweep.yaml out=ss3://b/s cache_dir=c", "unknown protocol 'ss3'; did you mean"),
         ("sweep search search.yaml out=s3://b/s", "a search needs a folder on a disk"),
