@@ -22,7 +22,7 @@ from debias.sweeps.progress import Progress
 from debias.sweeps.protocol import Protocol, write_protocol
 from debias.sweeps.savings import savings, shared_first
 from debias.sweeps.status import status_lines, watch_status
-from debias.sweeps.stored import bring_results, send_plan
+from debias.sweeps.stored import bring_results, send_finished, send_plan
 
 #: Exit code if the minutes are over before the last run: the same command continues. It is the
 #: ``EX_TEMPFAIL`` of sysexits.
@@ -103,6 +103,7 @@ def train_left(planned: Plan, launch: Launcher) -> int:
 
     Raises:
         SystemExit: code 130 if the sweep was stopped.
+        ValueError: object storage does not take the last files of a run.
     """
     write_plan(planned)
     send_plan(planned)
@@ -114,6 +115,7 @@ def train_left(planned: Plan, launch: Launcher) -> int:
                 lambda runs: launch(runs, train, progress),
                 lambda run, reason: progress.failed(run, reason, again=False),
             )
+        send_finished(planned)
     except OutOfTime as end:
         print(f"stopped, {end}; run the same command again to continue")
         return MORE

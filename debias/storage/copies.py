@@ -105,7 +105,7 @@ class Copy:
             rows = read_json(self.note, dict, entries={}, remedy="")
             self.known = {name: Note(*row) for name, row in rows.items()}
 
-    def pull(self, wanted: Callable[[str], bool] | None = None) -> int:
+    def pull(self, wanted: Callable[[str], bool] | None = None, *, live: bool = False) -> int:
         """Make the local files equal to those on the storage; continue an interrupted pull.
 
         A file is brought if its size, time or mark differ. If the storage changes meanwhile, the
@@ -113,6 +113,7 @@ class Copy:
 
         Args:
             wanted: which paths to look at; default: all.
+            live: the storage may change all the time. Its last changes come with the next pull.
 
         Returns:
             The number of files on the storage.
@@ -125,16 +126,16 @@ class Copy:
             self._bring({name: file for name, file in stored.items() if not self._has(name, file)})
             before, stored = stored, listing(self.place, wanted)
             if stored == before:
-                self._forget(self.known.keys() - stored.keys(), wanted)
-                self.known |= {name: Note(*file) for name, file in stored.items()}
-                self.remember()
-                shutil.rmtree(self.parts, ignore_errors=True)
-                return len(stored)
-        raise self._changes()
-
-    def _changes(self) -> InputError:
-        named = f"{self.place.key}={self.place.url}"
-        return InputError(f"{named} changes while it is copied: wait until it is whole")
+                break
+        here = {name: Note(*file) for name, file in stored.items() if self._has(name, file)}
+        if not live and len(here) < len(stored):
+            named = f"{self.place.key}={self.place.url}"
+            raise InputError(f"{named} changes while it is copied: wait until it is whole")
+        self._forget(self.known.keys() - stored.keys(), wanted)
+        self.known |= here
+        self.remember()
+        shutil.rmtree(self.parts, ignore_errors=True)
+        return len(stored)
 
     def remember(self) -> None:
         """Write the note."""
@@ -176,15 +177,18 @@ class Copy:
                 one.result()
 
     def _download(self, name: str, file: StoredFile, received: "_Megabytes") -> None:
-        """Bring one file, after the bytes that an interrupted call left."""
+        """Bring one file, after the bytes that an interrupted call left; not one that changes."""
+        path = self.place.below(name)
         part = self.parts / hashlib.sha256(f"{name}\0{file.mark}".encode()).hexdigest()[:32]
         with part.open("ab") as handle:
             received.add(handle.tell())
             while (start := handle.tell()) < file.size:
                 end = min(start + CHUNK, file.size)
-                content = self.place.files.cat_file(self.place.below(name), start=start, end=end)
-                if len(content) != end - start:
-                    raise self._changes()
+                content = b""
+                with suppress(FileNotFoundError):
+                    content = self.place.files.cat_file(path, start=start, end=end)
+                if len(content) != end - start:  # the object is another one by now, or none
+                    return part.unlink()
                 handle.write(content)
                 received.add(len(content))
             handle.flush()
@@ -193,7 +197,7 @@ class Copy:
         target = self.local(name)
         target.parent.mkdir(parents=True, exist_ok=True)
         os.replace(part, target)
-        self.known.pop(name, None)
+        self.known[name] = Note(*file)
 
 
 class _Megabytes:

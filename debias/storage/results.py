@@ -34,7 +34,7 @@ def results_folder(place: str) -> Path:
     copy = Copy(opened("folder", place), folder, copies)
     copy.lock.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(copy.lock), told_errors("folder", place):
-        if not Copy(copy.place, folder, copies).pull(is_small):
+        if not Copy(copy.place, folder, copies).pull(is_small, live=True):
             raise InputError(f"{place} has no runs: check the bucket and the path")
     return folder
 

@@ -52,6 +52,7 @@ class Progress:
         self.kinds = {run.name: kind_of(run) for run in runs}
         self.waiting = Counter(self.kinds.values())
         self.since: dict[str, float] = {}
+        self.elsewhere: set[str] = set()
         self.best: tuple[float, str, PlannedRun] | None = None
         self.costs = Costs()
         terminal = self.console.is_terminal
@@ -75,7 +76,7 @@ class Progress:
     def started(self, run: PlannedRun) -> None:
         """Record that a worker has started or resumed the run."""
         self._enter(run, "running")
-        if not self.live:
+        if not self.live and run.name not in self.elsewhere:
             self._say(f"started {run.settings}")
 
     def finished(self, run: PlannedRun) -> bool:
@@ -105,6 +106,13 @@ class Progress:
         """Record that an attempt was ended from outside, and that the run waits to be resumed."""
         self._enter(run, "waiting")
         self._say(f"stopped {run.settings}: {reason}")
+
+    def busy(self, run: PlannedRun) -> None:
+        """Record that another process trains the run. Further attempts at it print nothing."""
+        self._enter(run, "waiting")
+        if run.name not in self.elsewhere:
+            self.elsewhere.add(run.name)
+            self._say(f"waits   {run.settings}: another process trains it")
 
     def pruned(self, run: PlannedRun, reason: str) -> None:
         """Record that a search has stopped the run early."""

@@ -104,6 +104,33 @@ def test_storage_that_always_changes_is_refused(requests, memory, cache):
         copy().pull()
 
 
+def test_live_pull_takes_what_keeps_still(requests, memory, cache):
+    """A sweep writes all the time: its last changes come later, and no file is torn."""
+
+    def change():
+        fill(memory, {"a/1.bin": b"%02d" % len(requests.ranges)})  # shorter than was listed
+        memory.store.pop("/bucket/data/a/0.bin", None)
+
+    requests.refuse = change
+    copy().pull(live=True)
+    requests.refuse = lambda: False
+    still = {name: content for name, content in FILES.items() if not name.startswith("a/")}
+    assert still.items() <= contents(copy().folder).items()
+    copy().pull()
+    assert contents(copy().folder) == still | {"a/1.bin": memory.cat_file("/bucket/data/a/1.bin")}
+
+
+def test_change_of_equal_size_and_time_is_brought(requests, memory, cache, monkeypatch):
+    """The times of S3 are whole seconds: only the mark tells two contents apart."""
+    stored = copies._stored
+    monkeypatch.setattr(copies, "_stored", lambda info: stored(info)._replace(modified=0))
+    requests.refuse = lambda: bool(
+        len(requests.ranges) == 3 and fill(memory, {"a/0.bin": b"new words."})
+    )
+    copy().pull()
+    assert contents(copy().folder) == FILES | {"a/0.bin": b"new words."}
+
+
 def test_single_file(memory, cache):
     fill(memory)
     assert copy(f"{URL}/a/1.bin").pull() == 1

@@ -4,21 +4,23 @@ import time
 
 import fsspec
 import pytest
+from filelock import FileLock
 
 from debias.commands.sweep import show_report, show_status
 from debias.errors import InputError
 from debias.places import run_held, runs_folder
+from debias.storage import runs
 from debias.storage.leases import HeldError, Lease
 from debias.storage.results import results_folder
 from debias.storage.runs import StoredRun
-from debias.storage.urls import opened
+from debias.storage.urls import StorageError, opened
 from debias.sweeps.files import files_of, left, write_plan
-from debias.sweeps.launchers import pool
+from debias.sweeps.launchers import pool, worker
 from debias.sweeps.launchers.pool import End, Pool
 from debias.sweeps.launchers.worker import BUSY
 from debias.sweeps.plan import plan
 from debias.sweeps.progress import Progress
-from debias.sweeps.stored import bring_results, send_plan
+from debias.sweeps.stored import bring_results, send_finished, send_plan
 from tests.sweeps.trainings import quick
 
 OUT = "memory://bucket/sweep"
@@ -104,7 +106,7 @@ def test_second_machine_trains_only_what_is_left(planned):
     assert not left(one.runs)
 
 
-def test_run_of_another_machine_is_tried_later(planned, files, monkeypatch):
+def test_run_of_another_machine_is_tried_later(planned, files, monkeypatch, capsys):
     """The first run is another machine's at first; it is given back while the second trains."""
     monkeypatch.setattr(pool, "PAUSE", 0.05)
     one = planned("one")
@@ -124,10 +126,13 @@ def test_run_of_another_machine_is_tried_later(planned, files, monkeypatch):
     started = work(one)
     assert started[:2] == names
     assert set(started[2:]) == {names[0]}
+    words = [line.split()[0] for line in capsys.readouterr().out.splitlines()]
+    events = [word for word in words if word != "trained"]  # that line is of the training
+    assert events == ["started", "waits", "started", "done", "done"]
     assert not left(one.runs)
 
 
-def test_run_that_could_not_be_sent_is_sent_by_the_next_command(planned, files):
+def test_run_that_could_not_be_sent_is_sent_later(planned, files, monkeypatch):
     one = planned("one")
     work(one._replace(runs=one.runs[:1]))
     url = f"/bucket/sweep/{one.runs[0].name}/report.json"
@@ -136,8 +141,28 @@ def test_run_that_could_not_be_sent_is_sent_by_the_next_command(planned, files):
     stored = StoredRun(OUT, one.runs[0].name, one.runs[0].config.cache_dir)
     stored.unsent.touch()
     stored.lock.with_suffix(".json").unlink()
-    bring_results(one)
+    monkeypatch.setattr(runs, "WAIT", 0.0)
+    with FileLock(stored.lock):  # a process that sends it now is no error
+        bring_results(one)
+    assert not files.exists(url)
+    send_finished(one)
     assert files.cat_file(url) == content
+
+
+@pytest.mark.parametrize(
+    ("error", "end"),
+    [(HeldError("taken over"), HeldError), (StorageError("no route"), SystemExit)],
+    ids=["lease lost", "storage fails"],
+)
+def test_errors_of_the_storage_do_not_end_the_attempts(planned, error, end):
+    def train(config, resume):
+        raise error
+
+    run = planned("one").runs[0]
+    with pytest.raises(end) as raised:
+        worker._train(run, train, files_of(run))
+    assert getattr(raised.value, "code", worker.BUSY) in (worker.FAILED, worker.BUSY)
+    assert files_of(run).error.is_file() == (end is SystemExit)
 
 
 def test_status_and_report_read_the_storage(planned, capsys, tmp_path, monkeypatch):

@@ -167,6 +167,7 @@ class Pool:
             if is_url(run.config.out):  # another machine may train it, which `locked` does not see
                 self.busy[run.name] = time.monotonic() + PAUSE
             self.waiting.append(run)
+            self.progress.busy(run)
         elif end.code == LATER:
             self.late = True
             self.progress.stopped(run, "its next epoch does not fit into the time left")

@@ -23,6 +23,7 @@ from debias.errors import InputError
 from debias.files import write_atomically
 from debias.places import run_held
 from debias.storage.leases import HeldError
+from debias.storage.urls import StorageError
 from debias.sweeps.files import Files, files_of
 from debias.sweeps.launchers.pieces import OutOfTime
 from debias.sweeps.plan import PlannedRun
@@ -124,9 +125,12 @@ def _train(run: PlannedRun, train: Train, files: Files) -> None:
     except OutOfTime as end:
         print(end)
         sys.exit(LATER)
+    except HeldError:  # another machine has taken over, and trains the run
+        raise
     except Exception as error:
         reason, text = one_line(error), traceback.format_exc()
-        code = REFUSED if isinstance(error, InputError) else FAILED
+        transient = isinstance(error, StorageError)
+        code = REFUSED if isinstance(error, InputError) and not transient else FAILED
     else:
         return
     # outside the except block, the files that the error's frames held open are closed, which may
