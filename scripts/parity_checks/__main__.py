@@ -29,6 +29,7 @@ from parity_checks import (
     heatmaps,
     observers,
     recipes,
+    reweighting,
     samplers,
     shortcuts,
     stages,
@@ -107,7 +108,7 @@ CHECKS: dict[str, Check] = {
     "exmap": heatmaps.exmap,
     "shortcut_probe": shortcuts.sure,
     "shortcut_probe_game": shortcuts.descents,
-    "gsr": head_games.gsr,
+    "gsr": reweighting.gsr,
     "foreground_noise": audits.foreground_noise,
 }
 

@@ -20,6 +20,16 @@ STEPS = 12
 SETTINGS = ProbeSettings(
     size=3, length=0.5, unfit=5.0, epochs=1, basis_rate=0.05, learning_rate=0.05, batch_size=8
 )
+BASIS_COMPARED = "the basis after 12 steps on pairs of samples that our search drew"
+HEAD_COMPARED = "the head after 12 steps against a basis, on pairs that our search drew"
+#: Their averages, which print nothing here.
+METERS = dict.fromkeys(
+    (
+        "loss", "loss_spu", "loss_main", "acc", "kldist0", "kldist1", "acc_cor", "acc_mis",
+        "norm_vec",
+    ),
+    SimpleNamespace(update=lambda *_: None),
+)  # fmt: skip
 
 
 def sure(clones: Clones) -> Iterator[Row]:
@@ -55,10 +65,6 @@ def descents(clones: Clones) -> Iterator[Row]:
     vectors = clones.take(PROBE, PATH, "SpuriousVectors")
     detect = clones.lines(PROBE, PATH, 117, 160)
     refit = clones.lines(PROBE, PATH, 269, 319)
-    meters = {name: SimpleNamespace(update=lambda *_: None) for name in ("loss", "loss_spu")}
-    meters |= dict.fromkeys(
-        ("loss_main", "acc", "kldist0", "kldist1", "acc_cor", "acc_mis", "norm_vec"), meters["loss"]
-    )
 
     def case(seed: int) -> tuple[float, float]:
         search, start, drawn = _search(seed)
@@ -66,37 +72,38 @@ def descents(clones: Clones) -> Iterator[Row]:
         layer.load_state_dict({"weight": start.weights[0], "bias": start.biases[0]})
         with patch.object(torch, "randn", lambda *_, **__: drawn):
             ours, opposed = _played(search, "_opposed", lambda: search.basis(start))
-        theirs = vectors["SpuriousVectors"](3, 6)
-        deviation = search.fitting.features.std(dim=0, correction=0)
-        theirs.spu_vecs.data.copy_(drawn * deviation)
-        learner = SimpleNamespace(
-            device="cpu", model=SimpleNamespace(fc=layer), spu_vecs=theirs,
-            config=SimpleNamespace(
-                last_layer=True, sem_reg=0.5, spu_reg=5.0, use_shortcutwalk_dataset=True
-            ),
-            criterion=nn.CrossEntropyLoss(), optimizer_vec=_descent(theirs, 0.05),
-            optimizer_cls=_descent(layer, 0.05),
-        )  # fmt: skip
-        state = {"self": learner, "epoch_meters": meters}
+        learner = _learner(vectors["SpuriousVectors"](3, 6), layer)
+        theirs, x = learner.spu_vecs, search.fitting.features
+        theirs.spu_vecs.data.copy_(drawn * x.std(dim=0, correction=0))
+        state = {"self": learner, "epoch_meters": METERS}
         each = nn.CrossEntropyLoss(reduction="none")
-        x, y, predicted = search.fitting.features, search.fitting.target, search.predicted
+        y, predicted = search.fitting.target, search.predicted
         for rows in map(torch.cat, opposed):
             batch = (x[rows], y[rows], None, None, predicted[rows])
             detect.run(state | {"batch": batch, "criterion": each})
         basis = apart(theirs.spu_vecs, ours)
-        head, paired = _played(search, "_paired", lambda: search.head(ours, start))
+        head, paired = _played(search, "_paired", lambda: search.head(ours, start).heads)
         learner.spu_vecs = lambda z: shortcut_probe.shortcut_part(z, ours)
         for wrong, right in paired:
             first = (x[wrong], y[wrong], None, None, predicted[wrong])
             refit.run(state | {"batch": (*first, x[right], y[right], None, None, y[right])})
-        found = head.heads
-        return basis, max(apart(layer.weight, found.weights[0]), apart(layer.bias, found.biases[0]))
+        return basis, max(apart(layer.weight, head.weights[0]), apart(layer.bias, head.biases[0]))
 
     bases, heads = zip(*(case(seed) for seed in range(4)), strict=True)
-    compared = "the basis after 12 steps on pairs of samples that our search drew"
-    yield detect.row("shortcut_probe", compared, bases, bar=1e-10)
-    compared = "the head after 12 steps against a basis, on pairs that our search drew"
-    yield refit.row("shortcut_probe", compared, heads, bar=1e-10)
+    yield detect.row("shortcut_probe", BASIS_COMPARED, bases, bar=1e-10)
+    yield refit.row("shortcut_probe", HEAD_COMPARED, heads, bar=1e-10)
+
+
+def _learner(theirs: nn.Module, layer: nn.Linear) -> Any:
+    """Their learner, with its vectors and its last layer."""
+    return SimpleNamespace(
+        device="cpu", model=SimpleNamespace(fc=layer), spu_vecs=theirs,
+        config=SimpleNamespace(
+            last_layer=True, sem_reg=0.5, spu_reg=5.0, use_shortcutwalk_dataset=True
+        ),
+        criterion=nn.CrossEntropyLoss(), optimizer_vec=_descent(theirs, 0.05),
+        optimizer_cls=_descent(layer, 0.05),
+    )  # fmt: skip
 
 
 def _descent(network: nn.Module, rate: float) -> torch.optim.Optimizer:
