@@ -85,10 +85,12 @@ class Board:
         return all(status in (ENDED if still else FINAL) for status in self.status.values())
 
     def title(self) -> str:
-        """The folder, and the number of runs of each status."""
-        counted = Counter(self.status.values()).most_common()
-        counts = [f"{count:,} {status}" for status, count in counted]
-        return f"{self.out}: {len(self.status):,} runs, {', '.join(counts)}"
+        """The folder, and the number of runs of each status. A launcher may have died meanwhile."""
+        counted = Counter(self.status.values())
+        counts = [f"{count:,} {status}" for status, count in counted.most_common()]
+        idle = not counted["running"] and not self.ended()
+        note = "; no run trains now" if idle else ""
+        return f"{self.out}: {len(self.status):,} runs, {', '.join(counts)}{note}"
 
     def table(self, runs: Sequence[RunStatus]) -> list[str]:
         """The title, and a table with one row per run."""

@@ -115,8 +115,8 @@ def test_an_output_that_is_no_terminal_gets_a_line_per_change(planned):
         watch_status(planned.out, console=console)
     settings = second.settings
     assert console.file.getvalue().splitlines() == [  # type: ignore[attr-defined]
-        f"{planned.out}: 5 runs, 4 done, 1 interrupted",
-        f"{planned.out}: 5 runs, 4 done, 1 failed",
+        f"{planned.out}: 5 runs, 4 done, 1 interrupted; no run trains now",
+        f"{planned.out}: 5 runs, 4 done, 1 failed; no run trains now",
         f"failed      {settings}: OSError: disk full",
         f"{planned.out}: 5 runs, 5 done",
         f"done        {settings}: validation 10.0 (epoch 0)",
@@ -170,7 +170,8 @@ def test_ctrl_c_ends_a_watch_without_a_word(planned, capsys):
         main(["sweep", "status", str(planned.out), "watch=true"])
     assert end.value.code == 130
     printed = capsys.readouterr()
-    assert (printed.out, printed.err) == (f"{planned.out}: 5 runs, 5 waiting\n", "")
+    title = f"{planned.out}: 5 runs, 5 waiting; no run trains now\n"
+    assert (printed.out, printed.err) == (title, "")
 
 
 def test_many_statuses_are_those_of_single_runs(planned):
