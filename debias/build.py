@@ -187,7 +187,7 @@ def _data(
     return ImageData(
         examples,
         preprocessing,
-        chosen.sampler(facts | {"batch_size": config.batch_size * config.devices}),
+        chosen.sampler(facts | {"batch_size": config.batch_size * config.processes}),
         mean=facts["mean"],
         std=facts["std"],
         batch_size=config.batch_size,

@@ -12,6 +12,7 @@ from debias import config as configs
 from debias.build import build, facts_of
 from debias.checks import check_selection
 from debias.commands.train import train
+from debias.data.fair_batches import FairBatches
 from debias.data.orders import Permuted, Weighted
 from debias.data.partition import inferred_partition, write_inferred
 from debias.json_files import plain
@@ -161,6 +162,13 @@ def test_learning_rates_of_all_players_scale_with_the_processes(tmp_path, scale,
     assert len(expected) > 1
     assert [one.param_groups[0]["lr"] for one in optimizers] == pytest.approx(expected)
     assert [one.base_lrs[0] for one in schedulers] == pytest.approx(expected)
+
+
+def test_a_sampler_gets_the_batch_of_all_processes_on_all_machines(tmp_path):
+    sizes = ("batch_size=3", "nodes=2", "devices=2", "sync_batchnorm=true")
+    order = build(small(tmp_path, "erm", "sampler.name=fair_batch", *sizes)).data.order
+    assert isinstance(order, FairBatches)
+    assert order.batch_size == 3 * 2 * 2
 
 
 @pytest.mark.parametrize(
