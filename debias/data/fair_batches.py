@@ -21,7 +21,8 @@ class FairBatches:
         groups: the names of the groups.
         batch_size: samples of a batch, in all processes together.
         step: :math:`\alpha`, change of a share after an epoch.
-        state: ``(classes, biases)`` float64 shares :math:`\lambda`, with sum 1 in each class.
+        state: ``(classes, biases)`` float64 shares :math:`\lambda`, with sum 1 in each class
+            that has samples, and 0 in others.
     """
 
     group: Tensor
@@ -34,7 +35,7 @@ class FairBatches:
         self.counts = torch.bincount(self.group, minlength=self.groups.count).double()
         self.batch_size = min(self.batch_size, len(self.group))
         table = self.counts.view(self.groups.rows, self.groups.biases)
-        self.state = table / table.sum(dim=1, keepdim=True)
+        self.state = table / table.sum(dim=1, keepdim=True).clamp(min=1)  # a class may be empty
 
     def __len__(self) -> int:
         return len(self.group) // self.batch_size * self.batch_size

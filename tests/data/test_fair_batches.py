@@ -50,6 +50,14 @@ def test_equal_losses_and_empty_groups_move_nothing():
     assert torch.equal(order.state, before)
 
 
+def test_a_class_without_samples_has_no_share():
+    order = fair_batch(torch.tensor([0, 1, 4, 5]), Groups(("a", "b", "c"), ("x", "y")), 4)
+    assert isinstance(order, FairBatches)
+    assert order.sizes().tolist() == [1, 1, 0, 0, 1, 1]
+    order.adjust(torch.tensor([[1.0, 1.0], [torch.nan, torch.nan], [1.0, 2.0]]))
+    assert order.state[1:].flatten().tolist() == pytest.approx([0, 0, 0.495, 0.505])
+
+
 def test_several_values_move_the_best_and_the_worst():
     group = torch.tensor([0, 1, 2] * 4 + [3, 4, 5] * 4)
     order = fair_batch(group, Groups(("a", "b"), ("x", "y", "z")), 6, step=0.1)
