@@ -6,14 +6,18 @@ import pytest
 import torch
 from torch import Tensor
 
+from debias import config as configs
+from debias.build import build
 from debias.data.datamodule import ImageData
 from debias.data.fair_batches import FairBatches
+from debias.runs.single import single
 from debias.strategies.echoes import Echoes
 from debias.strategies.observing import observe
 from debias.training.checkpoints import newest_checkpoint
 from debias.training.fit import fit
 from debias.training.observing import EndOfEpoch
 from debias.training.recorder import Recorder
+from tests.commands.conftest import overrides
 from tests.fakes import GROUPS, TinyClassifier, TinyData
 from tests.training.test_checkpoints import ended_after_three
 from tests.training.test_module import module_of, trainer_of
@@ -75,3 +79,26 @@ def test_lightning_observes_what_a_plain_loop_does(tmp_path):
     expected = module.state_dict() | {"shares": data.order.state}
     for name, value in train(tmp_path).items():
         assert torch.equal(value, expected[name]), name
+
+
+@pytest.mark.parametrize(
+    ("names", "observing"),
+    [(("sampler.name=fair_batch", "strategy.name=echoes"), [[Echoes, FairBatches]]), ((), [])],
+)
+def test_a_run_observes_before_the_checkpoint_or_not_at_all(
+    tmp_path, monkeypatch, names, observing
+):
+    found: list[object] = []
+
+    def stopped(*_: object, callbacks: list[object], **options: object) -> None:
+        found.extend(callbacks)
+        raise RuntimeError("before training")
+
+    monkeypatch.setattr("debias.runs.single.trainer", stopped)
+    config = configs.load("drawn_birds", overrides(tmp_path, *names))
+    with pytest.raises(RuntimeError, match="before training"):
+        single(build(config), config, tmp_path)
+    *earlier, last = found
+    assert isinstance(last, Recorder)
+    seen = [each.observers for each in earlier if isinstance(each, EndOfEpoch)]
+    assert [[type(one) for one in observers] for observers in seen] == observing
