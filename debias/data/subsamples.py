@@ -211,7 +211,8 @@ def cut_to_smallest(
     """
     counts = label_counts(label, names, kind, occurring)
     smallest = int(counts[counts > 0].min())
-    return cut(label, torch.full_like(counts, math.ceil(ratio * smallest)), seed)
+    most = math.ceil(min(ratio * smallest, len(label)))  # the ratio may be infinite
+    return cut(label, torch.full_like(counts, most), seed)
 
 
 def _mixture(
@@ -234,7 +235,8 @@ def _shares(shares: list[float] | None, counts: Tensor, groups: Groups) -> Tenso
     if shares is None:
         return (counts > 0).double() / int((counts > 0).sum())
     target = torch.tensor(shares, dtype=torch.float64)
-    if len(shares) != groups.biases or bool((target < 0).any()) or abs(sum(shares) - 1) > 1e-6:
+    whole = bool((target >= 0).all()) and abs(sum(shares) - 1) <= 1e-6  # false for NaN
+    if len(shares) != groups.biases or not whole:
         raise InputError(
             "sampler.shares must have one share per bias value, at least 0, with sum 1; got "
             f"sampler.shares={shares} for {shown(groups.bias_names)}"

@@ -158,3 +158,10 @@ def test_labels_that_are_refused():
             mixture(known, GROUPS, 0, ratio=0.5)
     with pytest.raises(ValueError, match=r"sampler\.power must lie in \[0, 1\]; got 2"):
         class_balanced(known, GROUPS, power=2)
+
+
+def test_an_infinite_ratio_keeps_all_and_a_share_that_is_no_number_is_refused():
+    row, bias = torch.tensor([0, 0, 0, 1]), torch.tensor([0, 1, 0, 1])
+    assert len(class_mixture(row, GROUPS, 0, ratio=torch.inf)) == 4
+    with pytest.raises(ValueError, match="with sum 1; got"):
+        distribution_subsample(row, bias, GROUPS, 0, shares=[torch.nan, 1.0])
