@@ -43,6 +43,7 @@ def test_list_samplers_tells_which_labels_each_reads(capsys: pytest.CaptureFixtu
     assert _needs("samplers", capsys) == {
         "group_balanced": "bias",
         "bias_balanced": "bias",
+        "fair_batch": "bias",
         "group_subsample": "bias",
         "group_mixture": "bias",
         "distribution_subsample": "bias",
