@@ -11,6 +11,8 @@ from debias.errors import InputError
 
 #: Who starts the processes of a run. Without a launcher, debias starts those of its own machine.
 TORCHRUN, SRUN, DEBIAS = "torchrun", "srun", "debias"
+#: The variable by which each of them is recognised.
+MARKS = {TORCHRUN: "TORCHELASTIC_RUN_ID", SRUN: "SLURM_STEP_NUM_TASKS", DEBIAS: "LOCAL_RANK"}
 
 
 class Launched(NamedTuple):
@@ -32,13 +34,13 @@ class Launched(NamedTuple):
 def launched() -> Launched:
     """Who started this process, and how many others with it."""
     facts = os.environ
-    if "TORCHELASTIC_RUN_ID" in facts:
+    if MARKS[TORCHRUN] in facts:
         nodes, processes = int(facts["GROUP_WORLD_SIZE"]), int(facts["WORLD_SIZE"])
         return Launched(TORCHRUN, int(facts["RANK"]), nodes, processes)
     # Slurm also sets SLURM_PROCID for the one process of a batch job, and for a shell of srun
-    if (tasks := int(facts.get("SLURM_STEP_NUM_TASKS", "1"))) > 1:
+    if (tasks := int(facts.get(MARKS[SRUN], "1"))) > 1:
         return Launched(SRUN, int(facts["SLURM_PROCID"]), int(facts["SLURM_STEP_NUM_NODES"]), tasks)
-    return Launched(DEBIAS, int(facts.get("LOCAL_RANK", "0")))
+    return Launched(DEBIAS, int(facts.get(MARKS[DEBIAS], "0")))
 
 
 def is_helper_process() -> bool:
@@ -47,6 +49,15 @@ def is_helper_process() -> bool:
     The first process alone prints, holds the lock of the run's folder, and writes its files.
     """
     return launched().rank != 0
+
+
+def forget_launcher() -> None:
+    """Let this process train a run alone, although a launcher has started others.
+
+    ``srun`` may have started the nodes of a Ray cluster, or the same sweep on several machines.
+    """
+    for mark in MARKS.values():
+        os.environ.pop(mark, None)
 
 
 def check_launched(nodes: int, devices: int) -> None:

@@ -7,7 +7,13 @@ from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 
-from debias.launched import Launched, check_launched, is_helper_process, launched
+from debias.launched import (
+    Launched,
+    check_launched,
+    forget_launcher,
+    is_helper_process,
+    launched,
+)
 from debias.training.cluster import cluster
 
 TORCHRUN = {"TORCHELASTIC_RUN_ID": "none", "RANK": "2", "LOCAL_RANK": "0", "GROUP_RANK": "1"}
@@ -94,6 +100,14 @@ def test_processes_that_disagree_with_the_config_are_one_line(
 def test_processes_that_the_config_names_pass(facts, told):
     told(facts)
     check_launched(2, 2)
+
+
+@pytest.mark.parametrize("facts", [TORCHRUN, SRUN, {"LOCAL_RANK": "1"}])
+def test_a_process_that_forgets_its_launcher_trains_alone(facts, told):
+    told(facts)
+    forget_launcher()
+    assert launched() == Launched("debias", 0)
+    check_launched(1, 1)
 
 
 def test_without_a_launcher_debias_starts_the_devices_itself():

@@ -106,7 +106,17 @@ ALLOWED = {
         "evaluation",
         "files",
     }
-    | {"csv_files", "devices", "json_files", "merging", "metrics", "models", "own_parts", "places"}
+    | {
+        "launched",
+        "csv_files",
+        "devices",
+        "json_files",
+        "merging",
+        "metrics",
+        "models",
+        "own_parts",
+        "places",
+    }
     | {"progress", "reports", "runs", "shipped_configs", "storage"},
     "commands": {
         "audits",

@@ -21,6 +21,7 @@ from filelock import Timeout
 from debias.config import Config
 from debias.errors import InputError
 from debias.files import write_atomically
+from debias.launched import forget_launcher
 from debias.places import run_held
 from debias.storage.leases import HeldError
 from debias.storage.urls import StorageError
@@ -96,6 +97,7 @@ def attempt(run: PlannedRun, train: Train, threads: int, slot: int) -> None:
     # Ctrl-C is meant for the launcher, which then ends this process
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_launcher, daemon=True).start()
+    forget_launcher()
     files = files_of(run)
     _write_output_to(files.log)
     try:

@@ -6,7 +6,9 @@ from types import SimpleNamespace
 import pytest
 
 from debias.errors import InputError
+from debias.launched import Launched, launched
 from debias.sweeps.launchers.ray import Ray, Tasks
+from debias.sweeps.launchers.worker import attempt
 from debias.sweeps.plan import plan
 from debias.sweeps.progress import Progress
 from tests.sweeps import trainings
@@ -50,6 +52,17 @@ def test_no_node_is_large_enough(runs):
     tasks = Tasks(Nodes({"CPU": 4.0}, dead={"CPU": 64.0}), Ray(cpus_per_run=8), trainings.quick)
     with pytest.raises(InputError, match=r"no node .* has 8 CPUs and 0 GPUs for a run: lower"):
         tasks.room()
+
+
+def test_a_run_has_one_process_where_srun_has_started_the_nodes(runs, monkeypatch):
+    """Ray's workers inherit the variables of srun."""
+    monkeypatch.setenv("SLURM_STEP_NUM_TASKS", "2")
+    monkeypatch.setenv("SLURM_PROCID", "1")
+    for name in ("signal.signal", "_write_output_to", "_compute_with"):
+        monkeypatch.setattr(f"debias.sweeps.launchers.worker.{name}", lambda *_: None)
+    found: list[Launched] = []
+    attempt(runs[0], lambda *_, resume: found.append(launched()), 1, 0)
+    assert found == [Launched("debias", 0)]
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:1", "127.0.0.1", "ray://127.0.0.1:1"])
