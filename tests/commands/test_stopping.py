@@ -36,7 +36,7 @@ def test_a_stopped_training_says_how_to_resume(
     number: signal.Signals, code: int, start: Callable[..., Command], tmp_path: Path
 ) -> None:
     """Also with loader processes, which end too; the printed command trains the run to its end."""
-    arguments = overrides(tmp_path, "workers=1", "epochs=30", f"cache_dir={tmp_path}/a cache")
+    arguments = overrides(tmp_path, "workers=1", "epochs=12", f"cache_dir={tmp_path}/a cache")
     process = start("train", "drawn_birds", *arguments)
     checkpoint = "runs/*/checkpoints/last.ckpt"  # other folders get their names meanwhile
     while not list(tmp_path.glob(checkpoint)) and process.poll() is None:

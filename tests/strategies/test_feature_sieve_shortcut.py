@@ -193,7 +193,7 @@ def test_the_shortcut_is_easy_and_the_class_needs_depth():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", [0, 1, 2])
+@pytest.mark.parametrize("seed", [0, 1])
 def test_the_worst_group_gains_though_the_stem_still_shows_the_tint(seed):
     """Worst groups of seeds 0, 1, 2: the sieve 0.996, 0.984, 1.000; ERM 0.030, 0.542, 0.000.
 
@@ -224,18 +224,12 @@ def test_the_worst_group_gains_though_the_stem_still_shows_the_tint(seed):
 
 @pytest.mark.slow
 def test_a_layer_too_late_gains_nothing():
-    """Where the class can be read, it is forgotten too: 0.016, 0.305, and 0.183 on a third seed."""
-    late = [
-        worst_group(
-            trained(
-                lambda model: FeatureSieve(
-                    GROUPS, model, torch.zeros(1, 3, 12, 12), layer="body", depth=1, width=16
-                ),
-                seed=seed,
-                rate=1e-3,
-            )[0],
-            seed=seed,
-        )
-        for seed in range(2)
-    ]
-    assert max(late) < 0.5
+    """Where the class can be read, it is forgotten too: 0.016; other seeds 0.305, 0.183."""
+    model, _ = trained(
+        lambda model: FeatureSieve(
+            GROUPS, model, torch.zeros(1, 3, 12, 12), layer="body", depth=1, width=16
+        ),
+        seed=0,
+        rate=1e-3,
+    )
+    assert worst_group(model, seed=0) < 0.5
