@@ -11,7 +11,7 @@ from debias.errors import InputError
 
 #: Who starts the processes of a run. Without a launcher, debias starts those of its own machine.
 TORCHRUN, SRUN, DEBIAS = "torchrun", "srun", "debias"
-#: The variable by which each of them is recognised.
+#: The variable that shows which of them has started this process.
 MARKS = {TORCHRUN: "TORCHELASTIC_RUN_ID", SRUN: "SLURM_STEP_NUM_TASKS", DEBIAS: "LOCAL_RANK"}
 
 

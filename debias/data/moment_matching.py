@@ -130,7 +130,7 @@ def _dual(
     constraints, bounds = np.concatenate([moments, -moments]), np.concatenate([bound, bound])
 
     def weights(point: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The weights at these prices, the last of which is that of the mean."""
+        """The weights at these prices. The last price is that of the mean."""
         free = mean - point[:-1] @ constraints - point[-1]
         return cast(NDArray[np.float64], np.clip(free, 0, largest))
 

@@ -1,4 +1,4 @@
-"""BiasEnsemble: the samples of which most biased networks are sure."""
+"""BiasEnsemble: the samples whose class most biased networks predict surely."""
 
 from torch import Tensor
 

@@ -22,7 +22,7 @@ STRATEGIES = ("amplified_lff", "amplified_disentangled")
 
 @dataclass(kw_only=True)
 class BiasEnsemble(Recipe):
-    """Train several biased networks, then LfF on the images of which most of them are sure.
+    """Train several biased networks, then LfF, guided by the images they are sure of.
 
     1. ``biased-1``, ``biased-2`` and so on: networks with the strategy
        ``generalized_cross_entropy``, each with a seed of its own.

@@ -21,7 +21,7 @@ from debias.sweeps.files import PLAN, Files, read_plan, statuses
 HEADER = ("status", "epochs", "worst", "best so far", "left", "run")
 #: Status of a run that no command trains any more. A failed run may be tried again.
 FINAL, ENDED = ("done", "pruned"), ("done", "pruned", "failed")
-#: The order of the runs in a watched table, of which a terminal shows the first.
+#: The order of the runs in a watched table. A terminal shows the first ones.
 ORDER = ("running", "failed", "interrupted", "pruned", "done", "waiting")
 #: Time between two looks at the files, in seconds.
 PAUSE = 5.0

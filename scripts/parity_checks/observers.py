@@ -111,7 +111,7 @@ class Examples:
 
 
 class Logits(nn.Module):
-    """A network that returns a pair, of which their loop reads the logits."""
+    """A network that returns a pair. Their loop reads the logits from it."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
