@@ -16,6 +16,7 @@ PACKAGE = Path(__file__).parents[2] / "debias"
 ALLOWED = {
     "types": set(),
     "errors": set(),
+    "pixels": set(),
     "files": set(),
     "csv_files": set(),
     "json_files": set(),
@@ -27,7 +28,7 @@ ALLOWED = {
     "losses": {"processes"},
     "models": set(),
     "metrics": set(),
-    "augment": set(),
+    "augment": {"pixels"},
     "group_inference": {"progress"},
     "methods": set(),
     "heads": {"group_inference", "losses", "models", "progress"},
@@ -44,7 +45,7 @@ ALLOWED = {
     "config": {"files", "merging", "own_parts", "shipped_configs"},
     "components": {"config", "merging", "methods", "own_parts", "presets", "readers", "signatures"}
     | {"storage"},
-    "strategies": {"losses", "models", "processes"},
+    "strategies": {"losses", "models", "pixels", "processes"},
     "training": {"augment", "files", "metrics", "models", "processes", "progress", "strategies"}
     | {"launched"},
     "reports": {"config", "csv_files", "files", "json_files", "merging", "metrics", "progress"},
@@ -166,6 +167,7 @@ FORBIDDEN = {
     "downloads": {"torch", "pytorch_lightning"},
     "storage": {"torch", "pytorch_lightning", "omegaconf"},
     "augment": {"pytorch_lightning", "torchmetrics", "omegaconf"},
+    "pixels": {"pytorch_lightning", "torchmetrics", "timm", "albumentations", "omegaconf"},
     "group_inference": {"pytorch_lightning", "torchmetrics", "timm", "omegaconf"},
     "heads": {"pytorch_lightning", "torchmetrics", "timm", "omegaconf"},
     "audits": {"pytorch_lightning"},
