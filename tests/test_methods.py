@@ -25,6 +25,7 @@ SHARED_FILES = {
     "group_reweighting": "reweighting",
     "conditional_logit_adjustment": "logit_adjustment",
     "amplified_lff": "amplified",
+    "selecmix_lff": "selecmix",
     "amplified_disentangled": "amplified",
     "none": "augmentation",
     "mixup": "mixing",

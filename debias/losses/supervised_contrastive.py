@@ -42,13 +42,57 @@ def supervised_contrastive_losses(
         >>> supervised_contrastive_losses(torch.zeros(3, 3), positives)  # the last has none
         tensor([0.6931, 0.6931, 0.0000])
     """
-    scores = similarities.to(torch.promote_types(similarities.dtype, torch.float32)) / temperature
-    others = ~itself(scores)
-    log_share = scores - torch.where(others, scores, -torch.inf).logsumexp(dim=1, keepdim=True)
-    weights = torch.where(others, positive, 0).to(scores.dtype)
+    log_share = _log_shares(similarities, temperature)
+    weights = torch.where(~itself(log_share), positive, 0).to(log_share.dtype)
     total = weights.sum(dim=1)
     losses = torch.where(weights > 0, -log_share * weights, 0.0).sum(dim=1)
     return losses / torch.where(total > 0, total, 1.0)
+
+
+def generalized_contrastive_losses(
+    similarities: Tensor, positive: Tensor, *, q: float = 0.7, temperature: float = 0.2
+) -> Tensor:
+    r"""Contrastive loss in which similar positives count more, which amplifies a shortcut.
+
+    .. math:: \ell_i = -\frac{1}{|P_i|} \sum_{j \in P_i} q\, \mathrm{sg}[p_{ij}^q] \log p_{ij},
+              \qquad p_{ij} = \frac{\exp(G_{ij} / \tau)}{\sum_{k \ne i} \exp(G_{ik} / \tau)},
+              \qquad \ell_i = 0 \text{ where } P_i \text{ is empty}
+
+    where sg stops the gradient, and :math:`P_i` are the positives of sample i. It is to supervised
+    contrast what :func:`debias.losses.generalized_cross_entropy.generalized_cross_entropy` in its
+    scaled form is to cross-entropy.
+
+    Source: Hwang et al., "SelecMix: Debiased Learning by Contradicting-pair Sampling", NeurIPS
+    2022; reference code bluemoon010/SelecMix.
+
+    Args:
+        similarities: ``(m, m)`` float G, m at least 2, such as :func:`cosine_similarities`.
+        positive: ``(m, m)`` bool; the diagonal is ignored.
+        q: in (0, 1].
+        temperature: :math:`\tau > 0`.
+
+    Returns:
+        ``(m,)`` float32 at least.
+
+    Example:
+        >>> pair, other = [True, True, False], [False, False, True]
+        >>> positives = torch.tensor([pair, pair, other])
+        >>> losses = generalized_contrastive_losses(torch.zeros(3, 3), positives, q=1.0)
+        >>> losses  # log(2) / 2; the last has no positive
+        tensor([0.3466, 0.3466, 0.0000])
+    """
+    log_share = _log_shares(similarities, temperature)
+    pairs = positive & ~itself(log_share)
+    log_share = torch.where(pairs, log_share, 0.0)
+    weights = q * torch.exp(q * log_share.detach())
+    return -(weights * log_share).sum(dim=1) / pairs.sum(dim=1).clamp(min=1)
+
+
+def _log_shares(similarities: Tensor, temperature: float) -> Tensor:
+    """``(m, m)`` logarithm of p: the softmax of each row over the other samples."""
+    scores = similarities.to(torch.promote_types(similarities.dtype, torch.float32)) / temperature
+    others = torch.where(itself(scores), -torch.inf, scores)
+    return scores - others.logsumexp(dim=1, keepdim=True)
 
 
 def soft_positives(target: Tensor, bias_features: Tensor) -> Tensor:

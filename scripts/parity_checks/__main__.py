@@ -27,6 +27,7 @@ from parity_checks import (
     head_games,
     heads,
     heatmaps,
+    mixing,
     observers,
     recipes,
     reweighting,
@@ -109,6 +110,9 @@ CHECKS: dict[str, Check] = {
     "shortcut_probe": shortcuts.sure,
     "shortcut_probe_game": shortcuts.descents,
     "gsr": reweighting.gsr,
+    "selecmix": mixing.contrast,
+    "selecmix_game": mixing.vanilla,
+    "selecmix_lff_game": mixing.failing,
     "foreground_noise": audits.foreground_noise,
 }
 

@@ -29,6 +29,7 @@ REFERENCES = {
     "alinlab/LfF": Reference("e66796ec117ea52d2e44176055b7ef7959680a1b", "none stated"),
     "amazon-science/lc-loss": Reference("a4f36c765f1b2bede5fcde0d69d096d6c42045c7", "CC-BY-NC-4.0"),
     "anniesch/jtt": Reference("1de6cc5b65e56e8d4db9ad6beb27c3070ba3ee1b", "none stated"),
+    "bluemoon010/SelecMix": Reference("4247e2fb4b94b766484b4e07c0012255b402587c", "MIT"),
     "clovaai/rebias": Reference("79d1d1d892412a5e3b07fbea8b776461bed0e096", "MIT"),
     "daniellevy/fast-dro": Reference("dc75246ed5df5c40a54990916ec351ec2b9e0d86", "MIT"),
     "ecreager/eiil": Reference("0e9daed7198ea7206b9cd673982b6f2823f28a2f", "CC-BY-NC-4.0"),

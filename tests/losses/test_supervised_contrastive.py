@@ -8,6 +8,7 @@ import torch
 from debias.losses.supervised_contrastive import (
     across_biases,
     cosine_similarities,
+    generalized_contrastive_losses,
     soft_positives,
     supervised_contrastive_losses,
 )
@@ -231,6 +232,28 @@ def test_a_set_gives_what_it_gave_before_there_were_weights():
         cosine_similarities(FEATURES.float()), positive, temperature=0.07
     )
     assert torch.equal(found, expected)
+
+
+def test_generalised_contrast_by_hand():
+    """Shares 3/4 and 1/4 of both others. Sample 0 has the positive 1: q (3/4)^q log(4/3)."""
+    similarities = torch.tensor([[9.0, math.log(3), 0.0], [0.0, 9.0, 0.0], [0.0, 0.0, 9.0]])
+    positive = torch.tensor([[True, True, False], [True, True, False], [False, False, True]])
+    found = generalized_contrastive_losses(similarities, positive, q=0.5, temperature=1.0)
+    expected = [0.5 * 0.75**0.5 * math.log(4 / 3), 0.5 * 0.5**0.5 * math.log(2), 0.0]
+    assert found.tolist() == pytest.approx(expected)
+
+
+def test_the_weights_of_generalised_contrast_have_no_gradient_and_vanish_with_q():
+    similarities = torch.tensor([[0.0, 0.3], [0.7, 0.0]])
+    similarities = torch.nn.functional.pad(similarities, (0, 1, 0, 1)).requires_grad_()
+    positive = torch.tensor([[False, True, False], [False, False, False], [False, False, False]])
+    plain = supervised_contrastive_losses(similarities, positive, temperature=0.5)
+    (slope,) = torch.autograd.grad(plain.sum(), similarities)
+    for q in (1e-6, 0.7, 1.0):
+        amplified = generalized_contrastive_losses(similarities, positive, q=q, temperature=0.5)
+        (found,) = torch.autograd.grad(amplified.sum(), similarities)
+        weight = q * math.exp(-plain[0].item()) ** q
+        torch.testing.assert_close(found, weight * slope)
 
 
 def test_soft_positives_by_hand():

@@ -46,6 +46,7 @@ from debias.strategies.mmd import MMD
 from debias.strategies.rebias import ReBias
 from debias.strategies.reweighting import ClassReweighting, GroupReweighting
 from debias.strategies.rubi import RUBi
+from debias.strategies.selecmix import SelecMix, SelecMixLfF
 from debias.strategies.soft_contrastive import SoftContrastive
 from debias.strategies.spectral_decoupling import SpectralDecoupling
 from debias.strategies.strategy import Strategy
@@ -116,6 +117,8 @@ STRATEGIES: dict[str, Callable[[], Strategy]] = {
     "amplified_lff": lambda: AmplifiedLfF(GROUPS, 48, TinyClassifier(), torch.arange(48) % 3 == 0),
     "echoes": echoes,
     "logit_correction": lambda: LogitCorrection(GROUPS, TinyClassifier(), ramp=8),
+    "selecmix": lambda: SelecMix(GROUPS, TinyClassifier()),
+    "selecmix_lff": lambda: SelecMixLfF(GROUPS, 48, TinyClassifier()),
     "disentangled": lambda: Disentangled(GROUPS, 48, TinyClassifier(), swap_after=4),
     "amplified_disentangled": lambda: AmplifiedDisentangled(
         GROUPS, 48, TinyClassifier(), torch.arange(48) % 3 == 0, swap_after=4
@@ -241,7 +244,7 @@ SINGLE_LABEL = {
     *("soft_contrastive", "learned_mixin", "lff", "disentangled", "debian", "flac"),
     *("correct_n_contrast", "bias_amplification", "cross_mistakes", "decompose_compose"),
     *("generalized_cross_entropy", "amplified_lff", "amplified_disentangled"),
-    *("logit_correction", "echoes"),
+    *("logit_correction", "echoes", "selecmix", "selecmix_lff"),
 }
 
 
