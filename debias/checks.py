@@ -224,8 +224,8 @@ def check_passes(config: Config, module: DebiasModule, accelerator: str) -> None
         accelerator: the accelerator that the run computes on.
 
     Raises:
-        InputError: the strategy reads a layer inside the network; both are set; or compiling needs
-            a C++ compiler, and there is none.
+        InputError: the strategy reads a layer inside the network; the augmentation changes one, and
+            ``compile`` is set; both are set; or compiling needs a C++ compiler, and there is none.
     """
     layer = module.strategy.layer
     for key, default in (("accumulate", 1), ("compile", False)):
@@ -234,6 +234,11 @@ def check_passes(config: Config, module: DebiasModule, accelerator: str) -> None
                 f"strategy.name={config.strategy['name']} reads the layer {layer} inside the "
                 f"network, which {key}={getattr(config, key)} does not allow: leave {key} out"
             )
+    if config.compile and module.augment.changes_layers:
+        raise InputError(
+            f"augment.name={config.augment['name']} changes layers inside the network, which "
+            "compile=true does not allow: leave compile out"
+        )
     if config.compile and config.accumulate > 1:
         raise InputError(
             f"compile=true does not work with accumulate={config.accumulate}: set only one of them"

@@ -30,6 +30,9 @@ SHARED_FILES = {
     "none": "augmentation",
     "mixup": "mixing",
     "cutmix": "mixing",
+    "mixstyle": "feature_styles",
+    "efdmix": "feature_styles",
+    "padain": "feature_styles",
 }
 
 

@@ -24,6 +24,7 @@ class Augmentation(nn.Module):
         mixes_targets: whether targets become class probabilities.
         reads_backgrounds: whether it needs each image's background with the foreground filled in.
         moves_bias: whether it changes how often each bias value occurs with each class.
+        changes_layers: whether it changes activations inside the model, in place of the batch.
 
     Raises:
         ValueError: ``single_label`` is set and the targets are multi-label.
@@ -34,6 +35,7 @@ class Augmentation(nn.Module):
     mixes_targets: ClassVar[bool] = False
     reads_backgrounds: ClassVar[bool] = False
     moves_bias: bool = False
+    changes_layers: ClassVar[bool] = False
 
     def __init__(self, groups: Groups | None = None) -> None:
         super().__init__()

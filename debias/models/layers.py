@@ -1,4 +1,4 @@
-"""Reads the activation of a named layer, in a whole forward pass or in a pass up to that layer."""
+"""Reads the activation of a named layer, in a whole or a partial forward pass, or changes it."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -23,6 +23,40 @@ class Reading(NamedTuple):
 
     outputs: Outputs
     activation: Tensor
+
+
+class LayerChange:
+    """A forward hook that changes the output of a named layer in every training pass of a model.
+
+    It does nothing while the model is in evaluation mode. A deep copy of the model has its own.
+
+    Args:
+        model: any module, not compiled. The layer gets the hook, and keeps it.
+        layer: dotted name, as for :func:`read_layer`.
+        change: gets what enters the layer, and its output as ``(N, C, H, W)``, ``(N, T, D)`` or
+            ``(N, D)``. It returns a tensor of the same shape.
+
+    Raises:
+        ValueError: the layer does not exist; or in training, it gives no tensor.
+    """
+
+    def __init__(
+        self, model: nn.Module, layer: str, change: Callable[[tuple[Any, ...], Tensor], Tensor]
+    ) -> None:
+        self.model, self.layer, self.change = unwrapped(model), layer, change
+        chosen = find_layer(model, layer)
+        self.channels_last = gives_channels_last(model, chosen)
+        chosen.register_forward_hook(self)
+
+    def __call__(self, layer: nn.Module, inputs: tuple[Any, ...], output: Any) -> Any:
+        """The changed output of the layer, or its output itself in evaluation mode."""
+        if not self.model.training:
+            return output
+        given = _activation(self.layer, output)
+        last = self.channels_last and given.ndim == 4
+        changed = self.change(inputs, given.permute(0, 3, 1, 2) if last else given)
+        changed = changed.permute(0, 2, 3, 1) if last else changed
+        return (changed, *output[1:]) if isinstance(output, tuple) else changed
 
 
 class _Stop(Exception):
@@ -216,15 +250,21 @@ def _hook(model: nn.Module, layer: str, receive: Callable[[Tensor], None]) -> It
 
     def hook(module: nn.Module, inputs: Any, output: Any) -> None:
         """Pass the layer's output to ``receive``, with channels first."""
-        given = first_entry(output)
-        if not isinstance(given, Tensor):
-            raise InputError(
-                f"layer {layer!r} gives a {type(output).__name__}, not a tensor: name another layer"
-            )
+        given = _activation(layer, output)
         receive(given.permute(0, 3, 1, 2) if channels_last and given.ndim == 4 else given)
 
     with chosen.register_forward_hook(hook):
         yield
+
+
+def _activation(layer: str, output: Any) -> Tensor:
+    """The tensor that a layer gives, or the first entry of its tuple."""
+    given = first_entry(output)
+    if not isinstance(given, Tensor):
+        raise InputError(
+            f"layer {layer!r} gives a {type(output).__name__}, not a tensor: name another layer"
+        )
+    return given
 
 
 def _only(calls: list[Item], layer: str) -> Item:

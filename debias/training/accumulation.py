@@ -10,6 +10,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
 
 from debias.errors import InputError
+from debias.models.layers import LayerChange
 from debias.types import Outputs
 
 
@@ -23,7 +24,9 @@ def accumulate(model: nn.Module, parts: int) -> None:
 
     The gradients equal those of the whole batch but for rounding. Only a batch normalisation that
     trains is different: it normalises each part by itself. It updates its running statistics once
-    per part. Dropout draws the same mask in both passes. Copies of the model also work in parts.
+    per part. Dropout draws the same mask in both passes. So do changes of layers
+    (:class:`debias.models.layers.LayerChange`), which see one part at a time. Copies of the model
+    also work in parts.
 
     Args:
         model: maps images to :class:`debias.types.Outputs`. It is changed in place. Its parameters,
@@ -40,7 +43,7 @@ def _in_parts(model: nn.Module, parts: int, image: Tensor) -> Outputs:
     if parts < 2 or not (model.training and torch.is_grad_enabled()):
         whole: Outputs = forward(image)
         return whole
-    if any(module._forward_hooks for module in model.modules() if module is not model):
+    if any(_is_read(layer) for layer in model.modules() if layer is not model):
         raise InputError(
             "a layer inside the model is read in a training step, which accumulate does not allow: "
             "set accumulate=1"
@@ -51,6 +54,11 @@ def _in_parts(model: nn.Module, parts: int, image: Tensor) -> Outputs:
         for part in image.tensor_split(parts)
     ]
     return Outputs(*(torch.cat(column) for column in zip(*outputs, strict=True)))
+
+
+def _is_read(layer: nn.Module) -> bool:
+    """Whether a hook reads a layer. A change draws the same in both passes, so it may stay."""
+    return any(not isinstance(hook, LayerChange) for hook in layer._forward_hooks.values())
 
 
 def _contexts(model: nn.Module) -> tuple[AbstractContextManager[Any], AbstractContextManager[Any]]:

@@ -27,6 +27,7 @@ from parity_checks import (
     head_games,
     heads,
     heatmaps,
+    inside,
     mixing,
     observers,
     recipes,
@@ -114,6 +115,10 @@ CHECKS: dict[str, Check] = {
     "selecmix_game": mixing.vanilla,
     "selecmix_lff_game": mixing.failing,
     "foreground_noise": audits.foreground_noise,
+    "mixstyle": inside.mixstyle,
+    "efdmix": inside.efdmix,
+    "padain": inside.padain,
+    "info_drop": inside.info_drop,
 }
 
 

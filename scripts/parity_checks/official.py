@@ -151,7 +151,8 @@ class Clones:
     ) -> Piece:
         """Execute definitions of a file; ``space`` has the other names that they need."""
         source = f"{repository}@{self.references[repository].commit[:10]} {path}"
-        body = definitions(ast.parse(self._text(repository, path)), names, source)
+        text = self._text(repository, path).rstrip("\\\n")  # a file of EFDM ends in a backslash
+        body = definitions(ast.parse(text), names, source)
         piece = Piece(source, body, {})
         piece.space.update(piece.run(space or {}))
         return piece

@@ -19,10 +19,12 @@ REFERENCES = {
     "HazyResearch/correct-n-contrast": Reference(
         "eaa1c664fd2002ed4dd45344353583dbce31fac0", "Apache-2.0"
     ),
+    "KaiyangZhou/mixstyle-release": Reference("16f7cf1fe2c7b1b3c660c72b32817ebb0545397a", "MIT"),
     "PolinaKirichenko/deep_feature_reweighting": Reference(
         "9d8d5de78feafb0ba99878b8a1f91c5cd942e62a", "BSD-2-Clause"
     ),
     "TaoWen0309/ElRep": Reference("8c3e62c897f7df862463e41797afd5df87a2fef4", "MIT"),
+    "YBZh/EFDM": Reference("80e26bdf8679ad0f735925f1b7d735beb444798c", "MIT"),
     "YyzHarry/SubpopBench": Reference("4d3dbbe21029666ef19d040e110ec22908640c5b", "MIT"),
     "aida-ugent/fairret": Reference("33b0eaba64e9548c7f5b18fca056d4b7ca9087fd", "MIT"),
     "aliasgharkhani/Masktune": Reference("9a0e2414a713c8d11ddb1aa7469866b865cbd137", "none stated"),
@@ -30,6 +32,7 @@ REFERENCES = {
     "amazon-science/lc-loss": Reference("a4f36c765f1b2bede5fcde0d69d096d6c42045c7", "CC-BY-NC-4.0"),
     "anniesch/jtt": Reference("1de6cc5b65e56e8d4db9ad6beb27c3070ba3ee1b", "none stated"),
     "bluemoon010/SelecMix": Reference("4247e2fb4b94b766484b4e07c0012255b402587c", "MIT"),
+    "bfshi/InfoDrop": Reference("0dc1b249ab885ec256db7937f1128237886a9717", "AGPL-3.0"),
     "clovaai/rebias": Reference("79d1d1d892412a5e3b07fbea8b776461bed0e096", "MIT"),
     "daniellevy/fast-dro": Reference("dc75246ed5df5c40a54990916ec351ec2b9e0d86", "MIT"),
     "ecreager/eiil": Reference("0e9daed7198ea7206b9cd673982b6f2823f28a2f", "CC-BY-NC-4.0"),
@@ -63,6 +66,7 @@ REFERENCES = {
     "mmoayeri/HardImageNet": Reference("a39e3f996f70eb538ff71829b80781bac617a2d4", "none stated"),
     "mohammadpz/Gradient_Starvation": Reference("bc5c29631fc3abe72e7d05c7ab3424c342e7fd49", "MIT"),
     "motivationss/BAM": Reference("dba35b1fa7fdaabb8b8a73e335c0fadf1e76dbf7", "none stated"),
+    "onuriel/PermutedAdaIN": Reference("819cdb9ef4a42655934e5340c1479700be9cd6f3", "MIT"),
     "princetonvisualai/DomainBiasMitigation": Reference(
         "c432e751632bce2c7467ef22a6ffb44402b88684", "none stated"
     ),

@@ -1,7 +1,10 @@
 """Every augmentation declares its facts, and refuses several labels where they say so."""
 
+from collections import OrderedDict
+
 import pytest
 import torch
+from torch import nn
 
 from debias import components
 from debias.augment.augmentation import Augmentation, Unchanged
@@ -9,7 +12,10 @@ from debias.methods import METHODS
 from debias.types import Batch, Groups
 
 LABELS = Groups(("no", "yes", "no hat", "hat"), ("land", "water"), multi_label=True)
+CONVOLUTIONS = {name: nn.Conv2d(3, 3, 1) for name in ("conv1", "layer1", "layer2")}
+MODEL = nn.Sequential(OrderedDict(**CONVOLUTIONS, maxpool=nn.MaxPool2d(2)))
 FACTS = {"groups": LABELS, "mean": (0.5,) * 3, "std": (0.5,) * 3}
+FACTS |= {"model": MODEL, "image": torch.zeros(1, 3, 4, 4)}
 SINGLE_LABEL = {"mixup", "cutmix", "lisa"}
 
 

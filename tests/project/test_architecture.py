@@ -28,7 +28,7 @@ ALLOWED = {
     "losses": {"processes"},
     "models": set(),
     "metrics": set(),
-    "augment": {"pixels"},
+    "augment": {"models", "pixels"},
     "group_inference": {"progress"},
     "methods": set(),
     "heads": {"group_inference", "losses", "models", "progress"},
