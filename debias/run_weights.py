@@ -14,7 +14,7 @@ from debias.reports.record import read_report
 _MODEL = "model."
 _WEIGHT = "head.weight"
 #: Options of a model that do not change its architecture or its normalisation.
-_FREE = ("pretrained", "weights", "freeze_batch_norm")
+_FREE = ("pretrained", "weights", "freeze_batch_norm", "first_layer", "ridge")
 
 
 def run_of(model: Section) -> Path | None:

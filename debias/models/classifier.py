@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from debias.errors import InputError, near
+from debias.models.first_layer import train_first_layer
 from debias.models.last_layers import make_head_of_state
 from debias.models.layers import BACKBONE, evaluating, without_autocast
 from debias.models.networks import (
@@ -21,6 +22,7 @@ from debias.models.networks import (
     check_normalisation,
     head_path,
     logits_of,
+    set_pooling,
 )
 from debias.models.small_receptive import NETWORKS
 from debias.models.weights import load_weights
@@ -248,6 +250,9 @@ def timm_classifier(
     pretrained: bool = True,
     weights: str | None = None,
     freeze_batch_norm: bool = False,
+    pooling: str | None = None,
+    first_layer: str | None = None,
+    ridge: float = 0.1,
 ) -> Classifier:
     """Any timm classifier, or a network with a small receptive field, with any weights.
 
@@ -261,6 +266,11 @@ def timm_classifier(
             ``.pth``).
         freeze_batch_norm: whether batch normalisation stays in evaluation mode, as in
             :class:`Classifier`.
+        pooling: pooling of the last maps or tokens: "max", "avg" or "avgmax" (their mean). ``None``
+            means that of the network.
+        first_layer: "tract" trains the first convolution by
+            :class:`debias.models.first_layer.TrActConvolution`. ``None`` means the usual gradient.
+        ridge: its :math:`\\lambda`, positive.
 
     Returns:
         The classifier, in training mode. If the weights have no head of ``outputs`` classes, the
@@ -268,10 +278,15 @@ def timm_classifier(
 
     Raises:
         ValueError: the model or its weights do not exist, the model has no single linear head, the
-            file does not fit the model, or the weights cannot be downloaded.
+            file does not fit the model, or the weights cannot be downloaded. Or the model cannot
+            have this pooling or first layer.
     """
     downloaded = pretrained and weights is None
     network = _network(outputs, name, pretrained=downloaded)
+    if pooling is not None:
+        set_pooling(network, pooling)
+    if first_layer is not None:
+        train_first_layer(network, first_layer, ridge=ridge)
     head: Any = network.get_submodule(head_path(network))
     trained_on: Any = network.pretrained_cfg
     if not (downloaded and trained_on["num_classes"] == outputs):

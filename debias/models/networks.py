@@ -5,7 +5,10 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from debias.errors import InputError, check_positive, near
+from debias.errors import InputError, check_one_of, check_positive, near
+
+#: Values of ``model.pooling``.
+POOLINGS = ("avg", "max", "avgmax")
 
 
 def head_path(network: nn.Module) -> str:
@@ -42,6 +45,29 @@ def as_linear(layer: nn.Module) -> nn.Linear:
     state = layer.state_dict()
     linear.load_state_dict(state | {"weight": state["weight"].flatten(1)})
     return linear
+
+
+def set_pooling(network: nn.Module, pooling: str) -> None:
+    """Let a network of timm pool its last maps or tokens in another way; its weights stay.
+
+    Args:
+        network: a network of timm, changed in place.
+        pooling: one of :data:`POOLINGS`, as in timm's ``global_pool``.
+
+    Raises:
+        ValueError: ``pooling`` is another one, or the network cannot pool so.
+    """
+    check_one_of(POOLINGS, {"model.pooling": pooling})
+    reset: Any = getattr(network, "reset_classifier", None)
+    state = network.state_dict()
+    try:
+        reset(getattr(network, "num_classes", None), global_pool=pooling)
+        network.load_state_dict(state)
+    except (TypeError, AssertionError, RuntimeError, ValueError) as error:
+        raise InputError(
+            f"{type(network).__name__} cannot change its pooling to model.pooling={pooling}: leave "
+            "model.pooling out"
+        ) from error
 
 
 def check_linear(network: nn.Module, path: str) -> None:

@@ -104,6 +104,12 @@ def _check_network(model: TrainedModel) -> None:
             f"format=safetensors is for networks of timm; got model.name={name}: use format=onnx "
             "or format=torch_export"
         )
+    if model.report.config["model"].get("pooling") is not None:
+        raise InputError(
+            "format=safetensors is for networks of timm with their own pooling, and this run has "
+            f"model.pooling={model.report.config['model']['pooling']}: use format=onnx or "
+            "format=torch_export"
+        )
     if not isinstance(model.model.head, nn.Linear):
         raise InputError(
             "format=safetensors holds a linear last layer; the one of this model is "

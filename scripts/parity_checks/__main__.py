@@ -119,6 +119,7 @@ CHECKS: dict[str, Check] = {
     "efdmix": inside.efdmix,
     "padain": inside.padain,
     "info_drop": inside.info_drop,
+    "tract": inside.tract,
 }
 
 

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from debias.augment.feature_styles import EFDMix, MixStyle, PermutedAdaIN
 from debias.augment.info_drop import InfoDrop
+from debias.models.first_layer import TrActConvolution
 from debias.types import Outputs
 from parity_checks.cases import Replaced, apart, draws
 from parity_checks.games import descent, states_apart
@@ -115,6 +116,27 @@ def info_drop(clones: Clones) -> Iterator[Row]:
 
     compared = "maps after a drop with the same draws; with and without max pooling"
     yield code.row("info_drop", compared, map(case, range(6)), bar=1e-12)
+
+
+def tract(clones: Clones) -> Iterator[Row]:
+    names = ("TrActConv2DFunction", "TrActConv2d")
+    code = clones.take("Felix-Petersen/tract", "src/tract.py", *names)
+
+    def case(seed: int) -> float:
+        ridge = (0.1, 1.0)[seed % 2]
+
+        def add(model: Convolutional) -> None:
+            plain = model.layer1[0]
+            model.layer1[0] = code["TrActConv2d"](3, 5, 3, lambda_=ridge)
+            model.layer1[0].load_state_dict(plain.state_dict())
+
+        def change(model: Convolutional) -> None:
+            model.layer1[0] = TrActConvolution(model.layer1[0], ridge=ridge)
+
+        return _trained_apart(seed, add, change)
+
+    compared = f"networks after {STEPS} steps with the first convolution changed; lambda 0.1 and 1"
+    yield code.row("tract", compared, map(case, range(6)), bar=1e-10)
 
 
 def _ones(*shape: Any, **options: Any) -> Tensor:

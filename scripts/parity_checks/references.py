@@ -16,6 +16,7 @@ REFERENCES = {
     "EIDOSLAB/entangling-disentangling-bias": Reference(
         "b09564818763563ab3c765064f3575c1d5ba0cd2", "MIT"
     ),
+    "Felix-Petersen/tract": Reference("8c04529a6a1e38609023500830a1bce4bc72fbc8", "MIT"),
     "HazyResearch/correct-n-contrast": Reference(
         "eaa1c664fd2002ed4dd45344353583dbce31fac0", "Apache-2.0"
     ),
