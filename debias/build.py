@@ -72,6 +72,7 @@ def build(config: Config, partition: Partition | None = None) -> Parts:
     if config.accumulate > 1:  # before the strategy copies the model
         accumulate(model, config.accumulate)
     facts |= {"model": model, "image": image, "mean": model.mean, "std": model.std}
+    facts["process_batch_size"] = config.batch_size
     module = _module(chosen, model, facts, seen.val, config)
     data = _data(chosen, seen.batches, preprocessing, facts, config)
     check_passes(config, module, accelerator)
@@ -118,7 +119,8 @@ def facts_of(examples: Examples, seed: int, partition: Partition | None = None) 
 
     Strategies and augmentations may name four more facts: the "model", an "image" batch of one
     image, with which the shapes inside the model are found, and the "mean" and "std" of the
-    normalisation.
+    normalisation. Strategies may also name "process_batch_size", the number of images in a batch of
+    one process.
 
     Args:
         examples: the data set with the bias values that training sees.

@@ -42,7 +42,8 @@ _DATA_FACTS = (
 )
 #: The facts that positional arguments may name, by kind; see :func:`debias.build.facts_of`.
 FACTS: dict[str, tuple[str, ...]] = {
-    **dict.fromkeys(("strategy", "augment"), (*_DATA_FACTS, "model", "image", "mean", "std")),
+    "strategy": (*_DATA_FACTS, "model", "image", "mean", "std", "process_batch_size"),
+    "augment": (*_DATA_FACTS, "model", "image", "mean", "std"),
     "model": ("outputs", "num_classes", "pretrained"),
     "sampler": (*_DATA_FACTS, "batch_size"),
     "optimizer": ("parameters",),

@@ -72,6 +72,8 @@ class Strategy(nn.Module):
     def turns(self, step: int) -> Sequence[Turn]:
         """The turns of this step, in order. A later turn sees the updates of an earlier one.
 
+        A strategy with a single player takes the same number of turns at every step.
+
         Args:
             step: number of batches that this training has seen before, from 0.
         """

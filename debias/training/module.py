@@ -26,9 +26,9 @@ MOST_FOLLOWED = 1000
 class DebiasModule(pl.LightningModule):
     """Trains a model with a strategy, and counts its validation predictions per group.
 
-    A strategy with one player uses Lightning's automatic optimisation, and everything that the
-    Trainer offers for it. With several players, each turn freezes the other players, computes its
-    objective and steps its own optimiser. ``clip`` then applies per turn.
+    A strategy of one player with one turn per step uses Lightning's automatic optimisation, and
+    everything that the Trainer offers for it. Otherwise each turn freezes the other players,
+    computes its objective and steps its own optimiser. ``clip`` then applies per turn.
 
     Args:
         model: maps images to :class:`debias.types.Outputs`.
@@ -66,7 +66,7 @@ class DebiasModule(pl.LightningModule):
             name: [p for p in owned if p.requires_grad]
             for name, owned in strategy.players(model).items()
         }
-        self.automatic_optimization = len(self.players) == 1
+        self.automatic_optimization = len(self.players) == len(strategy.turns(0)) == 1
         self.counts = GroupCounts(groups, train_frequencies=frequencies)
         self.epoch_sums, self.idle_terms = EpochSums(), IdleTerms()
         self.moved: set[str] = set()
@@ -119,7 +119,7 @@ class DebiasModule(pl.LightningModule):
             loss = self._tracked(turn.objective(self.model, batch))
         else:
             each: Any = self.optimizers()
-            optimizers = dict(zip(self.players, each, strict=True))
+            optimizers = dict(zip(self.players, _listed(each), strict=True))
             for turn in turns:
                 self._take(turn, batch, optimizers[turn.player])
         self.epoch_sums.end_step()
@@ -189,7 +189,7 @@ class DebiasModule(pl.LightningModule):
             self.idle_terms.check(means)
         if not self.automatic_optimization:
             schedulers: Any = self.lr_schedulers()
-            for player, scheduler in zip(self.players, schedulers, strict=True):
+            for player, scheduler in zip(self.players, _listed(schedulers), strict=True):
                 if player in self.moved:
                     scheduler.step()
 
@@ -218,6 +218,11 @@ class DebiasModule(pl.LightningModule):
             {f"val/{name}": torch.tensor(value).float() for name, value in self.validation.items()}
         )
         self.counts.reset()
+
+
+def _listed(found: Any) -> list[Any]:
+    """What Lightning returns as a list, but for a single item."""
+    return found if isinstance(found, list) else [found]
 
 
 def check_targets(strategy: Strategy, augment: Augmentation) -> None:

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from debias.augment.recombination import Recombination
 from debias.models.classifier import Classifier
+from debias.strategies.adversarial_training import AdversarialTraining, FreeAdversarialTraining
 from debias.strategies.erm import ERM
 from debias.strategies.feature_adversary import FeatureAdversary
 from debias.strategies.feature_sieve import FeatureSieve
@@ -169,10 +170,28 @@ def mixin(strategy: LearnedMixin, model: Classifier, batch: Batch, move: Move, s
     move("model", F.cross_entropy(logits + strategy.trust(features) * biased, batch.target))
 
 
+def attacked(
+    strategy: AdversarialTraining, model: Classifier, batch: Batch, move: Move, step: int
+) -> None:
+    image = batch.image.clone().requires_grad_()
+    loss = F.cross_entropy(model(image).logits, batch.target)
+    (gradient,) = torch.autograd.grad(loss, image)
+    move("model", F.cross_entropy(model(batch.image + gradient.sign()).logits, batch.target))
+
+
+def replayed(
+    strategy: FreeAdversarialTraining, model: Classifier, batch: Batch, move: Move, step: int
+) -> None:
+    for _ in range(strategy.replays):
+        image = batch.image.clone().requires_grad_()
+        move("model", F.cross_entropy(model(image).logits, batch.target))
+
+
 def cases(model: Classifier, size: int) -> dict[str, Case]:
     """Every strategy at its defaults, except for the layer and the width of the mask network."""
     counts, image = torch.tensor([4, 1, 1, 4]), torch.zeros(1, 3, size, size)
     flattened = FeatureAdversary(GROUPS, model, image, layer=LAYER, feed="flattened")
+    half = (0.5, 0.5, 0.5)
     joint = FeatureSieve(GROUPS, model, image, layer=LAYER, joint=True)
     return {
         "group_dro": Case(GroupDRO(GROUPS, counts), plain),
@@ -182,6 +201,10 @@ def cases(model: Classifier, size: int) -> dict[str, Case]:
         f"feature_adversary, {LAYER} flattened": Case(flattened, flattened_adversary),
         "input_adversary": Case(
             InputAdversary(GROUPS, model, image, width=16), input_adversary, "time"
+        ),
+        "adversarial_training": Case(AdversarialTraining(half, half), attacked),
+        "free_adversarial_training": Case(
+            FreeAdversarialTraining(half, half, image, 64, replays=2), replayed
         ),
         "uniform_confusion": Case(UniformConfusion(GROUPS, model, image), confusion, cycle=3),
         "gradient_projection": Case(GradientProjection(GROUPS), projection, "time"),

@@ -30,6 +30,7 @@ from parity_checks import (
     inside,
     mixing,
     observers,
+    perturbations,
     recipes,
     reweighting,
     samplers,
@@ -120,6 +121,9 @@ CHECKS: dict[str, Check] = {
     "padain": inside.padain,
     "info_drop": inside.info_drop,
     "tract": inside.tract,
+    "adversarial_training": perturbations.adversarial_training,
+    "free_adversarial_training": perturbations.free_adversarial_training,
+    "perturbation": perturbations.perturbation,
 }
 
 

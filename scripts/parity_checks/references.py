@@ -21,6 +21,7 @@ REFERENCES = {
         "eaa1c664fd2002ed4dd45344353583dbce31fac0", "Apache-2.0"
     ),
     "KaiyangZhou/mixstyle-release": Reference("16f7cf1fe2c7b1b3c660c72b32817ebb0545397a", "MIT"),
+    "MadryLab/robustness": Reference("a9541241defd9972e9334bfcdb804f6aefe24dc7", "MIT"),
     "PolinaKirichenko/deep_feature_reweighting": Reference(
         "9d8d5de78feafb0ba99878b8a1f91c5cd942e62a", "BSD-2-Clause"
     ),
@@ -63,6 +64,9 @@ REFERENCES = {
         "7626f3692f412ebae8d872480fdaa85ab9cddec0", "none stated"
     ),
     "kohpangwei/group_DRO": Reference("cbbc1c5b06844e46b87e264326b56056d2a437d1", "MIT"),
+    "locuslab/fast_adversarial": Reference(
+        "54f728755e71857b632882ba6d6cef22f56e2172", "none stated"
+    ),
     "minhto2802/dpe4subpop": Reference("68b811461e238d44cced6ae6c8ce75b66cad5449", "MIT"),
     "mmoayeri/HardImageNet": Reference("a39e3f996f70eb538ff71829b80781bac617a2d4", "none stated"),
     "mohammadpz/Gradient_Starvation": Reference("bc5c29631fc3abe72e7d05c7ab3424c342e7fd49", "MIT"),

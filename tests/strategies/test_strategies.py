@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from debias import components
 from debias.methods import METHODS
+from debias.strategies.adversarial_training import AdversarialTraining, FreeAdversarialTraining
 from debias.strategies.amplified import AmplifiedDisentangled, AmplifiedLfF
 from debias.strategies.badd import BAdd
 from debias.strategies.bias_amplification import BiasAmplification
@@ -61,6 +62,7 @@ from tests.toy_strategies import TwoPlayers
 
 FREQUENCIES = torch.tensor([30, 6, 2, 10])
 IMAGE = torch.zeros(1, 3, 2, 2)
+HALF = (0.5, 0.5, 0.5)
 #: Side of the images that a strategy needs, where the usual 2 is too small: a mask network halves
 #: them twice.
 SIDES = {"input_adversary": 4, "input_adversary_stages": 4}
@@ -108,6 +110,10 @@ STRATEGIES: dict[str, Callable[[], Strategy]] = {
     "input_adversary_stages": lambda: masked(pretraining=4, warmup=4),
     "uniform_confusion": lambda: UniformConfusion(GROUPS, TinyClassifier(), IMAGE),
     "gradient_projection": lambda: GradientProjection(GROUPS),
+    "adversarial_training": lambda: AdversarialTraining(HALF, HALF, steps=2, epsilon=0.1),
+    "free_adversarial_training": lambda: FreeAdversarialTraining(
+        HALF, HALF, IMAGE, 12, epsilon=0.1, replays=2
+    ),
     "feature_sieve": lambda: FeatureSieve(GROUPS, TinyClassifier(), IMAGE, layer="body", width=8),
     "feature_sieve_joint": lambda: FeatureSieve(
         GROUPS, TinyClassifier(), IMAGE, layer="body", width=8, joint=True
