@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from debias.errors import InputError
+from debias.evaluation.altered import altered_scalars
 from debias.evaluation.attacks import counted_attacks
 from debias.evaluation.looking import attention_scalars, band_pass_scalars, maps_missing
 from debias.evaluation.predictions import features_of
@@ -252,6 +253,7 @@ MEASURES: Mapping[str, Callable[[Evidence], Scalars]] = {
     "placement": _of_run(placement_scalars),
     "attention": _of_run(attention_scalars),
     "frequency": _of_run(band_pass_scalars),
+    "altered": _of_run(altered_scalars),
 }
 
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from functools import cache
 from typing import TypeVar
 
+from debias.metrics.altered.family import ALTERED
 from debias.metrics.amplification.family import AMPLIFICATION, THRESHOLDS
 from debias.metrics.attention.family import ATTENTION
 from debias.metrics.descriptions import Description, Family
@@ -49,6 +50,7 @@ FAMILIES: Mapping[str, Family] = {
     "placement": PLACEMENT,
     "attention": ATTENTION,
     "frequency": FREQUENCY,
+    "altered": ALTERED,
 }
 
 

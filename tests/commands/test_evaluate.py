@@ -297,6 +297,7 @@ def test_predictions_of_anybody_give_what_the_run_reports(finished, tmp_path, ca
         "placement",
         "attention",
         "frequency",
+        "altered",
     }
     assert "there are only predictions" in capsys.readouterr().out
 

@@ -64,6 +64,7 @@ ALLOWED = {
         "metrics",
         "models",
         "parts",
+        "pixels",
         "processes",
         "progress",
         "reports",

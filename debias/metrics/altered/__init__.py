@@ -1,0 +1,1 @@
+"""What a model recognises without colour, texture or shape, and how smooth its filters are."""

@@ -1,0 +1,53 @@
+"""Measures on altered pictures, for models of which they can be derived by hand."""
+
+import pytest
+import torch
+from torch import nn
+
+from debias.evaluation.altered import altered_scalars
+from debias.types import Outputs
+from tests.evaluation.test_looking import RED_OR_BLUE, examples_of, parts_of, red_on_blue
+
+
+class Smoothing(nn.Module):
+    """A mean of 3 x 3 pixels; the logits are the mean red and a constant."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.head = nn.Conv2d(3, 3, 3, padding=1, groups=3, bias=False), nn.Identity()
+        nn.init.constant_(self.first.weight, 1 / 9)
+
+    def forward(self, image):
+        red = self.first(image)[:, 0].mean(dim=(1, 2))
+        features = torch.stack([red, torch.full_like(red, 0.5)], dim=1)
+        return Outputs(features, features)
+
+
+def test_accuracy_without_colour_texture_or_shape(tmp_path):
+    """Blue pictures with a red square, of which all are taken for dogs, half of the time rightly.
+
+    Without colour no channel is larger, and all are taken for the first class, which cats are.
+    """
+    pictures = [red_on_blue()[0]] * 4
+    parts = parts_of(examples_of(tmp_path, [0, 1, 1, 1], [0, 0, 1, 1], pictures), RED_OR_BLUE)
+    found = altered_scalars(parts, progress=False)
+    keys = ("clean", "greyscale", "edges", "silhouettes", "shuffled")
+    expected = [0.75, 0.25, 0.25, 0.25, 0.75]
+    assert found == pytest.approx(
+        {f"accuracy/{key}": share for key, share in zip(keys, expected, strict=True)}
+    )
+
+
+def test_smooth_filters_and_what_they_leave_of_noise(tmp_path):
+    """The mean of 9 pixels has no variation; on a plain picture, all variation is of the noise."""
+    examples = examples_of(tmp_path, [0, 1], [0, 1], [red_on_blue()[0]] * 2)
+    model = Smoothing()
+    found = altered_scalars(parts_of(examples, model), progress=False)
+    assert found["filter_variation"] == 0
+    smooth = found["map_variation"]
+    nn.init.zeros_(model.first.weight)
+    with torch.no_grad():
+        model.first.weight[:, :, 1, 1] = 1  # the picture itself
+    sharp = altered_scalars(parts_of(examples, model), progress=False)
+    assert sharp["filter_variation"] == pytest.approx(4)
+    assert sharp["map_variation"] > 2 * smooth > 2
