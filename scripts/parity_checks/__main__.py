@@ -124,6 +124,7 @@ CHECKS: dict[str, Check] = {
     "adversarial_training": perturbations.adversarial_training,
     "free_adversarial_training": perturbations.free_adversarial_training,
     "perturbation": perturbations.perturbation,
+    "lens": perturbations.lens,
 }
 
 

@@ -13,14 +13,16 @@ from torch.nn import functional as F
 
 from debias.losses.adversarial_examples import Ball, perturb
 from debias.strategies.adversarial_training import AdversarialTraining, FreeAdversarialTraining
+from debias.strategies.lens import Lens
 from debias.strategies.strategy import Strategy
-from debias.types import Batch, Outputs
+from debias.types import Batch, Groups, Outputs
 from parity_checks.cases import apart, draws
 from parity_checks.games import STEPS, descent, play, states_apart
 from parity_checks.official import Clones
 from parity_checks.rows import Row
 
 FAST, ROBUSTNESS = "locuslab/fast_adversarial", "MadryLab/robustness"
+REMOVAL, THREE = "aahmadian-liu/rep-learning-shortcut", Groups(("a", "b", "c"), ("x", "y"))
 MEAN, STD = (0.5, 0.4, 0.3), (0.25, 0.2, 0.3)
 IMAGES, SHAPE, EPSILON = 16, (3, 4, 4), 8 / 255
 
@@ -78,6 +80,40 @@ def free_adversarial_training(clones: Clones) -> Iterator[Row]:
 
     compared = "network and change after 12 batches of 1 and 3 replays, the last batch smaller"
     yield loop.row("free_adversarial_training", compared, map(case, range(4)), bar=1e-10)
+
+
+def lens(clones: Clones) -> Iterator[Row]:
+    space = {"globalconf": SimpleNamespace(visualize=False)}
+    names = ("process_batch", "rloss", "accuracy", "ce_loss")
+    path = "Code/algorithms/ShortcutRemoval.py"
+    code = clones.take(REMOVAL, path, *names, space=space)
+
+    def case(seed: int) -> float:
+        torch.manual_seed(seed)
+        adversary = ("least_likely", "full")[seed % 2]
+        options = {"adversary": adversary, "closeness": 2.0, "width": 2, "depth": 2}
+        ours = Lens(THREE, torch.zeros(1, *SHAPE), **options)
+        nn.init.normal_(ours.lens.last[1].weight, std=0.1)
+        model, given = Pictures(), pictures(seed)
+        network, changing = deepcopy(model), deepcopy(ours.lens)
+        trainer = SimpleNamespace(
+            classifier=lambda x: network(x).logits, lens=lambda x: changing(x) - x, totit=0,
+            lamda=2.0, advloss={"full": "negative"}.get(adversary, adversary),
+            optimizers={
+                "classifier": descent(network.parameters()), "lens": descent(changing.parameters())
+            },
+        )  # fmt: skip
+        for batch in given:
+            trainer.tensors = {"dataX": batch.image, "labels": batch.target}
+            code["process_batch"](trainer, True)
+        play(model, ours, given)
+        return states_apart([network, changing], [model, ours.lens])
+
+    compared = (
+        "network and lens after 12 steps: turns, both images, either adversary; a "
+        "re-implementation, not the authors'"
+    )
+    yield code.row("lens", compared, map(case, range(4)), bar=1e-10)
 
 
 def perturbation(clones: Clones) -> Iterator[Row]:

@@ -28,6 +28,9 @@ REFERENCES = {
     "TaoWen0309/ElRep": Reference("8c3e62c897f7df862463e41797afd5df87a2fef4", "MIT"),
     "YBZh/EFDM": Reference("80e26bdf8679ad0f735925f1b7d735beb444798c", "MIT"),
     "YyzHarry/SubpopBench": Reference("4d3dbbe21029666ef19d040e110ec22908640c5b", "MIT"),
+    "aahmadian-liu/rep-learning-shortcut": Reference(
+        "b8357030a16564198906bab088da0a32573543f2", "MIT"
+    ),
     "aida-ugent/fairret": Reference("33b0eaba64e9548c7f5b18fca056d4b7ca9087fd", "MIT"),
     "aliasgharkhani/Masktune": Reference("9a0e2414a713c8d11ddb1aa7469866b865cbd137", "none stated"),
     "alinlab/LfF": Reference("e66796ec117ea52d2e44176055b7ef7959680a1b", "none stated"),

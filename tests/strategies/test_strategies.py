@@ -40,6 +40,7 @@ from debias.strategies.input_adversary import InputAdversary
 from debias.strategies.irm import IRM
 from debias.strategies.ldam import LDAM
 from debias.strategies.learned_mixin import LearnedMixin
+from debias.strategies.lens import Lens
 from debias.strategies.lff import LfF
 from debias.strategies.logit_adjustment import ConditionalLogitAdjustment, LogitAdjustment
 from debias.strategies.logit_correction import LogitCorrection
@@ -65,7 +66,7 @@ IMAGE = torch.zeros(1, 3, 2, 2)
 HALF = (0.5, 0.5, 0.5)
 #: Side of the images that a strategy needs, where the usual 2 is too small: a mask network halves
 #: them twice.
-SIDES = {"input_adversary": 4, "input_adversary_stages": 4}
+SIDES = {"lens": 4, "input_adversary": 4, "input_adversary_stages": 4}
 
 
 def masked(**options: int) -> InputAdversary:
@@ -108,9 +109,12 @@ STRATEGIES: dict[str, Callable[[], Strategy]] = {
     ),
     "input_adversary": masked,
     "input_adversary_stages": lambda: masked(pretraining=4, warmup=4),
+    "lens": lambda: Lens(GROUPS, torch.zeros(1, 3, 4, 4), width=2, depth=2, closeness=2.0),
     "uniform_confusion": lambda: UniformConfusion(GROUPS, TinyClassifier(), IMAGE),
     "gradient_projection": lambda: GradientProjection(GROUPS),
-    "adversarial_training": lambda: AdversarialTraining(HALF, HALF, steps=2, epsilon=0.1),
+    "adversarial_training": lambda: AdversarialTraining(
+        HALF, HALF, steps=2, epsilon=0.1, random_start=False
+    ),
     "free_adversarial_training": lambda: FreeAdversarialTraining(
         HALF, HALF, IMAGE, 12, epsilon=0.1, replays=2
     ),
@@ -251,6 +255,7 @@ SINGLE_LABEL = {
     *("correct_n_contrast", "bias_amplification", "cross_mistakes", "decompose_compose"),
     *("generalized_cross_entropy", "amplified_lff", "amplified_disentangled"),
     *("logit_correction", "echoes", "selecmix", "selecmix_lff"),
+    *("logit_correction", "echoes", "lens"),
 }
 
 
