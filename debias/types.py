@@ -34,6 +34,7 @@ class Batch(NamedTuple):
             No data set of this package has it.
         background: ``(N, 3, H, W)`` float images, normalised, with the foreground filled in, or
             ``None``.
+        views: augmented copies of the same samples, for a strategy that compares them, or ``None``.
     """
 
     image: Tensor
@@ -43,6 +44,7 @@ class Batch(NamedTuple):
     mask: Tensor | None = None
     weight: Tensor | None = None
     background: Tensor | None = None
+    views: tuple[Batch, ...] | None = None
 
 
 class Outputs(NamedTuple):

@@ -39,6 +39,8 @@ class Strategy(nn.Module):
         corrects_prior: the training frequency that the strategy corrects for: "class", "group",
             "class given bias", or "" for none. A sampler that balances the same frequency would
             correct it a second time.
+        views: number of augmented copies of each batch that the strategy reads in ``batch.views``.
+            The batch itself then comes without augmentation. With 0, the batch is augmented.
         layer: dotted name of the layer inside the model that the strategy reads by
             :mod:`debias.models.layers`; ``None`` if it reads none.
 
@@ -51,6 +53,7 @@ class Strategy(nn.Module):
     smallest_batch: ClassVar[int] = 1
     hard_targets: bool = False
     corrects_prior: str = ""
+    views: int = 0
     layer: str | None = None
 
     def __init__(self, groups: Groups | None = None) -> None:

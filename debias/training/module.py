@@ -112,7 +112,7 @@ class DebiasModule(pl.LightningModule):
         The strategy gets Lightning's count of batches as its step, which a checkpoint restores.
         Lightning's ``global_step`` counts optimiser steps instead.
         """
-        batch = self.augment(batch, self.current_epoch / max(self.trainer.max_epochs or 1, 1))
+        batch = self._augmented(batch)
         turns = self.strategy.turns(self.trainer.fit_loop.epoch_loop.total_batch_idx)
         if self.automatic_optimization:
             (turn,) = turns
@@ -124,6 +124,14 @@ class DebiasModule(pl.LightningModule):
                 self._take(turn, batch, optimizers[turn.player])
         self.epoch_sums.end_step()
         return loss if self.automatic_optimization else None
+
+    def _augmented(self, batch: Batch) -> Batch:
+        """The augmented batch, or the unchanged batch with the views that the strategy reads."""
+        progress = self.current_epoch / max(self.trainer.max_epochs or 1, 1)
+        views: list[Batch] = [
+            self.augment(batch, progress) for _ in range(max(self.strategy.views, 1))
+        ]
+        return batch._replace(views=tuple(views)) if self.strategy.views else views[0]
 
     def _take(self, turn: Turn, batch: Batch, optimizer: Any) -> None:
         self.moved.add(turn.player)
@@ -226,11 +234,17 @@ def _listed(found: Any) -> list[Any]:
 
 
 def check_targets(strategy: Strategy, augment: Augmentation) -> None:
-    """Refuse an augmentation that mixes classes for a strategy that needs one class per sample.
+    """Refuse an augmentation that does not fit the strategy.
 
     Raises:
-        ValueError: the strategy has ``hard_targets``, and the augmentation ``mixes_targets``.
+        ValueError: the strategy has ``hard_targets``, and the augmentation ``mixes_targets``; or
+            the strategy reads views, and the augmentation changes nothing.
     """
+    if strategy.views and isinstance(augment, Unchanged):
+        raise InputError(
+            f"{type(strategy).__name__} compares views of each image, and augment.name=none makes "
+            "them equal: set an augmentation, such as augment.name=random_convolution"
+        )
     if strategy.hard_targets and augment.mixes_targets:
         raise InputError(
             f"{type(strategy).__name__} needs one class per sample, and {type(augment).__name__} "

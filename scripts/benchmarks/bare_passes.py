@@ -10,9 +10,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from debias.augment.augmentation import Augmentation
+from debias.augment.random_convolution import RandomConvolution
 from debias.augment.recombination import Recombination
 from debias.models.classifier import Classifier
 from debias.strategies.adversarial_training import AdversarialTraining, FreeAdversarialTraining
+from debias.strategies.consistency import Consistency
 from debias.strategies.erm import ERM
 from debias.strategies.feature_adversary import FeatureAdversary
 from debias.strategies.feature_sieve import FeatureSieve
@@ -41,11 +44,16 @@ class Case(NamedTuple):
     passes: Callable[[Any, Classifier, Batch, Move, int], None]
     bar: str = "flops"
     cycle: int = 1
-    augment: Recombination | None = None
+    augment: Augmentation | None = None
 
 
 def plain(strategy: Strategy, model: Classifier, batch: Batch, move: Move, step: int) -> None:
     move("model", F.cross_entropy(model(batch.image).logits, batch.target))
+
+
+def three(strategy: Strategy, model: Classifier, batch: Batch, move: Move, step: int) -> None:
+    first, *others = (model(batch.image).logits for _ in range(3))
+    move("model", F.cross_entropy(first, batch.target) + sum(other.mean() for other in others))
 
 
 def halves(model: Classifier) -> tuple[nn.Sequential, nn.Sequential]:
@@ -214,4 +222,5 @@ def cases(model: Classifier, size: int) -> dict[str, Case]:
         "rubi": Case(RUBi(GROUPS), rubi, "time"),
         "learned_mixin": Case(LearnedMixin(GROUPS, model, warmup=1), mixin, "time"),
         "recombination": Case(ERM(), plain, augment=Recombination()),
+        "consistency": Case(Consistency(GROUPS), three, augment=RandomConvolution(identity=0.0)),
     }

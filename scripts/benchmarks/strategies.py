@@ -51,7 +51,11 @@ class Sides:
 
     def trained(self, step: int) -> None:
         """One step as in training: every turn of the strategy."""
-        batch = self.batch if self.case.augment is None else self.case.augment(self.batch)
+        batch, augment, views = self.batch, self.case.augment, self.case.strategy.views
+        if augment is not None and views:
+            batch = batch._replace(views=tuple(augment(batch) for _ in range(views)))
+        elif augment is not None:
+            batch = augment(batch)
         for player, objective in self.case.strategy.turns(step):
             self._freeze_all_but(player)
             self.move(player, objective(self.model, batch).total)

@@ -38,6 +38,7 @@ from parity_checks import (
     stages,
     totals,
     twins,
+    views,
 )
 from parity_checks.official import Clones
 from parity_checks.references import REFERENCES
@@ -115,6 +116,9 @@ CHECKS: dict[str, Check] = {
     "selecmix": mixing.contrast,
     "selecmix_game": mixing.vanilla,
     "selecmix_lff_game": mixing.failing,
+    "random_convolution": views.random_convolution,
+    "consistency_game": views.consistency,
+    "feature_consistency": views.features,
     "foreground_noise": audits.foreground_noise,
     "mixstyle": inside.mixstyle,
     "efdmix": inside.efdmix,

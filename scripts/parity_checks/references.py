@@ -27,6 +27,7 @@ REFERENCES = {
     ),
     "TaoWen0309/ElRep": Reference("8c3e62c897f7df862463e41797afd5df87a2fef4", "MIT"),
     "YBZh/EFDM": Reference("80e26bdf8679ad0f735925f1b7d735beb444798c", "MIT"),
+    "Visual-AI/vCLR": Reference("c02cd16f37a95fefe0b1a2805bcde69567e8657e", "MIT"),
     "YyzHarry/SubpopBench": Reference("4d3dbbe21029666ef19d040e110ec22908640c5b", "MIT"),
     "aahmadian-liu/rep-learning-shortcut": Reference(
         "b8357030a16564198906bab088da0a32573543f2", "MIT"
@@ -87,6 +88,7 @@ REFERENCES = {
     "vandit15/Class-balanced-loss-pytorch": Reference(
         "921ccb8725b1eb0903b2c22a1a752a594fcae138", "MIT"
     ),
+    "wildphoton/RandConv": Reference("861a2319dc2861361997f20e97444f231d08db55", "none stated"),
     "yuji-roh/fairbatch": Reference("4f652764be12ce18d237d563d291b63fa1ddf67f", "none stated"),
     "zhihengli-UR/DebiAN": Reference("6ab77f6e33d172ea75e5f635a5d00a68b664ff79", "GPL-3.0"),
 }

@@ -256,6 +256,7 @@ SINGLE_LABEL = {
     *("generalized_cross_entropy", "amplified_lff", "amplified_disentangled"),
     *("logit_correction", "echoes", "selecmix", "selecmix_lff"),
     *("logit_correction", "echoes", "lens"),
+    "consistency",
 }
 
 

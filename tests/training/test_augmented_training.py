@@ -116,3 +116,24 @@ def test_training_on_augmented_batches_equals_a_plain_loop(tmp_path):
             optimizer.step()
     for ours, plain in zip(module.model.parameters(), model.parameters(), strict=True):
         torch.testing.assert_close(ours, plain)
+
+
+class SeeingViews(SeeingERM):
+    """Reads two augmented views of each batch."""
+
+    views = 2
+
+    def loss(self, model, batch):
+        self.seen += [view.image for view in batch.views]
+        return super().loss(model, batch)
+
+
+def test_a_strategy_of_views_sees_the_batch_and_its_augmented_copies(tmp_path):
+    strategy, augment = SeeingViews(), Brightening()
+    trained(strategy, augment, tmp_path)
+    assert len(strategy.seen) == 3 * EPOCHS * BATCHES
+    given = [batch.image for batch in TinyData().batches()] * EPOCHS
+    for number, image in enumerate(given):
+        *views, unchanged = strategy.seen[3 * number : 3 * number + 3]
+        assert torch.equal(unchanged, image)
+        assert all(torch.equal(view, image + 1 + number // BATCHES / EPOCHS) for view in views)
