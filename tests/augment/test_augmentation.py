@@ -17,6 +17,10 @@ MODEL = nn.Sequential(OrderedDict(**CONVOLUTIONS, maxpool=nn.MaxPool2d(2)))
 FACTS = {"groups": LABELS, "mean": (0.5,) * 3, "std": (0.5,) * 3}
 FACTS |= {"model": MODEL, "image": torch.zeros(1, 3, 4, 4)}
 SINGLE_LABEL = {"mixup", "cutmix", "lisa"}
+IMAGE = torch.zeros(1, 3, 14, 14)
+FACTS = {"groups": LABELS, "mean": (0.5,) * 3, "std": (0.5,) * 3, "image": IMAGE}
+MIXING = {"mixup", "cutmix", "lisa", "patch_mixing"}
+SINGLE_LABEL = {*MIXING, "panoptic_patches"}
 
 
 @pytest.mark.parametrize("name", METHODS["augment"])
@@ -24,13 +28,14 @@ def test_every_augmentation_declares_its_facts(name):
     kind = components.find("augment", name)
     assert issubclass(kind, Augmentation)
     assert set(kind.requires) <= {"bias", "groups", "mask"}
-    assert kind.mixes_targets == kind.single_label == (name in SINGLE_LABEL)
+    assert kind.single_label == (name in SINGLE_LABEL)
+    assert kind.mixes_targets == (name in MIXING)
     # backgrounds are filled in from masks
     assert "mask" in kind.requires or not kind.reads_backgrounds
 
 
 @pytest.mark.parametrize("name", METHODS["augment"])
-def test_several_labels_are_refused_where_targets_are_mixed(name):
+def test_several_labels_are_refused_by_those_of_a_single_one(name):
     if name not in SINGLE_LABEL:
         assert isinstance(components.construct("augment", {"name": name}, FACTS), Augmentation)
         return
