@@ -226,12 +226,15 @@ def check_passes(config: Config, module: DebiasModule, accelerator: str) -> None
     Raises:
         InputError: the strategy reads a layer inside the network; the augmentation changes one, and
             ``compile`` is set; both are set; or compiling needs a C++ compiler, and there is none.
+        InputError: the strategy reads or replaces a layer inside the network; both are set; or
+            compiling needs a C++ compiler, and there is none.
     """
-    layer = module.strategy.layer
+    layer, replaced = module.strategy.layer, module.strategy.replaces
+    inside = f"replaces {replaced}" if layer is None else f"reads the layer {layer}"
     for key, default in (("accumulate", 1), ("compile", False)):
-        if getattr(config, key) != default and layer is not None:
+        if getattr(config, key) != default and (layer is not None or replaced):
             raise InputError(
-                f"strategy.name={config.strategy['name']} reads the layer {layer} inside the "
+                f"strategy.name={config.strategy['name']} {inside} inside the "
                 f"network, which {key}={getattr(config, key)} does not allow: leave {key} out"
             )
     if config.compile and module.augment.changes_layers:

@@ -50,6 +50,7 @@ NEEDS = {
     "some bias": "some bias labels",
     "groups": "an image in every group",
     "mask": "masks",
+    "fills": "companion pictures",
     "inferred groups": "inferred groups",
 }
 READS = {"val labels": "bias labels of validation", "train labels": "bias labels of training"}

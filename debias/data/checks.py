@@ -32,7 +32,8 @@ def check_examples(examples: Examples, *, require: tuple[str, ...] = ()) -> None
         examples: the data set; its images are not opened.
         require: requirements on the training split. "bias": bias labels of all images. "some bias":
             a bias label of at least one image. "groups": an image in every group that another split
-            has. "mask": a mask for every image. "inferred groups" is not checked here.
+            has. "mask": a mask for every image. "fills": a folder of fills. "inferred groups" is
+            not checked here.
 
     Raises:
         ValueError: the data set has one of these problems.
@@ -261,6 +262,11 @@ def _requirement_problems(
                 "strategy needs one for each: set data.masks to a folder of masks, or use a "
                 "strategy that needs no masks."
             )
+    if "fills" in require and not examples.fills:
+        yield (
+            "it has no companion pictures. This augmentation blends them into the images: set "
+            "data.fills to a folder of pictures with the names of the images."
+        )
 
 
 def absent_groups(examples: Examples, split: str, *, every: bool = False) -> str:

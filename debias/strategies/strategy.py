@@ -41,6 +41,8 @@ class Strategy(nn.Module):
             correct it a second time.
         views: number of augmented copies of each batch that the strategy reads in ``batch.views``.
             The batch itself then comes without augmentation. With 0, the batch is augmented.
+        replaces: the layers of the model that the strategy replaces in some passes, as words for
+            messages; "" if it replaces none. Such a model cannot be compiled, nor work in parts.
         layer: dotted name of the layer inside the model that the strategy reads by
             :mod:`debias.models.layers`; ``None`` if it reads none.
 
@@ -54,6 +56,7 @@ class Strategy(nn.Module):
     hard_targets: bool = False
     corrects_prior: str = ""
     views: int = 0
+    replaces: str = ""
     layer: str | None = None
 
     def __init__(self, groups: Groups | None = None) -> None:

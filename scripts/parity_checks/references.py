@@ -22,6 +22,9 @@ REFERENCES = {
     ),
     "KaiyangZhou/mixstyle-release": Reference("16f7cf1fe2c7b1b3c660c72b32817ebb0545397a", "MIT"),
     "MadryLab/robustness": Reference("a9541241defd9972e9334bfcdb804f6aefe24dc7", "MIT"),
+    "LiYingwei/ShapeTextureDebiasedTraining": Reference(
+        "afdb8b7e033e639e5602ae02dc18c7816cf80707", "MIT"
+    ),
     "PolinaKirichenko/deep_feature_reweighting": Reference(
         "9d8d5de78feafb0ba99878b8a1f91c5cd942e62a", "BSD-2-Clause"
     ),

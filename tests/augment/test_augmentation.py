@@ -27,7 +27,7 @@ SINGLE_LABEL = {*MIXING, "panoptic_patches"}
 def test_every_augmentation_declares_its_facts(name):
     kind = components.find("augment", name)
     assert issubclass(kind, Augmentation)
-    assert set(kind.requires) <= {"bias", "groups", "mask"}
+    assert set(kind.requires) <= {"bias", "groups", "mask", "fills"}
     assert kind.single_label == (name in SINGLE_LABEL)
     assert kind.mixes_targets == (name in MIXING)
     # backgrounds are filled in from masks
