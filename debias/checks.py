@@ -224,10 +224,9 @@ def check_passes(config: Config, module: DebiasModule, accelerator: str) -> None
         accelerator: the accelerator that the run computes on.
 
     Raises:
-        InputError: the strategy reads a layer inside the network; the augmentation changes one, and
-            ``compile`` is set; both are set; or compiling needs a C++ compiler, and there is none.
-        InputError: the strategy reads or replaces a layer inside the network; both are set; or
-            compiling needs a C++ compiler, and there is none.
+        InputError: the strategy reads or replaces a layer inside the network; the augmentation
+            changes one, and ``compile`` is set; both are set; or compiling needs a C++ compiler,
+            and there is none.
     """
     layer, replaced = module.strategy.layer, module.strategy.replaces
     inside = f"replaces {replaced}" if layer is None else f"reads the layer {layer}"

@@ -238,12 +238,13 @@ def check_targets(strategy: Strategy, augment: Augmentation) -> None:
 
     Raises:
         ValueError: the strategy has ``hard_targets``, and the augmentation ``mixes_targets``; or
-            the strategy reads views, and the augmentation changes nothing.
+            the strategy reads views, and the augmentation does not change images.
     """
-    if strategy.views and isinstance(augment, Unchanged):
+    if strategy.views and (isinstance(augment, Unchanged) or augment.changes_layers):
         raise InputError(
-            f"{type(strategy).__name__} compares views of each image, and augment.name=none makes "
-            "them equal: set an augmentation, such as augment.name=random_convolution"
+            f"{type(strategy).__name__} reads changed copies of the images, and "
+            f"{type(augment).__name__} changes no image: set another augmentation, such as "
+            "augment.name=random_convolution"
         )
     if strategy.hard_targets and augment.mixes_targets:
         raise InputError(

@@ -85,9 +85,17 @@ def test_refuses_batches_without_its_views():
         Consistency(GROUPS, views=2).loss(TinyClassifier(), BATCH)
 
 
-def test_refuses_augmentations_that_change_nothing_or_the_class():
-    with pytest.raises(ValueError, match=r"Consistency compares views .* set an augmentation"):
-        check_targets(Consistency(GROUPS), Unchanged())
+class Inside(RandomConvolution):
+    """An augmentation that says that it changes layers of the model."""
+
+    changes_layers = True
+
+
+def test_refuses_augmentations_that_change_no_image_or_the_class():
+    for augment in (Unchanged(), Inside()):
+        name = type(augment).__name__
+        with pytest.raises(ValueError, match=f"Consistency reads .* and {name} changes no image"):
+            check_targets(Consistency(GROUPS), augment)
     with pytest.raises(ValueError, match="Consistency needs one class per sample, and Mixup"):
         check_targets(Consistency(GROUPS), Mixup(GROUPS))
     check_targets(Consistency(GROUPS), RandomConvolution())
