@@ -254,8 +254,14 @@ def _requirement_problems(
             f"no training image in {empty}. This strategy needs every group: add images, "
             "or use a strategy that does not weight groups."
         )
+    yield from _picture_problems(examples, require, rows.tolist())
+
+
+def _picture_problems(
+    examples: Examples, require: tuple[str, ...], rows: list[int]
+) -> Iterator[str]:
     if "mask" in require:
-        without = [row for row in rows.tolist() if not examples.masks or not examples.masks[row]]
+        without = [row for row in rows if not examples.masks or not examples.masks[row]]
         if without:
             yield (
                 f"{len(without)} training images have no mask: {_rows(examples, without)}. This "
