@@ -11,14 +11,15 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from debias.errors import InputError, near, shortened, shown
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 #: Rows that are read at a time. Equal cells of a column share one string within such a chunk.
 CHUNK = 256
@@ -90,6 +91,12 @@ class Columns:
         return tuple(cells)
 
     def integers(self, column: str) -> Tensor:
+        """``(N,)`` int64 values of a column, as :meth:`integer_array`."""
+        import torch  # tables of many runs are read without it
+
+        return torch.from_numpy(self.integer_array(column))
+
+    def integer_array(self, column: str) -> NDArray[np.int64]:
         """``(N,)`` int64 values of a column.
 
         Raises:
@@ -102,7 +109,7 @@ class Columns:
             row = next(row for row, cell in enumerate(cells) if cell in wrong)
             raise self.error(row, column, "but must be an integer")
         meaning = {cell: int(cell) for cell in distinct}
-        return torch.tensor([meaning[cell] for cell in cells], dtype=torch.int64)
+        return np.array([meaning[cell] for cell in cells], dtype=np.int64)
 
     def numbers(self, column: str, *, finite: bool = True) -> NDArray[np.float64]:
         """``(N,)`` numbers of a column.
@@ -129,6 +136,8 @@ class Columns:
         Raises:
             ValueError: a cell is none of the keys of ``meaning``.
         """
+        import torch
+
         cells = self.column(column)
         try:
             return torch.tensor([meaning[cell] for cell in cells], dtype=torch.int64)

@@ -18,8 +18,9 @@ from debias.errors import InputError
 from debias.evaluation.predictions import with_labels
 from debias.models.checkpoints import load_weights
 from debias.parts import Parts
-from debias.reports.predictions import REMEDY, Predictions, read
+from debias.reports.predictions import Predictions, read
 from debias.reports.record import read_report
+from debias.reports.wording import PREDICT_AGAIN
 from debias.training.prediction import Predicted
 
 
@@ -103,7 +104,7 @@ def _split(path: Path, split: str, examples: Examples) -> Predictions:
     try:
         saved = read(path)
     except InputError as error:
-        raise InputError(str(error).removesuffix(f"; {REMEDY}")) from None
+        raise InputError(str(error).removesuffix(f"; {PREDICT_AGAIN}")) from None
     rows = examples.rows(split)
     if not torch.equal(saved.index, rows):
         raise InputError(f"{path} has other rows than the data")

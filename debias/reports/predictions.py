@@ -11,11 +11,11 @@ from torch import Tensor
 from debias.csv_files import Columns, read_csv
 from debias.errors import InputError
 from debias.files import written_whole
+from debias.reports.wording import PREDICT_AGAIN
 from debias.types import Groups
 
 #: Logits that are written at a time: their texts need 60 MB.
 LOGITS = 1_000_000
-REMEDY = "write it again with `debias evaluate RUN`"
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,11 +99,11 @@ def read(path: Path) -> Predictions:
             header, or a value is not a number.
     """
     if not path.is_file():
-        raise InputError(f"{path}: no such file; {REMEDY}")
+        raise InputError(f"{path}: no such file; {PREDICT_AGAIN}")
     try:
         return _predictions(read_csv(path, exact=True))
     except InputError as error:
-        raise InputError(f"{error}; {REMEDY}") from None
+        raise InputError(f"{error}; {PREDICT_AGAIN}") from None
 
 
 def _predictions(columns: Columns) -> Predictions:

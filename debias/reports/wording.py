@@ -5,6 +5,9 @@ from debias.metrics.selection import LAST
 from debias.reports.record import Choice, Report
 from debias.reports.split import GroupScore, Split
 
+#: What helps if a file of predictions cannot be read.
+PREDICT_AGAIN = "write it again with `debias evaluate RUN`"
+
 RULES = {
     "worst_group": "worst-group accuracy",
     "worst_class": "worst-class accuracy (needs no group labels)",

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from debias.errors import InputError
 from debias.json_files import Json
@@ -16,9 +15,6 @@ from debias.reports.record import Report
 from debias.sweeps.files import Files, read_plan
 from debias.sweeps.protocol import Protocol, allowed_splits, read_protocol
 from debias.sweeps.report_pairs import Paired, compare_pairs
-
-if TYPE_CHECKING:
-    import torch
 
 #: Options of ``data`` that do not make two runs belong to different data sets.
 COMPANIONS = ("mask", "masks", "fills")
@@ -106,7 +102,7 @@ def rows(out: Path) -> list[Row]:
 def results(out: Path, *, ignore: Collection[str], seed: int = 0) -> Results:
     """Read the folder of a sweep, and compare the methods that have finished runs.
 
-    Torch is imported only if there are predictions to compare.
+    Torch is not imported.
 
     Args:
         out: folder of the sweep.
@@ -116,13 +112,6 @@ def results(out: Path, *, ignore: Collection[str], seed: int = 0) -> Results:
     Raises:
         ValueError: the folder contains no ``plan.json``.
     """
-
-    @cache
-    def generator() -> torch.Generator:
-        """The generator of all bootstraps of the sweep."""
-        import torch
-
-        return torch.Generator().manual_seed(seed)
 
     protocol = read_protocol(out)
     planned = rows(out)
@@ -134,7 +123,7 @@ def results(out: Path, *, ignore: Collection[str], seed: int = 0) -> Results:
     for report, dataset in zip(done, datasets(sections, ignore), strict=True):
         runs.setdefault(dataset, []).append(report)
     comparisons = {name: comparison_of(same, ignore=ignore) for name, same in runs.items()}
-    paired = {name: compare_pairs(one.methods, generator) for name, one in comparisons.items()}
+    paired = {name: compare_pairs(one.methods, seed) for name, one in comparisons.items()}
     return Results(out, tuple(every), comparisons, paired, protocol, left_out)
 
 

@@ -2,23 +2,34 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple, TypeAlias
 
+import numpy as np
+from numpy.typing import NDArray
+
+from debias.csv_files import read_csv
 from debias.errors import InputError, shown
+from debias.metrics.accuracy.significance import (
+    holm,
+    resampled_mean_difference,
+    resampled_worst_groups,
+    two_sided_p_value,
+    worst_group_difference,
+)
 from debias.reports.comparison import ComparedMethod
 from debias.reports.record import Report
-
-if TYPE_CHECKING:
-    import torch
-    from torch import Tensor
+from debias.reports.wording import PREDICT_AGAIN
 
 #: Only this many of the best methods are compared: with more pairs, Holm's adjustment would hide
 #: most differences.
 MOST_METHODS = 8
 #: Of the others, the report names this many.
 MOST_NAMED = 20
+#: Columns of predictions.
+INTEGERS = ("target", "bias", "prediction")
 #: A difference counts as real if its adjusted p-value is below this.
 LEVEL = 0.05
 
@@ -63,23 +74,39 @@ class Paired(NamedTuple):
 
 
 class Outcomes(NamedTuple):
-    """The N test images of a run: paths, ``(N,)`` rows in the data set, groups, and correctness."""
+    """The N test images of a run: a digest of them and their groups, groups, and correctness."""
 
-    paths: tuple[str, ...]
-    image: Tensor
-    group: Tensor
-    right: Tensor
+    images: str
+    group: NDArray[np.int64]
+    right: NDArray[np.bool_]
 
 
-def compare_pairs(
-    methods: Sequence[ComparedMethod], generator: Callable[[], torch.Generator]
-) -> Paired:
-    """Compare all pairs of methods by ``resampled_worst_group_difference`` on their test images.
+#: The runs of a method by their seeds.
+BySeed: TypeAlias = Mapping[int, Outcomes]
+#: Label of the method and seed of a run.
+Key: TypeAlias = tuple[str, int]
+
+
+class Shared(NamedTuple):
+    """Labels of two methods, and the seeds of both."""
+
+    first: str
+    second: str
+    seeds: tuple[int, ...]
+
+    @property
+    def sides(self) -> tuple[list[Key], list[Key]]:
+        """The runs of each method."""
+        first, second = ([(label, seed) for seed in self.seeds] for label in self[:2])
+        return first, second
+
+
+def compare_pairs(methods: Sequence[ComparedMethod], seed: int) -> Paired:
+    """Compare all pairs of methods on the same resamples of their test images.
 
     Args:
         methods: the methods, best first. Those after the first ``MOST_METHODS`` are left out.
-        generator: returns the random generator of the bootstrap, on the CPU. It is not called if
-            no pair can be compared.
+        seed: seed of the bootstrap.
 
     Returns:
         The pairs, in the order of the methods. Runs without predictions and multi-label runs are
@@ -89,47 +116,58 @@ def compare_pairs(
     beyond = f"not compared in pairs, as not among the best {MOST_METHODS}: {rest}"
     left_out = [beyond] if rest else []
     outcomes = {method.label: _outcomes(method, left_out) for method in methods[:MOST_METHODS]}
-    pairs: list[Pair] = []
+    pairs: list[Shared] = []
     for (first, ours), (second, theirs) in itertools.combinations(outcomes.items(), 2):
-        shared = {seed: (ours[seed], theirs[seed]) for seed in ours if seed in theirs}
-        if shared and _same_images([run for both in shared.values() for run in both]):
-            pairs.append(_pair(first, second, shared, generator()))
+        seeds = tuple(one for one in ours if one in theirs)
+        if len({by_seed[one].images for by_seed in (ours, theirs) for one in seeds}) == 1:
+            pairs.append(Shared(first, second, seeds))
         elif ours and theirs:
             left_out.append(
                 f"not compared: {first} and {second} share no seed, or have different test images"
             )
-    return Paired(tuple(_adjusted(pairs) if pairs else ()), tuple(left_out))
+    return Paired(tuple(_compared(pairs, outcomes, seed)), tuple(left_out))
 
 
-def _adjusted(pairs: Sequence[Pair]) -> list[Pair]:
-    """The pairs with p-values adjusted for all of them."""
-    import torch
-
-    from debias.metrics.accuracy.uncertainty import holm
-
-    p_values = torch.tensor([pair.p_value for pair in pairs], dtype=torch.float64)
-    adjusted = zip(pairs, holm(p_values).tolist(), strict=True)
-    return [pair._replace(p_value=value) for pair, value in adjusted]
+def _compared(pairs: Sequence[Shared], outcomes: Mapping[str, BySeed], seed: int) -> list[Pair]:
+    """The pairs, with p-values that are adjusted for all of them."""
+    generator = np.random.default_rng(seed)
+    runs = {run: outcomes[run[0]][run[1]] for pair in pairs for side in pair.sides for run in side}
+    worst = _resampled(runs, generator)
+    found = [_pair(pair, runs, worst, generator) for pair in pairs]
+    adjusted = holm(np.array([pair.p_value for pair in found])).tolist()
+    return [pair._replace(p_value=value) for pair, value in zip(found, adjusted, strict=True)]
 
 
 def _pair(
-    first: str,
-    second: str,
-    shared: Mapping[int, tuple[Outcomes, Outcomes]],
-    generator: torch.Generator,
+    pair: Shared,
+    runs: Mapping[Key, Outcomes],
+    worst: Mapping[Key, NDArray[np.float64]],
+    generator: np.random.Generator,
 ) -> Pair:
     """Compare two methods. The p-value is not yet adjusted for the other pairs."""
-    import torch
+    ours, theirs = pair.sides
+    first, second = (np.stack([worst[run] for run in side], axis=1) for side in pair.sides)
+    drawn = resampled_mean_difference(first, second, generator=generator)
+    right, other = (np.stack([runs[run].right for run in side]) for side in (ours, theirs))
+    differences = worst_group_difference(right, other, runs[ours[0]].group).tolist()
+    low, high = np.quantile(drawn, (0.025, 0.975)).tolist()
+    p_value = two_sided_p_value(drawn)
+    return Pair(pair.first, pair.second, pair.seeds, tuple(differences), low, high, p_value)
 
-    from debias.metrics.accuracy import uncertainty
 
-    ours, theirs = (torch.stack([both[side].right for both in shared.values()]) for side in (0, 1))
-    group = next(iter(shared.values()))[0].group
-    drawn = uncertainty.resampled_worst_group_difference(ours, theirs, group, generator=generator)
-    low, high = (float(end) for end in uncertainty.percentile_interval(drawn))
-    differences = tuple(uncertainty.worst_group_difference(ours, theirs, group).tolist())
-    p_value = float(uncertainty.two_sided_p_value(drawn))
-    return Pair(first, second, tuple(shared), differences, low, high, p_value)
+def _resampled(
+    runs: Mapping[Key, Outcomes], generator: np.random.Generator
+) -> dict[Key, NDArray[np.float64]]:
+    """``(B,)`` worst-group accuracies of each run. Runs with the same images share resamples."""
+    alike: dict[str, list[Key]] = {}
+    for run, outcomes in runs.items():
+        alike.setdefault(outcomes.images, []).append(run)
+    worst: dict[Key, NDArray[np.float64]] = {}
+    for same in alike.values():
+        right = np.stack([runs[run].right for run in same])
+        drawn = resampled_worst_groups(right, runs[same[0]].group, generator=generator)
+        worst |= dict(zip(same, drawn.T, strict=True))
+    return worst
 
 
 def _outcomes(method: ComparedMethod, left_out: list[str]) -> dict[int, Outcomes]:
@@ -153,23 +191,14 @@ def _read(run: Report, label: str) -> Outcomes:
         raise InputError(f"{label} seed {run.seed} has no {path.name}")
     if run.data.multi_label:
         raise InputError(f"{label} seed {run.seed} has several labels")
-    from debias.reports.predictions import read  # imports torch
-
-    rows = read(path)
-    right = rows.prediction(run.groups) == rows.target
-    group = run.groups.encode(rows.target, rows.bias)
+    try:
+        columns = read_csv(path, ("index", "path", *INTEGERS), exact=True)
+        target, bias, prediction = (columns.integer_array(name) for name in INTEGERS)
+    except InputError as error:
+        raise InputError(f"{error}; {PREDICT_AGAIN}") from None
+    group = np.where(bias < 0, -1, target * len(run.data.biases) + bias)
     # without any bias label, the classes are compared
-    group = rows.target if bool((group < 0).all()) else group
-    return Outcomes(tuple(rows.paths), rows.index, group, right)
-
-
-def _same_images(runs: Sequence[Outcomes]) -> bool:
-    import torch
-
-    first = runs[0]
-    return all(
-        run.paths == first.paths
-        and torch.equal(first.image, run.image)
-        and torch.equal(first.group, run.group)
-        for run in runs
-    )
+    group = group if (group >= 0).any() else target
+    images = hashlib.sha256(repr((columns.cells["index"], columns.cells["path"])).encode())
+    images.update(group.tobytes())
+    return Outcomes(images.hexdigest(), group, prediction == target)

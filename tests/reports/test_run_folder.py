@@ -193,10 +193,17 @@ def test_peak_memory_holds_what_was_allocated() -> None:
 
 
 def test_tables_of_runs_need_no_torch(tmp_path: Path) -> None:
-    """The table of methods, and the report of a sweep whose runs left no predictions."""
+    """The table of methods, and the report of a sweep, which compares predictions."""
     run = tmp_path / "run"
-    write_report(run, sample_report())
-    (tmp_path / "plan.json").write_text('[{"name": "run", "settings": "erm seed=0"}]')
+    for name in ("run", "other"):
+        write_report(tmp_path / name, sample_report(strategy="erm" if name == "run" else "irm"))
+        (tmp_path / name / "predictions").mkdir()
+        (tmp_path / name / "predictions" / "test.csv").write_text(
+            "index,path,target,bias,prediction,logit_a,logit_b\n0,0.jpg,0,0,0,1,0\n"
+        )
+    (tmp_path / "plan.json").write_text(
+        '[{"name": "run", "settings": "erm seed=0"}, {"name": "other", "settings": "irm seed=0"}]'
+    )
     code = (
         "import sys; from pathlib import Path; from debias.reports.comparison import compare; "
         "from debias.__main__ import main; "
@@ -207,3 +214,4 @@ def test_tables_of_runs_need_no_torch(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
     assert "71.2 ± -" in done.stdout
+    assert "| +0.0 | [+0.0, +0.0] | 1.0 | no |" in done.stdout

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from debias.audits.cues.encoder import (
@@ -32,7 +31,7 @@ from debias.audits.cues.strata import explained_by, stratified_auroc
 from debias.audits.cues.units import audited_units
 from debias.audits.steps import Arrays, Audited
 from debias.audits.strengths import strength
-from debias.metrics.accuracy.uncertainty import holm
+from debias.metrics.accuracy.significance import holm
 
 #: Name of the step.
 CUES = "cues"
@@ -171,13 +170,13 @@ def _estimates(
     names: list[str], scores: list[NDArray[np.float64]], target: NDArray[np.int64], seed: int
 ) -> dict[str, NDArray[np.generic]]:
     full = scores[names.index(ceiling(names))]
-    p_values = torch.tensor([auroc_p_value(one, target, folds=FOLDS) for one in scores])
+    p_values = [auroc_p_value(one, target, folds=FOLDS) for one in scores]
     return {
         "names": np.array(names),
         "scores": np.stack(scores),
         "accuracy": np.array([balanced_accuracy(one, target) for one in scores]),
         "recovered": np.array([recovered_interval(one, full, target, seed=seed) for one in scores]),
-        "p_value": holm(p_values).numpy(),
+        "p_value": holm(np.array(p_values, dtype=np.float32)),
     }
 
 

@@ -7,11 +7,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from debias.errors import InputError
-from debias.metrics.accuracy.uncertainty import holm
+from debias.metrics.accuracy.significance import holm
 from debias.metrics.leakage.ieat import association_test, effect_interval
 from debias.trained.images import find
 
@@ -88,11 +89,10 @@ def association_rows(
     features = dict(zip(files, embed(files), strict=True))
     sides = [[torch.stack([features[f] for f in side]) for side in test.sides] for test in tests]
     found = [association_test(*four) for four in sides]
-    p_values = torch.tensor([one.p_value for one in found], dtype=torch.float64)
-    known = ~p_values.isnan()
-    adjusted = torch.full_like(p_values, math.nan)
-    if bool(known.any()):
-        adjusted[known] = holm(p_values[known])
+    p_values = np.array([float(one.p_value) for one in found])
+    known = ~np.isnan(p_values)
+    adjusted = np.full_like(p_values, math.nan)
+    adjusted[known] = holm(p_values[known])
     rows = []
     for test, one, corrected in zip(tests, found, adjusted.tolist(), strict=True):
         sizes = tuple(len(side) for side in test.sides)

@@ -4,7 +4,6 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from debias.audits.cues.probing import unit_folds
@@ -25,7 +24,7 @@ from debias.audits.files.property_words import lines_of, section_of
 from debias.audits.rows.duplicates_step import DUPLICATES
 from debias.audits.steps import Arrays, Audited, Step
 from debias.audits.strengths import SOME
-from debias.metrics.accuracy.uncertainty import holm
+from debias.metrics.accuracy.significance import holm
 
 #: Traces of a file that are numbers of its pixels.
 TRACES = ("blocks", "blocks off the grid", "resampling")
@@ -122,7 +121,7 @@ def _compute(audited: Audited) -> Arrays:
     facts = properties_of(audited)
     told = [_told(one, judged, target, fold, classes, generator) for one in facts]
     bits, p_values = information_p_values([one.code for one in told], target, classes, generator)
-    adjusted = holm(torch.from_numpy(p_values)).numpy()
+    adjusted = holm(p_values)
     areas = np.array([one.area for one in told]).reshape(-1, 3)
     order = np.argsort(-np.round(areas[:, 0], 3), kind="stable")
     explained = _explained([facts[i] for i in order], [told[i] for i in order], target)

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-import torch
 
 from debias.audits.cues.ladder import CUES, MeasuredCue, measured_cues
 from debias.audits.cues.probing import recovered
@@ -15,7 +14,7 @@ from debias.audits.leaning.paired import Change, class_interval, paired_change
 from debias.audits.leaning.rows import HeldOut, held_out, model_of, no_run, percent
 from debias.audits.lines import AuditLine, Section, ValueBar
 from debias.audits.steps import Arrays, Audited, Step
-from debias.metrics.accuracy.uncertainty import holm
+from debias.metrics.accuracy.significance import holm
 from debias.progress import each
 
 ABLATION = "ablation"
@@ -89,7 +88,7 @@ def ablated(audited: Audited) -> list[Ablated]:
     target = audited.target[arrays["positions"]]
     whole, *right = arrays["decided"] == target
     changes = [paired_change(whole, one, target) for one in right]
-    p_values = holm(torch.tensor([change.p_value for change in changes], dtype=torch.float64))
+    p_values = holm(np.array([change.p_value for change in changes], dtype=np.float64))
     found = []
     for name, one, change, p_value in zip(
         arrays["names"][1:].tolist(), right, changes, p_values.tolist(), strict=True

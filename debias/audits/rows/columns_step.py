@@ -3,7 +3,6 @@
 from typing import NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from debias.audits.lines import AuditLine, Section, ValueBar
@@ -17,7 +16,7 @@ from debias.audits.rows.source_columns import source_columns
 from debias.audits.steps import Audited, Step
 from debias.audits.strengths import strength
 from debias.errors import one_line
-from debias.metrics.accuracy.uncertainty import holm
+from debias.metrics.accuracy.significance import holm
 
 #: Name of the step.
 COLUMNS = "columns"
@@ -108,7 +107,7 @@ def column_fits(columns: list[TableColumn], target: NDArray[np.int64]) -> list[C
                 p_value, name = float(fisher_exact(table)[1]), f"{column.name} = {text or 'empty'}"
                 shares = float(has[own].mean()), float(has[~own].mean())
                 rows.append((number, ColumnFit(name, one, *shares, p_value, int(has.sum()))))
-    adjusted = holm(torch.tensor([fit.p_value for _, fit in rows], dtype=torch.float64)).tolist()
+    adjusted = holm(np.array([fit.p_value for _, fit in rows], dtype=np.float64)).tolist()
     best: dict[int, ColumnFit] = {}
     for (number, fit), p_value in zip(rows, adjusted, strict=True):
         if number not in best or fit.auroc > best[number].auroc:

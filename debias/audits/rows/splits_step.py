@@ -4,7 +4,6 @@ from itertools import combinations
 from typing import NamedTuple
 
 import numpy as np
-import torch
 
 from debias.audits.cues.probing import unit_folds
 from debias.audits.cues.units import audited_units
@@ -15,7 +14,7 @@ from debias.audits.rows.whole_images import WHOLE_IMAGES, plain_numbers, whole_i
 from debias.audits.steps import Arrays, Audited, Step
 from debias.audits.strengths import strength
 from debias.data.examples import SPLITS
-from debias.metrics.accuracy.uncertainty import holm
+from debias.metrics.accuracy.significance import holm
 
 #: Name of the step.
 SPLITS_STEP_NAME = "splits"
@@ -70,7 +69,7 @@ def _compute(audited: Audited) -> Arrays:
         )
         table += [(first, second, *one) for one in found]
     values = np.array(table, dtype=np.float64).reshape(-1, 8)
-    adjusted = holm(torch.from_numpy(values[:, 6])).numpy()
+    adjusted = holm(values[:, 6])
     return {"compared": np.column_stack([values, adjusted])}
 
 

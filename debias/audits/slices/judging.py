@@ -7,7 +7,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from debias.metrics.accuracy.uncertainty import holm, wilson_interval
+from debias.metrics.accuracy.significance import holm
+from debias.metrics.accuracy.uncertainty import wilson_interval
 from debias.metrics.scores.retrieval import slice_match
 
 #: Least difference of accuracies of a strong finding, and of some finding.
@@ -77,7 +78,7 @@ def judged_slices(
         table = [[count, size - count] for count, size in zip(right, sizes, strict=True)]
         p_value = float(fisher_exact(table, "less")[1])
         rows.append((number, one, right, sizes, p_value))
-    adjusted = holm(torch.tensor([row[-1] for row in rows], dtype=torch.float64)).tolist()
+    adjusted = holm(np.array([row[-1] for row in rows], dtype=np.float64)).tolist()
     judged = [_judged(*row[:4], p_value) for row, p_value in zip(rows, adjusted, strict=True)]
     return sorted(judged, key=lambda one: (-_gap(one), one.number))
 

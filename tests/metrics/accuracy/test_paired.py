@@ -4,16 +4,19 @@ import itertools
 from collections import Counter
 from fractions import Fraction
 
+import numpy as np
 import pytest
-import torch
-from torch import Tensor
+from numpy.typing import NDArray
 
-from debias.metrics.accuracy.uncertainty import (
+from debias.metrics.accuracy.significance import (
     holm,
     resampled_worst_group_difference,
+    resampled_worst_groups,
     two_sided_p_value,
     worst_group_difference,
 )
+
+Array = NDArray[np.generic]
 
 #: Two seeds (rows) on two images of group 0 and three of group 1.
 GROUP = [0, 0, 1, 1, 1]
@@ -21,18 +24,14 @@ FIRST = [[1, 1, 1, 1, 0], [1, 0, 1, 1, 1]]
 SECOND = [[1, 0, 1, 0, 0], [0, 1, 1, 0, 1]]
 
 
-def tensors() -> tuple[Tensor, Tensor, Tensor]:
-    return (
-        torch.tensor(FIRST, dtype=torch.bool),
-        torch.tensor(SECOND, dtype=torch.bool),
-        torch.tensor(GROUP),
-    )
+def arrays() -> tuple[Array, Array, Array]:
+    return np.array(FIRST, bool), np.array(SECOND, bool), np.array(GROUP)
 
 
 def resampled(
-    first: Tensor, second: Tensor, group: Tensor, *, resamples: int = 9999, seed: int = 0
-) -> Tensor:
-    generator = torch.Generator().manual_seed(seed)
+    first: Array, second: Array, group: Array, *, resamples: int = 9999, seed: int = 0
+) -> Array:
+    generator = np.random.default_rng(seed)
     return resampled_worst_group_difference(
         first, second, group, generator=generator, resamples=resamples
     )
@@ -62,16 +61,16 @@ def all_resamples() -> dict[Fraction, Fraction]:
 
 def test_differences_by_hand() -> None:
     """Seed 0: min(2/2, 2/3) - min(1/2, 1/3) = 1/3. Seed 1: min(1/2, 3/3) - min(1/2, 2/3) = 0."""
-    assert worst_group_difference(*tensors()).tolist() == pytest.approx([1 / 3, 0])
+    assert worst_group_difference(*arrays()).tolist() == pytest.approx([1 / 3, 0])
 
 
 def test_the_bootstrap_has_the_exact_distribution() -> None:
     """Frequencies among 40,000 resamples lie within 5 errors of enumerated probabilities."""
-    expected, drawn = all_resamples(), resampled(*tensors(), resamples=40_000)
+    expected, drawn = all_resamples(), resampled(*arrays(), resamples=40_000)
     assert sum(expected.values()) == 1
     counted = 0
     for difference, probability in expected.items():
-        share = float(((drawn - float(difference)).abs() < 1e-9).double().mean())
+        share = float((np.abs(drawn - float(difference)) < 1e-9).mean())
         error = (float(probability) * (1 - float(probability)) / 40_000) ** 0.5
         assert share == pytest.approx(float(probability), abs=5 * error)
         counted += share * 40_000
@@ -82,92 +81,86 @@ def test_seeds_vary_by_the_variance_of_their_mean() -> None:
     """Images that cannot vary; differences 0, 0, 1 over three seeds: mean 1/3, and s^2 / 3 = (1/3)
     / 3 = 1/9.
     """
-    first = torch.tensor([[False], [False], [True]])
-    drawn = resampled(first, torch.zeros_like(first), torch.tensor([0]), resamples=40_000)
+    first = np.array([[False], [False], [True]])
+    drawn = resampled(first, np.zeros_like(first), np.array([0]), resamples=40_000)
     assert float(drawn.mean()) == pytest.approx(1 / 3, abs=5 / 3 / 200)
-    assert float(drawn.var()) == pytest.approx(1 / 9, rel=0.03)
+    assert float(drawn.var(ddof=1)) == pytest.approx(1 / 9, rel=0.03)
 
 
 def test_pairing_is_what_makes_a_small_difference_certain() -> None:
     """Of 1,000 images both are wrong about 400; the first is right about 10 more. Mean 10/1000,
     variance of a draw 0.01 x 0.99, so that the standard error is sqrt(0.0099 / 1000) = 0.00315;
     unpaired it were 0.0219."""
-    image = torch.arange(1000)
+    image = np.arange(1000)
     first, second = (image >= 400)[None], (image >= 410)[None]
-    drawn = resampled(first, second, torch.zeros(1000, dtype=torch.long))
+    drawn = resampled(first, second, np.zeros(1000, int))
     assert float(drawn.mean()) == pytest.approx(0.01, abs=5 * 0.00315 / 100)
-    assert float(drawn.std()) == pytest.approx(0.00315, rel=0.05)
-    assert float(two_sided_p_value(drawn)) < 0.01
+    assert float(drawn.std(ddof=1)) == pytest.approx(0.00315, rel=0.05)
+    assert two_sided_p_value(drawn) < 0.01
 
 
 def test_the_same_predictions_never_differ() -> None:
-    first, _, group = tensors()
+    first, _, group = arrays()
     drawn = resampled(first, first, group)
-    assert drawn.eq(0).all()
+    assert not drawn.any()
     assert two_sided_p_value(drawn) == 1
 
 
 def test_swapping_the_methods_swaps_the_sign() -> None:
-    first, second, group = tensors()
-    torch.testing.assert_close(
-        worst_group_difference(second, first, group), -worst_group_difference(*tensors())
+    first, second, group = arrays()
+    np.testing.assert_allclose(
+        worst_group_difference(second, first, group), -worst_group_difference(*arrays())
     )
 
 
 def test_images_of_unknown_group_and_their_order_do_not_matter() -> None:
-    first, second, group = tensors()
-    order = torch.tensor([4, 1, 3, 0, 2])
+    first, second, group = arrays()
+    order = np.array([4, 1, 3, 0, 2])
     more = [
-        torch.cat([rows[:, order], torch.tensor([[False], [True]])], dim=1)
+        np.concatenate([rows[:, order], np.array([[False], [True]])], axis=1)
         for rows in (first, second)
     ]
-    groups = torch.cat([group[order], torch.tensor([-1])])
-    assert torch.equal(
+    groups = np.append(group[order], -1)
+    np.testing.assert_array_equal(
         worst_group_difference(*more, groups), worst_group_difference(first, second, group)
     )
-    assert torch.equal(resampled(*more, groups), resampled(first, second, group))
+    np.testing.assert_array_equal(resampled(*more, groups), resampled(first, second, group))
+
+
+def test_a_run_is_resampled_alike_whatever_is_compared_with_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Equal runs have the same accuracies on every resample, also where few are drawn at a time."""
+    first, second, group = arrays()
+    monkeypatch.setattr("debias.metrics.accuracy.significance.DRAWN", 64)
+    right = np.concatenate([first, second, first])
+    worst = resampled_worst_groups(right, group, generator=np.random.default_rng(0), resamples=999)
+    np.testing.assert_array_equal(worst[:, :2], worst[:, 4:])
+    assert set(worst[:, 0].round(6)) == {0.0, 0.333333, 0.666667, 1.0}
 
 
 def test_p_value_by_hand() -> None:
     """Of 39 differences one is below zero and one is zero: 2 x (1 + 2) / 40; all above: 2 / 40."""
-    assert two_sided_p_value(torch.tensor([-0.1, 0.0] + [0.2] * 37)).item() == pytest.approx(0.15)
-    assert two_sided_p_value(torch.tensor([0.2] * 39)).item() == pytest.approx(0.05)
+    assert two_sided_p_value(np.array([-0.1, 0.0] + [0.2] * 37)) == pytest.approx(0.15)
+    assert two_sided_p_value(np.array([0.2] * 39)) == pytest.approx(0.05)
 
 
 def test_holm_equals_its_definition() -> None:
     """Sorted 0.01, 0.02, 0.02, 0.9 times 4, 3, 2, 1: 0.04, 0.06, 0.04 raised to 0.06, 0.9."""
-    assert holm(torch.tensor([0.9, 0.02, 0.01, 0.02])).tolist() == pytest.approx(
+    assert holm(np.array([0.9, 0.02, 0.01, 0.02])).tolist() == pytest.approx(
         [0.9, 0.06, 0.04, 0.06]
     )
-    assert holm(torch.tensor([0.6, 0.7])).tolist() == [1, 1]
-    assert holm(torch.tensor([])).tolist() == []
+    assert holm(np.array([0.6, 0.7])).tolist() == [1, 1]
+    assert holm(np.array([])).tolist() == []
 
 
 @pytest.mark.parametrize(
-    ("first", "second", "group", "words"),
-    [
-        (
-            torch.ones(1, 2, dtype=torch.bool),
-            torch.ones(2, 2, dtype=torch.bool),
-            torch.zeros(2).long(),
-            "same seeds",
-        ),
-        (
-            torch.ones(1, 2, dtype=torch.bool),
-            torch.ones(1, 2, dtype=torch.bool),
-            torch.zeros(3).long(),
-            r"group \(N,\)",
-        ),
-        (
-            torch.ones(1, 1, dtype=torch.bool),
-            torch.ones(1, 1, dtype=torch.bool),
-            -torch.ones(1).long(),
-            "no image",
-        ),
-    ],
+    ("seeds", "entries", "group", "words"),
+    [((1, 2), 2, 0, "same seeds"), ((1, 1), 3, 0, r"group \(N,\)"), ((1, 1), 2, -1, "no image")],
 )
 def test_what_cannot_be_compared_is_refused(
-    first: Tensor, second: Tensor, group: Tensor, words: str
+    seeds: tuple[int, int], entries: int, group: int, words: str
 ) -> None:
+    first, second = (np.ones((count, 2), bool) for count in seeds)
     with pytest.raises(ValueError, match=words):
-        worst_group_difference(first, second, group)
+        worst_group_difference(first, second, np.full(entries, group))
