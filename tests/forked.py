@@ -19,7 +19,7 @@ from debias.sweeps.launchers.local import PRELOADED
 
 FORKED = get_context("forkserver")
 FORKED.set_forkserver_preload(
-    [*PRELOADED, "debias.commands.train", "debias.commands.sweep", "tests.fakes", "hypothesis"]
+    [PRELOADED, "debias.commands.train", "debias.commands.sweep", "tests.fakes", "hypothesis"]
 )
 
 
@@ -32,7 +32,7 @@ def forked(function: Callable[..., object], *arguments: object) -> BaseProcess:
 
 def _call(function: Callable[..., object], arguments: Sequence[object]) -> None:
     # Python would start another fork server
-    forkserver._forkserver.ensure_running = lambda: None
+    forkserver._forkserver.ensure_running = forkserver.ensure_running = lambda: None
     # loader processes begin as in a process that was not forked: in the group of their command
     set_start_method(None, force=True)
     function(*arguments)

@@ -54,7 +54,7 @@ def run(benchmark: str, overrides: list[str], strategies: str, dry_run: bool, re
         raise InputError(f"images_per_second={speed} is for an estimate: add --dry-run")
     code = 0
     if not report:
-        launch.check()
+        launch.prepare()
         check(planned.runs)
         if left(planned.runs) and "data.name=" not in changed and (absent := _root_lines(planned)):
             raise InputError(absent[0])

@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from debias.commands.imports import fast_imports
 from debias.commands.train import train
 from debias.config import EXECUTION
 from debias.errors import InputError
 from debias.files import write_atomically
+from debias.imports import fast_imports
 from debias.progress import duration
 from debias.storage.results import results_folder
 from debias.sweeps.backbones import train_in_waves
@@ -57,6 +57,8 @@ def run(action: str, source: str, overrides: list[str]) -> None:
         return
     launch, rest = launcher(overrides)
     planned = plan(Path(source), rest)
+    if action == "run" and left(planned.runs):
+        launch.prepare()
     with fast_imports():
         check(planned.runs, planned.labels)
     bring_results(planned)
@@ -64,7 +66,6 @@ def run(action: str, source: str, overrides: list[str]) -> None:
     if action == "plan":
         show_plan(planned)
     else:
-        launch.check()
         write_protocol(planned.out, Protocol(planned.labels) if planned.labels else None)
         run_sweep(planned, launch)
 

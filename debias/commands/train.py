@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 from debias import components
 from debias import config as configs
 from debias.commands import begin
-from debias.commands.imports import fast_imports
 from debias.commands.stopping import end_with_parent, ended_by_signals
 from debias.config import Config
 from debias.errors import InputError
+from debias.imports import fast_imports
 from debias.launched import check_launched, is_helper_process
 from debias.merging import taken
 from debias.places import epoch_sender, run_held, runs_folder

@@ -1,17 +1,23 @@
 """Render the HTML templates in the folder ``html``."""
 
+from __future__ import annotations
+
 import base64
 import hashlib
 import os
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from debias.reports import charts
 from debias.reports.privacy import without_places
 from debias.reports.record import PAGE
 from debias.reports.wording import number, percent
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 HTML = Path(__file__).parent / "html"
 #: A table with more rows scrolls in a box, and a legend with more entries is folded.
@@ -25,9 +31,15 @@ def render(template: str, context: Mapping[str, Any]) -> str:
         template: file name of the template.
         context: the variables of the template. A missing variable is an error.
     """
+    return environment().get_template(template).render(context) + "\n"
+
+
+@cache
+def environment() -> Environment:
+    """The templates with what all of them use. Each is compiled once in a process."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-    environment = Environment(
+    made = Environment(
         loader=FileSystemLoader(HTML),
         finalize=without_places,
         autoescape=True,
@@ -35,12 +47,12 @@ def render(template: str, context: Mapping[str, Any]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(percent=percent, number=number, zip=zip, enumerated=enumerate)
-    environment.globals.update(
+    made.filters.update(percent=percent, number=number, zip=zip, enumerated=enumerate)
+    made.globals.update(
         colours=charts.COLOURS, colour=charts.group_colour, mark=_mark, link=_link, address=_address
     )
-    environment.globals.update(long_table=LONG_TABLE, long_legend=LONG_LEGEND, **_script())
-    return environment.get_template(template).render(context) + "\n"
+    made.globals.update(long_table=LONG_TABLE, long_legend=LONG_LEGEND, **_script())
+    return made
 
 
 def _script() -> dict[str, str]:

@@ -24,7 +24,7 @@ def circumstances(parts: Parts, config: Config) -> Json:
         "precision": parts.precision,
         "device": f"{parts.accelerator} ({torch.get_num_threads()} threads)",
         "versions": versions(),
-        "git": git_state(Path(debias.__file__).parent),
+        "git": code_state(),
         **({"own_parts": own} if own else {}),
     }
 
@@ -49,6 +49,12 @@ def machine(parts: Parts) -> Json:
 
 
 @cache
+def code_state() -> dict[str, str | bool | None]:
+    """Commit of debias, and whether files differ from it."""
+    return git_state(Path(debias.__file__).parent)
+
+
+@cache
 def code_digest() -> str:
     """Hash of all Python files of debias."""
     folder, digest = Path(debias.__file__).parent, hashlib.sha256()
@@ -57,7 +63,9 @@ def code_digest() -> str:
     return digest.hexdigest()
 
 
-code_digest()  # of the files as they are imported: they may change while this process runs
+# of the files as they are imported: they may change while this process runs
+code_state()
+code_digest()
 
 
 def digest_of(state: Mapping[str, Tensor]) -> str:

@@ -23,6 +23,7 @@ ALLOWED = {
     "merging": set(),
     "processes": set(),
     "launched": set(),
+    "imports": set(),
     "progress": {"launched"},
     "devices": set(),
     "losses": {"processes"},
@@ -101,6 +102,7 @@ ALLOWED = {
     | {"heads", "json_files", "metrics", "models", "parts", "progress", "reports", "trained"},
     "sweeps": {
         "build",
+        "imports",
         "methods",
         "checks",
         "components",
@@ -123,6 +125,7 @@ ALLOWED = {
     "commands": {
         "audits",
         "build",
+        "imports",
         "methods",
         "components",
         "config",

@@ -214,4 +214,4 @@ def test_tables_of_runs_need_no_torch(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
     assert "71.2 ± -" in done.stdout
-    assert "| +0.0 | [+0.0, +0.0] | 1.0 | no |" in done.stdout
+    assert "| +0.0 | [+0.0, +0.0] | 1.0000 | no |" in done.stdout

@@ -12,6 +12,7 @@ import torch
 
 from debias.__main__ import main
 from debias.config import EXECUTION
+from debias.reports.templates import environment
 from debias.sweeps.files import Files, write_plan
 from debias.sweeps.plan import Plan, PlannedRun, make_run, plan
 from debias.sweeps.protocol import Protocol, write_protocol
@@ -23,6 +24,11 @@ from tests.reports.test_page import Page
 from tests.sweeps.finished_runs import finish
 
 Sweep = Callable[[str], Path]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def unrendered_charts() -> None:
+    """Here charts are rendered."""
 
 
 def read(out: Path) -> Results:
@@ -453,6 +459,7 @@ def test_long_tables_scroll_and_long_legends_are_folded(
     monkeypatch.setattr("debias.reports.charts.drawing", lambda *_, **options: "<svg></svg>")
     usual = shown(half_finished.out, "html")
     assert 'class="scroll tall"' not in usual
+    monkeypatch.setattr("debias.reports.templates.environment", environment.__wrapped__)
     monkeypatch.setattr("debias.reports.templates.LONG_TABLE", 1)
     monkeypatch.setattr("debias.reports.templates.LONG_LEGEND", 1)
     long = shown(half_finished.out, "html")

@@ -28,8 +28,11 @@ LAUNCHERS = {
 class Launcher(Protocol):
     """Trains the runs of a sweep. Its keyword-only arguments are the options of ``launcher=``."""
 
-    def check(self) -> None:
-        """Raise an ``InputError`` if this machine lacks what the launcher needs."""
+    def prepare(self) -> None:
+        """Raise an ``InputError`` if this machine lacks what the launcher needs.
+
+        It is called before the configs are checked, and begins what takes time.
+        """
 
     def __call__(self, runs: list[PlannedRun], train: Train, progress: Progress) -> None:
         """Train runs, in this order, and return when none is left."""

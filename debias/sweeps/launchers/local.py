@@ -4,8 +4,9 @@ import math
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from multiprocessing import get_context
+from multiprocessing import forkserver, get_context
 from multiprocessing.connection import wait
+from multiprocessing.context import ForkServerContext
 from multiprocessing.process import BaseProcess
 
 from debias.devices import usable_cores
@@ -17,15 +18,15 @@ from debias.sweeps.launchers.worker import Train, attempt
 from debias.sweeps.plan import PlannedRun
 from debias.sweeps.progress import Progress
 
-#: Modules that the fork server imports once, because every run needs them and they take seconds.
-PRELOADED = (
-    "debias.sweeps.launchers.worker",
-    "debias.build",
-    "debias.runs.outcome",
-    "debias.reports.page",
-    "albumentations.pytorch",
-    "torch.utils.tensorboard",
-)
+#: The module that the fork server imports once.
+PRELOADED = "debias.sweeps.launchers.preloaded"
+
+
+def fork_context() -> ForkServerContext:
+    """Makes processes that are forked from one which has imported the packages."""
+    context = get_context("forkserver")
+    context.set_forkserver_preload([PRELOADED])
+    return context
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,8 +66,10 @@ class Local:
         """The time of ``time.monotonic`` at which the minutes are over."""
         return math.inf if self.minutes is None else self.begun + 60 * self.minutes
 
-    def check(self) -> None:
-        """Do nothing: every machine has processes."""
+    def prepare(self) -> None:
+        """Start the fork server. It imports the packages beside the imports of this process."""
+        fork_context()
+        forkserver.ensure_running()
 
     def __call__(self, runs: Iterable[PlannedRun], train: Train, progress: Progress) -> None:
         """Train runs in worker processes, and return when none is left.
@@ -101,8 +104,7 @@ class Processes:
     def __init__(self, workers: int, threads: int, train: Train) -> None:
         self.slots, self.threads, self.train = set(range(workers)), threads, train
         self.processes: dict[int, tuple[BaseProcess, PlannedRun]] = {}
-        self.context = get_context("forkserver")
-        self.context.set_forkserver_preload(list(PRELOADED))
+        self.context = fork_context()
 
     @property
     def active(self) -> int:

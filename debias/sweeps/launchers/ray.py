@@ -12,11 +12,10 @@ import socket
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
-from multiprocessing import get_context
 from typing import Any
 
 from debias.errors import InputError, check_at_least
-from debias.sweeps.launchers.local import PRELOADED
+from debias.sweeps.launchers.local import fork_context
 from debias.sweeps.launchers.pool import End, Pool
 from debias.sweeps.launchers.signals import PATIENCE, StopSignals
 from debias.sweeps.launchers.worker import FAILED, Train, attempt
@@ -56,7 +55,7 @@ class Ray:
         check_at_least(1, {"cpus_per_run": self.cpus_per_run, "parallel": parallel})
         check_at_least(0, {"gpus_per_run": self.gpus_per_run, "retries": self.retries})
 
-    def check(self) -> None:
+    def prepare(self) -> None:
         """Check that the package ray is installed.
 
         Raises:
@@ -162,8 +161,7 @@ def perform(run: PlannedRun, train: Train, threads: int, folder: str) -> int:
         threads: number of threads of PyTorch.
         folder: the working folder of the launcher, in which relative paths begin.
     """
-    context = get_context("forkserver")
-    context.set_forkserver_preload(list(PRELOADED))
+    context = fork_context()
     gpus = os.environ.get("CUDA_VISIBLE_DEVICES")  # Ray sets it for each task
     process = context.Process(target=_attempt, args=(run, train, threads, folder, gpus))
     process.start()

@@ -64,7 +64,7 @@ class Slurm(Resources):
         check_at_least(1, {"cpus_per_run": self.cpus_per_run, "array_parallelism": parallel})
         check_at_least(0.1, {"poll": self.poll})
 
-    def check(self) -> None:
+    def prepare(self) -> None:
         """Check that the commands of Slurm are installed.
 
         Raises:

@@ -6,12 +6,12 @@ import sys
 
 import torchmetrics
 
-from debias.commands import imports
-from debias.commands.imports import fast_imports
+from debias import imports
+from debias.imports import fast_imports
 
 LIGHT = """
 import gc, sys
-from debias.commands.imports import fast_imports
+from debias.imports import fast_imports
 with fast_imports():
     assert not gc.isenabled()
     from pytorch_lightning import LightningModule

@@ -1,4 +1,4 @@
-"""Faster imports of the libraries of a training, for the command line."""
+"""Faster imports of the libraries of a training, for the command line and its processes."""
 
 from __future__ import annotations
 
