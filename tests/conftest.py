@@ -1,9 +1,12 @@
 """What every test may use."""
 
+from __future__ import annotations
+
 import os
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
@@ -11,6 +14,9 @@ os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
 import pytest
 
 from tests.forked import Command
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 # a shell's background jobs ignore Ctrl-C, and so would what tests start and then stop by it
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -24,6 +30,24 @@ def shared() -> Path:
     if not SHARED.is_dir():
         pytest.skip("needs the local test material")
     return SHARED
+
+
+@pytest.fixture(scope="module", autouse=True)
+def unrendered_charts() -> Iterator[None]:
+    """Charts are painted, but not rendered as SVG, which takes a tenth of the time of a small run.
+
+    The tests of reports override it; runs that all modules share are whole too.
+    """
+
+    def painted(name: str, paint: Callable[[Axes], None], **options: object) -> str:
+        from matplotlib.figure import Figure
+
+        paint(Figure().add_subplot())
+        return "<svg></svg>"
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("debias.reports.charts.drawing", painted)
+        yield
 
 
 @pytest.fixture

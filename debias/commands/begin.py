@@ -36,6 +36,9 @@ NOISE = "noise.csv"
 AUTO = "auto"
 #: Longest time until another machine sees a new file on a shared disk, in seconds.
 LATEST = 60.0
+#: Longest wait for the lock of a run, in seconds: the command of a sweep can hold it for a moment,
+#: and loader processes of a killed run for 5 s.
+LONGEST_WAIT = 8.0
 TRAINED_NOW = "is being trained by another process: wait for it, or stop it first"
 
 
@@ -204,8 +207,7 @@ def locked(folder: Path) -> Iterator[None]:
         return
     lock = _files(folder).lock()
     try:
-        # a sweep's command can hold it for a moment, and loader processes of a killed run for 5 s
-        lock.acquire(timeout=8)
+        lock.acquire(timeout=LONGEST_WAIT)
     except Timeout:
         raise InputError(f"{folder} {TRAINED_NOW}") from None
     try:

@@ -172,6 +172,8 @@ def cut_down(name: str, roots: dict[str, str], folder: Path) -> configs.Config:
         config.data |= {"bias": "background", "val": 20}
     elif not layers:
         config.model["name"] = "test_resnet"
+    if config.model["name"] == "simple_conv_k7":  # it has no strides
+        config.preprocessing["size"] = 8
     if config.recipe["name"] in ("masktune", "dac") and not layers:
         config.preprocessing["size"] = 64  # at 32, the small network's map has a single place
     return config

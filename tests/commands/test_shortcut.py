@@ -12,20 +12,21 @@ from tests.commands.conftest import GROUP_DRO
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_erm_takes_the_shortcut_and_group_dro_does_not(tmp_path):
-    """The shipped demo, seed 0, with half of its images at half of their size, to be quick.
+    """The shipped demo, seed 0, with a fifth of its images at half of their size, to be quick.
 
-    Measured when written (test split, percent, seeds 0, 1, 2): ERM worst group 3, 4, 2, average 52,
-    55, 52; Group DRO worst group 58, 68, 60, average 76, 75, 69.
+    Measured when written (test split, percent, seeds 0, 1): ERM worst group 0, 0, average 50, 50;
+    Group DRO worst group 44, 28, average 56, 59.
     """
     found = {}
     for name, names in {"erm": (), "group_dro": GROUP_DRO}.items():
         options = [
-            "data.train=2000",
-            "data.val=200",
+            "data.train=800",
+            "data.val=100",
             "data.test=400",
             "data.size=32",
             "preprocessing.size=32",
-            "epochs=10",
+            "batch_size=32",
+            "measures=none",
             "progress=false",
         ]
         where = [f"data.root={tmp_path}/birds", f"out={tmp_path}/runs"]

@@ -359,8 +359,9 @@ def test_a_run_whose_circumstances_were_deleted_is_resumed(tmp_path):
     assert not (run / "circumstances.json").exists()
 
 
-def test_a_run_that_another_process_trains_is_left_alone(tmp_path, capsys):
+def test_a_run_that_another_process_trains_is_left_alone(tmp_path, monkeypatch, capsys):
     """By the lock that a sweep's workers hold."""
+    monkeypatch.setattr("debias.commands.begin.LONGEST_WAIT", 0.1)
     arguments = overrides(tmp_path, "epochs=1")
     config = configs.load("drawn_birds", arguments)
     files = Files(Path(config.out), configs.run_name(config))

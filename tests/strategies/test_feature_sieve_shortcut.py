@@ -193,9 +193,10 @@ def test_the_shortcut_is_easy_and_the_class_needs_depth():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", [0, 1])
-def test_the_worst_group_gains_though_the_stem_still_shows_the_tint(seed):
+def test_the_worst_group_gains_though_the_stem_still_shows_the_tint():
     """Worst groups of seeds 0, 1, 2: the sieve 0.996, 0.984, 1.000; ERM 0.030, 0.542, 0.000.
+
+    Seed 1 is tested, on which both controls below fail.
 
     Chosen on seeds 100 to 102, by the worst group of validation data: ERM's rate, of 0.0003, 0.001,
     0.003 and 0.01. At 0.001, the rate of the sieve's model, ERM is at 0.018, 0.104, 0.812: on some
@@ -213,11 +214,11 @@ def test_the_worst_group_gains_though_the_stem_still_shows_the_tint(seed):
     0.553, of ERM 0.999, 0.899, 0.999. So the sieve does not erase the shortcut from the layer; it
     makes the model learn the class by other means.
     """
-    erm, _ = trained(lambda model: ERM(), seed=seed, rate=1e-2)
-    model, _ = trained(sieve, seed=seed, rate=1e-3)
-    found = worst_group(model, seed=seed)
+    erm, _ = trained(lambda model: ERM(), seed=1, rate=1e-2)
+    model, _ = trained(sieve, seed=1, rate=1e-3)
+    found = worst_group(model, seed=1)
     assert found > 0.9
-    assert found > worst_group(erm, seed=seed) + 0.3
+    assert found > worst_group(erm, seed=1) + 0.3
     assert leak(lambda image: model.stem(image).mean(dim=(2, 3))) > 0.95
     assert leak(lambda image: model(image).logits) < leak(lambda image: erm(image).logits) - 0.1
 

@@ -78,13 +78,13 @@ def test_a_fresh_attacker_sees_less(tmp_path):
     0 and 1. With torch 2.10, OpenCV 4.12 and timm 1.0.12, the pictures differ in a few pixels, and
     the masks of seeds 0 to 2 learn nothing; behind that of seed 3 it is 0.47.
 
-    It is no easy game, so that one of two masks must hide the background. In 220 steps, with the
+    It is no easy game, so that one of two masks must hide the background; the second is trained
+    only if the first does not. In 220 steps, with the
     mask's learning rate for all, 1.0 and 0.86; without a warm-up, or with one at the published
     strength of 5, the adversary is always right, the mask learns nothing, and the attacker stays at
     1.0. In so few steps the model learns next to nothing of the task (accuracy 0.5 to 0.6): this
     says nothing about it.
     """
     birds = drawn_pictures(tmp_path / "birds")
-    hidden = [attackers_accuracy(masked(birds, seed), birds.bias) for seed in (0, 3)]
     assert attackers_accuracy(birds.image, birds.bias) > 0.98
-    assert min(hidden) < 0.9
+    assert any(attackers_accuracy(masked(birds, seed), birds.bias) < 0.9 for seed in (0, 3))

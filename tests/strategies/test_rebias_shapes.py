@@ -60,20 +60,16 @@ def worst_group(make: Callable[[], Strategy], seed: int) -> float:
 
 
 def test_rebias_learns_the_shape():
-    """Worst group over seeds 0, 1: ERM 0.89, 0.33; ReBias by medians 1.00, 0.96.
+    """Worst group of seeds 0, 1, 2: ERM 0.89, 0.33, 0.95; ReBias by medians 1.00, 0.96, 1.00.
 
-    On seed 2 they are 0.95 and 1.00. With batches of 64, and half the images or two thirds of the
-    steps, ReBias was at 0.50 to 0.56 on one seed of three.
+    Seed 1 is tested, on which ERM takes the colour. With batches of 64, and half the images or two
+    thirds of the steps, ReBias was at 0.50 to 0.56 on one seed of three.
 
     A setting in which it helps, not a benchmark: seven others of size, noise and share were tried.
     Where the noise hides the shape (0.8 instead of 0.3), and in the one tried with bandwidths fixed
     at 1, it was no better than ERM.
     """
-    erm = [worst_group(ERM, seed) for seed in range(2)]
-    rebias = [
-        worst_group(lambda: ReBias(GROUPS, bandwidth="median", median_every=10), seed)
-        for seed in range(2)
-    ]
-    assert min(rebias) > 0.85
-    assert sum(rebias) / 2 > sum(erm) / 2 + 0.1
-    assert all(ours > theirs for ours, theirs in zip(rebias, erm, strict=True))
+    erm = worst_group(ERM, seed=1)
+    rebias = worst_group(lambda: ReBias(GROUPS, bandwidth="median", median_every=10), seed=1)
+    assert rebias > 0.85
+    assert rebias > erm + 0.1
