@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 from collections.abc import Callable, Iterator
@@ -20,8 +21,15 @@ if TYPE_CHECKING:
 
 # a shell's background jobs ignore Ctrl-C, and so would what tests start and then stop by it
 signal.signal(signal.SIGINT, signal.default_int_handler)
+gc.disable()  # imports and collected tests are a million objects, and almost no garbage
 
 SHARED = Path(__file__).parents[2] / "shared"
+
+
+def pytest_collection_finish() -> None:
+    """From now on garbage is collected, but not searched for in what was imported."""
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(scope="session")
