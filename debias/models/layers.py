@@ -29,6 +29,7 @@ class LayerChange:
     """A forward hook that changes the output of a named layer in every training pass of a model.
 
     It does nothing while the model is in evaluation mode. A deep copy of the model has its own.
+    :meth:`remove` ends it.
 
     Args:
         model: any module, not compiled. The layer gets the hook, and keeps it.
@@ -46,7 +47,7 @@ class LayerChange:
         self.model, self.layer, self.change = unwrapped(model), layer, change
         chosen = find_layer(model, layer)
         self.channels_last = gives_channels_last(model, chosen)
-        chosen.register_forward_hook(self)
+        self.remove = chosen.register_forward_hook(self).remove
 
     def __call__(self, layer: nn.Module, inputs: tuple[Any, ...], output: Any) -> Any:
         """The changed output of the layer, or its output itself in evaluation mode."""

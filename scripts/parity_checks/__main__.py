@@ -131,6 +131,7 @@ CHECKS: dict[str, Check] = {
     "free_adversarial_training": perturbations.free_adversarial_training,
     "perturbation": perturbations.perturbation,
     "lens": perturbations.lens,
+    "sagnet": inside.sagnet,
 }
 
 

@@ -59,6 +59,7 @@ REFERENCES = {
     ),
     "gsarridis/FLAC": Reference("1cf04872105e1ec16fb82743568bf4d5d5f0404f", "none stated"),
     "gtzheng/ShortcutProbe": Reference("82dbece188fc7636df131e71e0190d842696f320", "none stated"),
+    "hyeonseobnam/sagnet": Reference("f87161c26afc3b20b42ff28a9306e927239abc15", "none stated"),
     "isruihu/Echoes": Reference("a360af2b1215f5b2560f48b5412b5830b96c78fc", "none stated"),
     "jiawei-ren/BalancedMetaSoftmax-Classification": Reference(
         "34a61e432881816c2da14d577d6ed63501288f5f", "BSD-3-Clause"
