@@ -27,6 +27,7 @@ SHARED_FILES = {
     "amplified_lff": "amplified",
     "selecmix_lff": "selecmix",
     "amplified_disentangled": "amplified",
+    "free_adversarial_training": "adversarial_training",
     "none": "augmentation",
     "mixup": "mixing",
     "cutmix": "mixing",

@@ -110,10 +110,10 @@ def lens(clones: Clones) -> Iterator[Row]:
         return states_apart([network, changing], [model, ours.lens])
 
     compared = (
-        "network and lens after 12 steps: turns, both images, either adversary; a "
-        "re-implementation, not the authors'"
+        "network and lens after 12 steps: turns, both images, either adversary; not the authors' "
+        "code"
     )
-    yield code.row("lens", compared, map(case, range(4)), bar=1e-10)
+    yield code.row("lens (a re-implementation)", compared, map(case, range(4)), bar=1e-10)
 
 
 def perturbation(clones: Clones) -> Iterator[Row]:
