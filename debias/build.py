@@ -148,6 +148,7 @@ def facts_of(examples: Examples, seed: int, partition: Partition | None = None) 
         "occurring": torch.ones(groups.count, dtype=torch.bool),  # an inferred value may be rare
         "partition": values[train],
         "chosen": partition.chosen[train],
+        "importance": partition.importance[train],
         "partition_by_row": values,
         "chosen_by_row": partition.chosen,
     }

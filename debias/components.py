@@ -61,7 +61,9 @@ _READ = {"bias": "train labels", "some bias": "some train labels", "mask": "mask
 INFERRED = "inferred groups"
 #: The requirement on the training data that each of these facts implies.
 _NEEDED = {"group": "bias", "bias": "bias"}
-_NEEDED |= dict.fromkeys(("partition", "chosen", "partition_by_row", "chosen_by_row"), INFERRED)
+_NEEDED |= dict.fromkeys(
+    ("partition", "chosen", "importance", "partition_by_row", "chosen_by_row"), INFERRED
+)
 
 
 class Component(NamedTuple):

@@ -154,12 +154,19 @@ class Columns:
         return self.choices(column, SPLIT_POSITIONS)
 
 
-def read_csv(source: Path, wanted: Sequence[str] | None = None, *, exact: bool = False) -> Columns:
+def read_csv(
+    source: Path,
+    wanted: Sequence[str] | None = None,
+    *,
+    optional: Sequence[str] = (),
+    exact: bool = False,
+) -> Columns:
     """Columns of a CSV file whose first line names its columns.
 
     Args:
         source: the file.
         wanted: names of the columns to read; ``None`` reads all.
+        optional: names of further columns to read, if the file has them.
         exact: keep blanks around cells, and accept a file without rows. This is for files that
             debias wrote.
 
@@ -174,7 +181,8 @@ def read_csv(source: Path, wanted: Sequence[str] | None = None, *, exact: bool =
         try:
             header = [name.strip() for name in next(reader, [])]
             numbered = ((reader.line_num, row) for row in reader)
-            names = header if wanted is None else wanted
+            further = [name for name in optional if name in header]
+            names = header if wanted is None else [*wanted, *further]
             return _pick(source, header, numbered, names, exact=exact)
         except csv.Error as error:
             message = f"{source}, line {reader.line_num}: {error}; save it as CSV again"

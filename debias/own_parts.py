@@ -38,7 +38,7 @@ MADE = {
 CLASSES = ("strategy", "augment", "recipe")
 _DATA_FACTS = (
     *("groups", "samples", "frequencies", "class_frequencies", "row", "bias", "group", "seed"),
-    *("occurring", "partition", "chosen", "partition_by_row", "chosen_by_row"),
+    *("occurring", "partition", "chosen", "importance", "partition_by_row", "chosen_by_row"),
 )
 #: The facts that positional arguments may name, by kind; see :func:`debias.build.facts_of`.
 FACTS: dict[str, tuple[str, ...]] = {

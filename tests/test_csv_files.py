@@ -28,6 +28,7 @@ def test_all_columns_or_the_wanted_ones(written):
     }
     assert list(columns.lines) == [3, 5]
     assert read_csv(path, ["target"]).cells == {"target": ["cat", "dog"]}
+    assert [*read_csv(path, ["target"], optional=["note", "size"]).cells] == ["target", "note"]
 
 
 @pytest.mark.parametrize(

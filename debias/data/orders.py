@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Sampler
 
-from debias.errors import InputError
+from debias.errors import InputError, check_at_least
 
 
 @runtime_checkable
@@ -189,6 +189,36 @@ def upweighted(chosen: Tensor, *, copies: int) -> Order:
         )
     again = chosen.nonzero().flatten().repeat(copies)
     return Permuted(torch.cat([torch.arange(len(chosen)), again]))
+
+
+def weighted(importance: Tensor, *, visits: int | None = None) -> Order:
+    r"""Draw training samples with replacement, each in proportion to its importance.
+
+    .. math:: P(i) = v_i / \textstyle\sum_j v_j
+
+    The importance v is the column ``importance`` of ``groups.file``, or what a recipe inferred.
+
+    Source: Ahn et al., "Mitigating Dataset Bias by Using Per-sample Gradient" (PGD), ICLR 2023,
+    where the importance is the norm of a gradient; reference code sumyeongahn/PGD.
+
+    Args:
+        importance: ``(N,)`` float64 importance of each training sample, at least 0.
+        visits: number of draws per epoch, at least 1; default: N.
+
+    Raises:
+        ValueError: the importance of a sample is unknown, negative or infinite, all are 0, or
+            ``visits`` is below 1.
+    """
+    if visits is not None:
+        check_at_least(1, {"sampler.visits": visits})
+    refused = ~(importance.isfinite() & (importance >= 0))
+    if bool(refused.any()) or not bool((importance > 0).any()):
+        raise InputError(
+            f"sampler.name=weighted needs an importance of at least 0 for every training sample, "
+            f"and one above 0; got {int(refused.sum())} others of {len(importance)}. Give them in "
+            "the column importance of groups.file"
+        )
+    return Weighted(importance, visits)
 
 
 def seeded_generator(*numbers: int) -> torch.Generator:

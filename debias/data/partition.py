@@ -2,6 +2,7 @@
 
 import csv
 import io
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +18,8 @@ from debias.files import write_atomically
 from debias.types import Groups
 
 COLUMNS = ("path", "split", "target", "inferred", "bias")
+#: The further column of a file that says how likely each image is drawn.
+IMPORTANCE = "importance"
 
 
 class Partition(NamedTuple):
@@ -28,6 +31,8 @@ class Partition(NamedTuple):
         names: the names of the values.
         chosen: ``(samples,)`` bool: the images whose value is named "1", such as an earlier model's
             errors.
+        importance: ``(samples,)`` float64: how likely the sampler ``weighted`` draws each image,
+            relative to the others; NaN if unknown.
         splits: the splits with values: "train", "val" or both.
         source: the file that records the partition, for messages.
     """
@@ -35,6 +40,7 @@ class Partition(NamedTuple):
     values: Tensor
     names: tuple[str, ...]
     chosen: Tensor
+    importance: Tensor
     splits: tuple[str, ...]
     source: Path
 
@@ -71,13 +77,16 @@ def seen_by_run(examples: Examples, partition: Partition | None) -> RunExamples:
     return RunExamples(train, val, replace(examples, bias=bias))
 
 
-def inferred_partition(inferred: Tensor, examples: Examples, source: Path) -> Partition:
+def inferred_partition(
+    inferred: Tensor, examples: Examples, source: Path, importance: Tensor | None = None
+) -> Partition:
     """Make a partition of inferred values, for the splits in which every image has a value.
 
     Args:
         inferred: ``(len(examples),)`` int64 value of each image, -1 if none was inferred.
         examples: the data set.
         source: the file that records the partition.
+        importance: as in :class:`Partition`; ``None`` if it is unknown for all images.
     """
     splits = tuple(
         split for split in ("train", "val") if bool((inferred[examples.rows(split)] >= 0).all())
@@ -86,7 +95,9 @@ def inferred_partition(inferred: Tensor, examples: Examples, source: Path) -> Pa
     numbers, values = torch.unique(inferred[within], return_inverse=True)
     every = torch.full_like(inferred, -1).masked_scatter(within, values)
     names = tuple(map(str, numbers.tolist()))
-    return Partition(every, names, within & (inferred == 1), splits, source)
+    if importance is None:
+        importance = _unknown(inferred)
+    return Partition(every, names, within & (inferred == 1), importance, splits, source)
 
 
 def read_partition(path: Path, examples: Examples, splits: Sequence[str]) -> Partition:
@@ -94,20 +105,22 @@ def read_partition(path: Path, examples: Examples, splits: Sequence[str]) -> Par
 
     Args:
         path: a CSV file in the form of :func:`write_inferred`. The values may have other names. An
-            unknown value is an empty cell, -1, NA, nan or None.
+            unknown value is an empty cell, -1, NA, nan or None. The column ``importance`` is
+            optional.
         examples: the data set.
         splits: "train", "val" or both.
 
     Raises:
         ValueError: the file or a column does not exist, a row is damaged or repeats an image, the
-            file lacks an image of these splits, or ``splits`` is empty or names another split.
+            file lacks an image of these splits, an importance is not a number, or ``splits`` is
+            empty or names another split.
     """
     if not splits or set(splits) - {"train", "val"}:
         raise InputError(
             f"groups.splits must name train, val or both; got groups.splits={list(splits)}. The "
             "test split keeps its own bias labels"
         )
-    values, within = _read(path), _within(examples, splits)
+    (values, numbers), within = _read(path), _within(examples, splits)
     rows = within.nonzero().flatten().tolist()
     absent = [examples.images[row] for row in rows if examples.images[row] not in values]
     if absent:
@@ -122,25 +135,34 @@ def read_partition(path: Path, examples: Examples, splits: Sequence[str]) -> Par
     every, chosen = torch.full_like(examples.bias, -1), torch.zeros_like(within)
     every[within] = torch.tensor([number[name] for name in inferred])
     chosen[within] = torch.tensor([name == "1" for name in inferred])
-    return Partition(every, names, chosen, tuple(splits), path)
+    importance = _unknown(every)
+    if numbers:
+        found = [numbers[examples.images[row]] for row in rows]
+        importance[within] = torch.tensor(found, dtype=torch.float64)
+    return Partition(every, names, chosen, importance, tuple(splits), path)
 
 
-def write_inferred(path: Path, examples: Examples, inferred: Tensor) -> None:
+def write_inferred(
+    path: Path, examples: Examples, inferred: Tensor, importance: Tensor | None = None
+) -> None:
     """Write inferred values as CSV: one line per image, with its true labels beside the value.
 
     Args:
         path: the file. It appears complete or not at all.
         examples: the data set.
         inferred: ``(len(examples),)`` int64 value of each image. Images with -1 are left out.
+        importance: as in :class:`Partition`; ``None`` writes no such column.
     """
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
-    table.writerow(COLUMNS)
+    table.writerow(COLUMNS if importance is None else (*COLUMNS, IMPORTANCE))
+    numbers = [] if importance is None else importance.tolist()
     targets, biases = examples.target.reshape(len(examples), -1).tolist(), examples.bias.tolist()
     for row in (inferred >= 0).nonzero().flatten().tolist():
         bias = examples.groups.bias_names[biases[row]] if biases[row] >= 0 else ""
         split, target = SPLITS[int(examples.split[row])], " ".join(map(str, targets[row]))
-        table.writerow([examples.images[row], split, target, int(inferred[row]), bias])
+        cells = [examples.images[row], split, target, int(inferred[row]), bias]
+        table.writerow([*cells, *numbers[row : row + 1]])
     write_atomically(path, text.getvalue())
 
 
@@ -158,7 +180,7 @@ def read_inferred(path: Path, examples: Examples) -> Tensor:
         ValueError: the file or a column does not exist, a row is damaged or repeats an image, or
             the file names an image that is not in the data set.
     """
-    values = _read(path)
+    values, _ = _read(path)
     others = values.keys() - set(map(str, examples.images))
     if others:
         raise InputError(
@@ -173,19 +195,29 @@ def _within(examples: Examples, splits: Sequence[str]) -> Tensor:
     return torch.isin(examples.split, torch.tensor([SPLITS.index(split) for split in splits]))
 
 
-def _read(path: Path) -> dict[str, str]:
+def _unknown(values: Tensor) -> Tensor:
+    """``(samples,)`` float64 NaN."""
+    return torch.full(values.shape, math.nan, dtype=torch.float64)
+
+
+def _read(path: Path) -> tuple[dict[str, str], dict[str, float]]:
     """Read a CSV file of inferred values.
 
     Returns:
-        The value of each image path; "" if it is unknown.
+        The value of each image path, "" if it is unknown; and its importance, if the file has this
+        column.
     """
     if not path.is_file():
         raise InputError(f"groups.file={path} is not a file: make one with `debias infer-groups`")
-    columns = read_csv(path, ("path", "inferred"))
+    columns = read_csv(path, ("path", "inferred"), optional=(IMPORTANCE,))
+    images = columns.paths("path")
     values: dict[str, str] = {}
-    for row, image in enumerate(columns.paths("path")):
+    for row, image in enumerate(images):
         if image in values:
             raise columns.error(row, "path", "as on an earlier line: keep one line per image")
         value = columns.cells["inferred"][row]
         values[image] = "" if value in UNKNOWN else value
-    return values
+    if IMPORTANCE not in columns.cells:
+        return values, {}
+    numbers = columns.numbers(IMPORTANCE, finite=False).tolist()
+    return values, dict(zip(images, numbers, strict=True))

@@ -243,7 +243,9 @@ class Run:
         train = partial(single, parts, config, folder, watch=watch, additions=additions)
         return shared(train, parts, config, folder, apart=alone or bool(additions.described()))
 
-    def infer(self, inferred: Tensor, examples: Examples) -> Partition:
+    def infer(
+        self, inferred: Tensor, examples: Examples, importance: Tensor | None = None
+    ) -> Partition:
         """Make a partition from inferred values, and write it to ``groups.csv``.
 
         All processes have the values of the first one.
@@ -251,17 +253,19 @@ class Run:
         Args:
             inferred: ``(len(examples),)`` int64; -1 for images without an inferred value.
             examples: the data set.
+            importance: ``(len(examples),)`` float64 for the sampler ``weighted``, see
+                :class:`debias.data.partition.Partition`; ``None`` if there is none.
 
         Raises:
             ValueError: a component of the last stage needs every group, and a class has no image of
                 some value.
         """
         path = self.folder / "groups.csv"
-        inferred = processes.from_first(inferred)
-        processes.by_first(partial(write_inferred, path, examples, inferred))
+        inferred, importance = processes.from_first((inferred, importance))
+        processes.by_first(partial(write_inferred, path, examples, inferred, importance))
         if "groups" in components.requirements(self.config):
             check_inferred(examples, inferred)
-        return inferred_partition(inferred, examples, path)
+        return inferred_partition(inferred, examples, path, importance)
 
     def seconds(self) -> dict[str, float]:
         """Training seconds of every stage before the last, by name."""

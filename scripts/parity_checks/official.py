@@ -3,7 +3,8 @@
 No repository is imported or stored here. ``git show`` reads a file. The named definitions, or the
 statements between two lines, are extracted from its syntax tree, and executed in a namespace that
 a check gives. Four changes make them run on a CPU and in float64: ``.cuda()`` is removed, ``float``
-becomes ``double``, masks of ``uint8`` become ``bool``, and type annotations are removed.
+becomes ``double``, masks of ``uint8`` become ``bool``, and type annotations are removed. A check
+may leave out a line that is not Python.
 """
 
 import ast
@@ -147,11 +148,22 @@ class Clones:
     references: dict[str, Reference]
 
     def take(
-        self, repository: str, path: str, *names: str, space: dict[str, Any] | None = None
+        self,
+        repository: str,
+        path: str,
+        *names: str,
+        space: dict[str, Any] | None = None,
+        without: int | None = None,
     ) -> Piece:
-        """Execute definitions of a file; ``space`` has the other names that they need."""
+        """Execute definitions of a file; ``space`` has the other names that they need.
+
+        A line ``without``, by its number, is left out, since the file cannot be read with it.
+        """
         source = f"{repository}@{self.references[repository].commit[:10]} {path}"
-        text = self._text(repository, path).rstrip("\\\n")  # a file of EFDM ends in a backslash
+        lines = self._text(repository, path).splitlines()
+        if without is not None:
+            lines[without - 1] = ""
+        text = "\n".join(lines).rstrip("\\\n")  # a file of EFDM ends in a backslash
         body = definitions(ast.parse(text), names, source)
         piece = Piece(source, body, {})
         piece.space.update(piece.run(space or {}))

@@ -83,6 +83,7 @@ REFERENCES = {
     "princetonvisualai/DomainBiasMitigation": Reference(
         "c432e751632bce2c7467ef22a6ffb44402b88684", "none stated"
     ),
+    "sumyeongahn/PGD": Reference("02655205c3b63c29edd31f00687f4ac0667774bf", "none stated"),
     "shengliu66/LC": Reference("bb46ac4828262d077cb64bc7a35152dff02bb517", "MIT"),
     "rwchakra/exmap": Reference("de93ee5df35b7233bc9f65c9c8ab58c9a59b108f", "none stated"),
     "tmlabonte/last-layer-retraining": Reference("40612d4c794ee75545e8cc1e8d045e73224f2dc8", "MIT"),

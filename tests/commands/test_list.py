@@ -51,6 +51,7 @@ def test_list_samplers_tells_which_labels_each_reads(capsys: pytest.CaptureFixtu
         "kept": "inferred groups",
         "progressive": "bias",
         "upweighted": "inferred groups",
+        "weighted": "inferred groups",
         "cluster_balanced": "inferred groups",
     }
 

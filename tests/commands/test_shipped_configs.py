@@ -51,7 +51,7 @@ FACTS = ("Setting", "Reached", "Costs", "Differs")
 KINDS = ("recipe", "strategy", "sampler", "augment")
 #: Options of sets made of a few hundred digits: every digit has an image in every colour.
 MADE = {
-    "coloured_mnist_lff": {"skew": 0.9, "leave_out": 0},
+    "coloured_mnist_lff": {"skew": 0.9, "leave_out": 0, "val": 0},
     "coloured_mnist_cnc": {"share": 0.5, "val": 100},
     "mnist_squares": {"val": 100},
 }

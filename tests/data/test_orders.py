@@ -5,7 +5,7 @@ import torch
 from torch.utils.data import WeightedRandomSampler
 
 from debias.data.balance import bias_balanced, class_balanced, group_balanced
-from debias.data.orders import seeded_generator, shuffled
+from debias.data.orders import seeded_generator, shuffled, weighted
 from debias.data.subsamples import class_subsample, group_subsample
 from tests.data.small_pictures import GROUPS
 
@@ -185,3 +185,23 @@ def test_several_labels_have_no_one_class_to_balance() -> None:
         class_balanced(torch.zeros(3, 2, dtype=torch.int64), GROUPS)
     with pytest.raises(ValueError, match="group balancing needs one"):
         group_subsample(torch.zeros(3, 2, dtype=torch.int64), GROUPS, 0)
+
+
+def test_importance_is_the_share_of_draws() -> None:
+    """Of 4,000 draws, sample 1 gets half: 2,000, with a standard deviation of 32."""
+    importance = torch.tensor([1.0, 2.0, 0.0, 1.0], dtype=torch.float64)
+    order = weighted(importance, visits=4000)
+    visits = order.draw(seeded_generator(0)).bincount(minlength=4)
+    assert (visits - torch.tensor([1000, 2000, 0, 1000])).abs().max() < 128
+    assert visits[2] == 0
+    assert len(weighted(importance)) == 4
+
+
+@pytest.mark.parametrize("value", [float("nan"), -1.0, float("inf")])
+def test_an_importance_that_cannot_be_drawn_by_is_refused(value: float) -> None:
+    with pytest.raises(ValueError, match=r"got 1 others of 2\. Give them in the column importance"):
+        weighted(torch.tensor([1.0, value]))
+    with pytest.raises(ValueError, match="and one above 0"):
+        weighted(torch.zeros(2))
+    with pytest.raises(ValueError, match=r"sampler\.visits must be at least 1"):
+        weighted(torch.ones(2), visits=0)

@@ -164,3 +164,21 @@ def test_what_is_refused(tmp_path):
     for splits in ([], ["test"], ["train", "test"]):
         with pytest.raises(ValueError, match="keeps its own bias labels"):
             read_partition(path, examples, splits)
+
+
+def test_importance_is_read_as_it_was_written(tmp_path):
+    """A file has the column only if a recipe found it. The other splits are unknown."""
+    examples, path = birds(tmp_path, train=12, val=8, test=8), tmp_path / "groups.csv"
+    train = examples.rows("train")
+    inferred, importance = (torch.full((28,), fill) for fill in (-1, float("nan")))
+    inferred[train], importance = 0, importance.double()
+    importance[train] = torch.rand(12, dtype=torch.float64)
+    write_inferred(path, examples, inferred, importance)
+    read = read_partition(path, examples, ["train"])
+    held = inferred_partition(inferred, examples, path, importance)
+    for found in (read, held):
+        assert torch.equal(found.importance[train], importance[train])
+        assert found.importance.isnan().sum() == 16
+    write_inferred(path, examples, inferred)
+    assert "importance" not in path.read_text()
+    assert read_partition(path, examples, ["train"]).importance.isnan().all()
