@@ -33,6 +33,7 @@ def made(outputs: int = 2, **section: object) -> Classifier:
         (10, {"layers": ["flatten"], "size": 28}, (3 * 28 * 28 + 1) * 10),
         (3, {"layers": ["conv 4 3 1 2", "batch_norm", "average_pool 4", "flatten"], "size": 8},
          28 * 4 + 8 + 15),
+        (3, {"layers": ["conv 4 3", "global_pool"], "size": 9}, 28 * 4 + 15),
     ],
 )  # fmt: skip
 def test_sizes(outputs, options, parameters):

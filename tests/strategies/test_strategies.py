@@ -21,6 +21,7 @@ from debias.strategies.correct_n_contrast import CorrectNContrast
 from debias.strategies.cross_mistakes import CrossMistakes
 from debias.strategies.cvar_dro import CVaRDRO
 from debias.strategies.debian import DebiAN
+from debias.strategies.denetdm import DeNetDM
 from debias.strategies.disentangled import Disentangled
 from debias.strategies.domain_discriminative import DomainDiscriminative
 from debias.strategies.domain_independent import DomainIndependent
@@ -134,6 +135,7 @@ STRATEGIES: dict[str, Callable[[], Strategy]] = {
         GROUPS, 48, TinyClassifier(), torch.arange(48) % 3 == 0, swap_after=4
     ),
     "debian": lambda: DebiAN(GROUPS, TinyClassifier()),
+    "denetdm": lambda: DeNetDM(GROUPS, TinyClassifier(), IMAGE, shallow=("flatten",), warmup=4),
     "flac": lambda: FLAC(GROUPS, FREQUENCIES, TinyClassifier(), warmup=4, strength=50.0),
     "domain_independent": lambda: DomainIndependent(GROUPS),
     "domain_discriminative": lambda: DomainDiscriminative(
@@ -257,6 +259,7 @@ SINGLE_LABEL = {
     *("logit_correction", "echoes", "selecmix", "selecmix_lff"),
     *("logit_correction", "echoes", "lens"),
     "consistency",
+    *("logit_correction", "echoes", "denetdm"),
 }
 
 
