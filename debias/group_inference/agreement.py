@@ -1,8 +1,9 @@
-"""BiasEnsemble: the samples whose class most biased networks predict surely."""
+"""Samples on which several biased networks agree."""
 
+import torch
 from torch import Tensor
 
-from debias.errors import InputError, check_between
+from debias.errors import InputError, check_at_least, check_between
 
 
 def agreed(chances: Tensor, *, threshold: float = 0.99, agreement: int = 3) -> Tensor:
@@ -37,3 +38,33 @@ def agreed(chances: Tensor, *, threshold: float = 0.99, agreement: int = 3) -> T
             f"agreement must lie in [0, {len(chances)}], the number of networks; got {agreement}"
         )
     return (chances > threshold).sum(dim=0) >= agreement
+
+
+def highest_in_all(scores: Tensor, target: Tensor, *, count: int) -> Tensor:
+    """Mark the samples that are among the highest of their class in every score.
+
+    Args:
+        scores: ``(M, N)`` float, M scores of each sample, such as those of M networks.
+        target: ``(N,)`` int64 class index.
+        count: how many samples of each class a score proposes. A smaller class is proposed whole.
+
+    Returns:
+        ``(N,)`` bool.
+
+    Raises:
+        ValueError: ``count`` is below 1.
+
+    Example:
+        >>> scores = torch.tensor([[3.0, 2.0, 1.0], [3.0, 1.0, 2.0]])
+        >>> highest_in_all(scores, torch.zeros(3, dtype=torch.int64), count=2).tolist()
+        [True, False, False]
+    """
+    check_at_least(1, {"count": count}, of="the highest samples")
+    order = scores.argsort(dim=1, descending=True, stable=True)
+    order = order.gather(1, target[order].argsort(dim=1, stable=True))  # by class, then by score
+    sizes = torch.bincount(target)
+    sorted_target = target.sort().values
+    place = torch.arange(len(target)) - (sizes.cumsum(0) - sizes)[sorted_target]
+    marked = torch.zeros(scores.shape, dtype=torch.bool)
+    marked.scatter_(1, order, (place < count).expand(scores.shape))
+    return marked.all(dim=0)

@@ -56,11 +56,7 @@ def hessian(inputs: Tensor, curvature: Tensor, weights: Tensor, *, ridge: Tensor
     """
     heads, classes, features = len(curvature), curvature.shape[2], inputs.shape[1]
     size = classes * features
-    if (needed := heads * size**2 * inputs.element_size()) > MOST_BYTES:
-        raise InputError(
-            f"the Hessian of {heads} heads of {size:,} parameters needs {needed / 2**30:.1f} GiB, "
-            f"and at most {MOST_BYTES / 2**30:.0f} are allowed: give fewer rows or classes"
-        )
+    check_hessian(heads, size, bytes_each=inputs.element_size())
     scaled = curvature * weights[..., None, None]
     result = inputs.new_empty(heads, classes, features, classes, features)
     for one, other in product(range(classes), repeat=2):
@@ -68,6 +64,24 @@ def hessian(inputs: Tensor, curvature: Tensor, weights: Tensor, *, ridge: Tensor
     result = result.view(heads, size, size)
     result.diagonal(dim1=1, dim2=2).add_(ridge[:, None])
     return result
+
+
+def check_hessian(heads: int, size: int, *, bytes_each: int) -> None:
+    """Refuse Hessians that would need more than ``MOST_BYTES``.
+
+    Args:
+        heads: number of heads.
+        size: number of parameters of each head.
+        bytes_each: bytes of a number.
+
+    Raises:
+        ValueError: they would need more.
+    """
+    if (needed := heads * size**2 * bytes_each) > MOST_BYTES:
+        raise InputError(
+            f"the Hessian of {heads} heads of {size:,} parameters needs {needed / 2**30:.1f} GiB, "
+            f"and at most {MOST_BYTES / 2**30:.0f} are allowed: give fewer rows or classes"
+        )
 
 
 def self_influence(

@@ -1,9 +1,9 @@
-"""Votes of biased networks, by hand."""
+"""Votes of biased networks and the highest scores of all, by hand."""
 
 import pytest
 import torch
 
-from debias.group_inference.agreement import agreed
+from debias.group_inference.agreement import agreed, highest_in_all
 
 #: Probability of the true class of four samples by five networks.
 CHANCES = torch.tensor(
@@ -35,3 +35,16 @@ def test_three_of_five_must_be_sure_and_the_threshold_itself_is_not_enough():
 def test_what_it_refuses(options, message):
     with pytest.raises(ValueError, match=message):
         agreed(CHANCES, **options)
+
+
+def test_the_highest_of_every_class_in_every_score():
+    """Class 0 has samples 0, 2, 4, and class 1 has 1, 3. Both scores have 0 and 3 highest, and
+    differ in the second of class 0.
+    """
+    scores = torch.tensor([[9.0, 1.0, 8.0, 2.0, 7.0], [5.0, 0.0, 1.0, 6.0, 4.0]])
+    target = torch.tensor([0, 1, 0, 1, 0])
+    expected = {1: [0, 3], 2: [0, 1, 3], 3: [0, 1, 2, 3, 4]}
+    for count, rows in expected.items():
+        assert highest_in_all(scores, target, count=count).nonzero()[:, 0].tolist() == rows
+    with pytest.raises(ValueError, match="count must be at least 1 for the highest samples; got 0"):
+        highest_in_all(scores, target, count=0)
