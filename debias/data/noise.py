@@ -1,4 +1,4 @@
-"""Wrong labels and degraded images in the training split of any data set."""
+"""Groups left out, wrong labels and degraded images in the training split of any data set."""
 
 import csv
 import io
@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from debias.data.examples import Examples, TrainingNoise
+from debias.data.left_out import without_groups
 from debias.data.pictures.degraded import degradation_steps
 from debias.data.tables.draws import random_key
 from debias.errors import InputError, check_at_least, check_between, near
@@ -22,6 +23,7 @@ COLUMNS = ("path", "given", "trained", "image")
 def with_noise(
     examples: Examples,
     *,
+    without: list[str] | None = None,
     label_noise: float = 0.0,
     label_pairs: list[list[int | str]] | None = None,
     image_noise: dict[str, float] | None = None,
@@ -37,6 +39,8 @@ def with_noise(
 
     Args:
         examples: the data set.
+        without: names of groups whose training images are left out, such as ``[waterbird-land]``,
+            before anything else is changed.
         label_noise: share of each class whose target becomes another class, in [0, 1]. All other
             classes are equally likely.
         label_pairs: pairs of classes [from, to], as names or numbers. Labels then change only so,
@@ -50,13 +54,15 @@ def with_noise(
         noise_seed: another seed changes other images.
 
     Raises:
-        ValueError: a share is outside [0, 1], the seed is negative, there is no pair, one does not
-            have two different classes, a degradation is unknown or too strong, or wrong labels are
-            wanted for several labels per image or for a single class.
+        ValueError: ``without`` has a name that is no group, a share is outside [0, 1], the seed is
+            negative, there is no pair, one does not have two different classes, a degradation is
+            unknown or too strong, or wrong labels are wanted for several labels per image or for a
+            single class.
 
     Warns:
         UserWarning: a share is so small that it changes no image.
     """
+    examples = without_groups(examples, without or [])
     check_between("[0, 1]", {"data.label_noise": label_noise, "data.image_share": image_share})
     check_at_least(0, {"data.noise_seed": noise_seed})
     steps = degradation_steps(image_noise or {})

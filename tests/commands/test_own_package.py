@@ -139,7 +139,8 @@ def test_check_and_list_know_the_package(folder, capsys):
         "    data.name=birds_lab.data:squares",
         "    data.root=... (str, no default)",
         "    data.limit=null (int | None)",
-        "every data set also has: data.label_noise, data.label_pairs, data.image_noise, "
+        "every data set also has: data.without, data.label_noise, data.label_pairs, "
+        "data.image_noise, "
         "data.image_share, data.noise_seed",
     ]
 
