@@ -130,9 +130,8 @@ class Run:
 
     def stage_config(self, changes: Section | None = None) -> Config:
         """Config of an early stage: the run's config with plain ERM, and these changes."""
-        return configs.changed(
-            configs.changed(replace(self.config, players={}), PLAIN), changes or {}
-        )
+        plain = configs.changed(replace(self.config, players={}), PLAIN)
+        return configs.changed(plain, changes or {})
 
     def last_config(self, changes: Section | None = None) -> Config:
         """Config of the last stage: the run's config, with the recipe's changes."""
@@ -280,8 +279,7 @@ class Run:
 def _finish_stage(record: Path, config: Config, recorder: Recorder) -> None:
     """Note that a stage is finished, and remove the files that only resuming needs."""
     seconds = sum(entry["seconds"] for entry in recorder.history)
-    content = {"epochs": config.epochs, "seconds": seconds}
-    write_atomically(record, json.dumps(content) + "\n")
+    write_atomically(record, json.dumps({"epochs": config.epochs, "seconds": seconds}) + "\n")
     forget_state(record.parent)
     recorder.forget_previous()
 

@@ -159,6 +159,8 @@ def cut_down(name: str, roots: dict[str, str], folder: Path) -> configs.Config:
     config.recipe = cut(config.recipe)
     if config.recipe["name"] == "bias_ensemble":
         config.recipe |= {"networks": 2, "agreement": 1}
+    if config.recipe["name"] == "bcsi":
+        config.recipe |= {"networks": 1, "top": 10}
     config.epochs += "early_epochs" in config.recipe  # after one epoch of one, nothing is early
     if components.find("recipe", config.recipe["name"]).infers:
         # a stage of few steps may find no sample of some value in a class

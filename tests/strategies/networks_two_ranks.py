@@ -10,6 +10,7 @@ from debias.strategies.bias_amplification import BiasAmplification
 from debias.strategies.correct_n_contrast import CorrectNContrast
 from debias.strategies.cross_mistakes import CrossMistakes
 from debias.strategies.debian import DebiAN
+from debias.strategies.denetdm import DeNetDM
 from debias.strategies.disentangled import Disentangled
 from debias.strategies.flac import FLAC
 from debias.strategies.lff import LfF
@@ -35,6 +36,9 @@ STRATEGIES: dict[str, Callable[[nn.Module], Strategy]] = {
     "logit_correction": lambda model: LogitCorrection(GROUPS, model, mixing=0.0),
     "debian": lambda model: DebiAN(GROUPS, model),
     "flac": lambda model: FLAC(GROUPS, torch.ones(4), model, warmup=2, strength=50.0),
+    "denetdm": lambda model: DeNetDM(
+        GROUPS, model, torch.zeros(1, 3, 2, 2), shallow=("flatten",), warmup=2
+    ),
     "cross_mistakes": lambda model: CrossMistakes(GROUPS, 16, model, 0),
     "bias_amplification": lambda model: BiasAmplification(GROUPS, 16, strength=5.0),
     "soft_contrastive": soft_contrastive,

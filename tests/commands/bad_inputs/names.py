@@ -88,6 +88,8 @@ SIZES = rows(
         ("check own.yaml strategy.name=focal strategy.gamma=-1", "gamma"),
         ("check own.yaml strategy.name=group_dro strategy.step_size=-1", "step_size"),
         ("check own.yaml sampler.name=upweighted sampler.copies=2", "needs inferred groups"),
+        ("check own.yaml sampler.name=weighted", "needs inferred groups"),
+        ("check own.yaml data.without=[nobody]", "data.without names 'nobody', which is no group"),
         ("check own.yaml augment.name=mixup augment.alpha=-1", "alpha"),
         ("check own.yaml recipe.name=jtt recipe.first.epochs=0", "unknown option recipe.first"),
         ("check own.yaml strategy.name=lff batch_size=1", "batch_size=1"),
