@@ -1,14 +1,19 @@
 """The local launcher with stand-ins for training: every way in which a run can end."""
 
+import gc
+import json
 import os
 import signal
+import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
+from debias.reports.templates import environment
 from debias.sweeps.files import files_of, left
-from debias.sweeps.launchers.local import Local
+from debias.sweeps.launchers.local import Local, fork_context
 from debias.sweeps.launchers.pieces import OutOfTime
 from debias.sweeps.plan import plan
 from debias.sweeps.progress import Progress
@@ -203,3 +208,19 @@ def test_sigterm_that_ends_the_fork_server_too_is_no_error(runs, monkeypatch):
     monkeypatch.setattr("debias.sweeps.launchers.local.Processes.start", start)
     with pytest.raises(KeyboardInterrupt):
         launched(runs, trainings.quick)
+
+
+def begun(file: Path) -> None:
+    """Write what a process has at its beginning."""
+    heavy = ("albumentations", "matplotlib.figure", "pytorch_lightning", "torch.utils.tensorboard")
+    found = [name for name in heavy if name not in sys.modules]
+    facts = [found, gc.get_freeze_count() > 100_000, environment.cache_info().currsize]
+    file.write_text(json.dumps(facts))
+
+
+def test_a_process_begins_with_imports_that_its_collector_leaves_out(tmp_path):
+    """And with the compiled template of the page."""
+    process = fork_context().Process(target=begun, args=(tmp_path / "facts.json",))
+    process.start()
+    process.join()
+    assert json.loads((tmp_path / "facts.json").read_text()) == [[], True, 1]
