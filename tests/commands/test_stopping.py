@@ -35,7 +35,10 @@ def gone(group: int) -> bool:
 def test_a_stopped_training_says_how_to_resume(
     number: signal.Signals, code: int, start: Callable[..., Command], tmp_path: Path
 ) -> None:
-    """Also with loader processes, which end too; the printed command trains the run to its end."""
+    """Also with loader processes, which end too; the printed command trains the run to its end.
+
+    It is the same one for both signals, and runs once.
+    """
     arguments = overrides(tmp_path, "workers=1", "epochs=12", f"cache_dir={tmp_path}/a cache")
     process = start("train", "drawn_birds", *arguments)
     checkpoint = "runs/*/checkpoints/last.ckpt"  # other folders get their names meanwhile
@@ -52,9 +55,10 @@ def test_a_stopped_training_says_how_to_resume(
     assert gone(process.pid)
     command = shlex.split(line.partition("`")[2].rstrip("`"))
     assert command == ["debias", "train", "drawn_birds", *arguments, "resume=auto"]
-    ended, printed, errors = start(*command[1:]).ended()
-    assert ended == 0, errors
-    assert Path(printed.splitlines()[-1]).is_file()
+    if number == signal.SIGTERM:
+        ended, printed, errors = start(*command[1:]).ended()
+        assert ended == 0, errors
+        assert Path(printed.splitlines()[-1]).is_file()
 
 
 @pytest.mark.parametrize(

@@ -148,11 +148,11 @@ def test_specks_are_left_out() -> None:
 
 
 def real_cuts(shared: Path) -> list[tuple[Pixels, Made, Made, NDArray[np.float64]]]:
-    """40 pictures of Waterbirds: mask, cut by its box, cut by 12 points on it, the box."""
+    """20 pictures of Waterbirds: mask, cut by its box, cut by 12 points on it, the box."""
     examples = waterbirds(root=str(shared / "data"))
     assert examples.mask_root is not None
     found = []
-    for row in range(5, 5 + 40 * 294, 294):
+    for row in range(5, 5 + 20 * 588, 588):
         image = read_image(examples.root / examples.images[row])
         mask = read_mask(examples.mask_root / examples.masks[row], (image.shape[0], image.shape[1]))
         rows, columns = np.nonzero(mask >= 128)
@@ -164,8 +164,8 @@ def real_cuts(shared: Path) -> list[tuple[Pixels, Made, Made, NDArray[np.float64
 
 
 def test_real_pictures(shared: Path) -> None:
-    """Measured: IoU 0.84 on average from boxes (median 0.91), 0.85 from 12 points (0.88); the box
-    itself has 0.52.
+    """Measured: IoU 0.86 on average from boxes (median 0.91), 0.85 from 12 points (0.89); of 40
+    pictures 0.84 and 0.85, and the box itself has 0.52.
     """
     cuts = real_cuts(shared)
     from_boxes = [iou(made.mask, mask) for mask, made, _, _ in cuts]
@@ -173,4 +173,4 @@ def test_real_pictures(shared: Path) -> None:
     assert np.mean(from_boxes) > 0.8
     assert np.median(from_boxes) > 0.87
     assert np.mean(from_points) > 0.8
-    assert sum(not made.found for _, made, _, _ in cuts) <= 3
+    assert sum(not made.found for _, made, _, _ in cuts) <= 2
