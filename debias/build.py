@@ -23,6 +23,7 @@ from debias.data.checks import check_examples, check_requirements
 from debias.data.datamodule import ImageData
 from debias.data.examples import Examples
 from debias.data.partition import Partition, read_partition, seen_by_run
+from debias.data.pictures.picture_folder import read_folder
 from debias.data.pictures.preprocessing import Preprocessing
 from debias.devices import resolve_accelerator
 from debias.errors import InputError, near
@@ -73,6 +74,7 @@ def build(config: Config, partition: Partition | None = None) -> Parts:
         accumulate(model, config.accumulate)
     facts |= {"model": model, "image": image, "mean": model.mean, "std": model.std}
     facts["process_batch_size"] = config.batch_size
+    facts["read_folder"] = partial(read_folder, geometry=preprocessing.evaluation)
     module = _module(chosen, model, facts, seen.val, config)
     data = _data(chosen, seen.batches, preprocessing, facts, config)
     check_passes(config, module, accelerator)
@@ -117,10 +119,10 @@ def _model(chosen: Chosen, groups: Groups, section: Section, image: Tensor) -> C
 def facts_of(examples: Examples, seed: int, partition: Partition | None = None) -> Settings:
     """Facts of the training split and of the run, which components name as positional arguments.
 
-    Strategies and augmentations may name four more facts: the "model", an "image" batch of one
-    image, with which the shapes inside the model are found, and the "mean" and "std" of the
-    normalisation. Strategies may also name "process_batch_size", the number of images in a batch of
-    one process.
+    Strategies and augmentations may name five more facts: the "model", an "image" batch of one
+    image, with which the shapes inside the model are found, the "mean" and "std" of the
+    normalisation, and "read_folder", which reads a folder of pictures in the size of the images.
+    Strategies may also name "process_batch_size", the number of images in a batch of one process.
 
     Args:
         examples: the data set with the bias values that training sees.

@@ -34,6 +34,7 @@ SHARED_FILES = {
     "mixstyle": "feature_styles",
     "efdmix": "feature_styles",
     "padain": "feature_styles",
+    **dict.fromkeys(("apr_p", "apr_s", "fda"), "spectrum"),
 }
 
 

@@ -31,6 +31,7 @@ REFERENCES = {
     "TaoWen0309/ElRep": Reference("8c3e62c897f7df862463e41797afd5df87a2fef4", "MIT"),
     "YBZh/EFDM": Reference("80e26bdf8679ad0f735925f1b7d735beb444798c", "MIT"),
     "Visual-AI/vCLR": Reference("c02cd16f37a95fefe0b1a2805bcde69567e8657e", "MIT"),
+    "YanchaoYang/FDA": Reference("b9a0cdf0bcc9b787c00e39df73eda5673706f219", "none stated"),
     "YyzHarry/SubpopBench": Reference("4d3dbbe21029666ef19d040e110ec22908640c5b", "MIT"),
     "aahmadian-liu/rep-learning-shortcut": Reference(
         "b8357030a16564198906bab088da0a32573543f2", "MIT"
@@ -39,6 +40,7 @@ REFERENCES = {
     "aliasgharkhani/Masktune": Reference("9a0e2414a713c8d11ddb1aa7469866b865cbd137", "none stated"),
     "alinlab/LfF": Reference("e66796ec117ea52d2e44176055b7ef7959680a1b", "none stated"),
     "amazon-science/lc-loss": Reference("a4f36c765f1b2bede5fcde0d69d096d6c42045c7", "CC-BY-NC-4.0"),
+    "andyzoujm/pixmix": Reference("f867e873d5c7be53c5b92668bb9dd09a6db18280", "MIT"),
     "anniesch/jtt": Reference("1de6cc5b65e56e8d4db9ad6beb27c3070ba3ee1b", "none stated"),
     "bluemoon010/SelecMix": Reference("4247e2fb4b94b766484b4e07c0012255b402587c", "MIT"),
     "bfshi/InfoDrop": Reference("0dc1b249ab885ec256db7937f1128237886a9717", "AGPL-3.0"),
@@ -61,6 +63,7 @@ REFERENCES = {
     "gtzheng/ShortcutProbe": Reference("82dbece188fc7636df131e71e0190d842696f320", "none stated"),
     "hyeonseobnam/sagnet": Reference("f87161c26afc3b20b42ff28a9306e927239abc15", "none stated"),
     "isruihu/Echoes": Reference("a360af2b1215f5b2560f48b5412b5830b96c78fc", "none stated"),
+    "iCGY96/APR": Reference("6d0dd4cb81b63044d0733d19eea359c7ffb7e136", "MIT"),
     "jiawei-ren/BalancedMetaSoftmax-Classification": Reference(
         "34a61e432881816c2da14d577d6ed63501288f5f", "BSD-3-Clause"
     ),
