@@ -42,6 +42,7 @@ class AdversarialTraining(Strategy):
 
     With one step, the model may suddenly learn to defend against that step alone (catastrophic
     overfitting): its clean accuracy stays high, and its accuracy under more steps falls to zero.
+    What the model uses is measured by ``debias evaluate RUN measures=altered,frequency``.
 
     Source: Madry et al., "Towards Deep Learning Models Resistant to Adversarial Attacks", ICLR
     2018; one step: Wong et al., "Fast is better than free", ICLR 2020; reference codes
