@@ -130,6 +130,7 @@ CHECKS: dict[str, Check] = {
     "consistency_game": views.consistency,
     "feature_consistency": views.features,
     "shape_texture_game": styles.shape_texture,
+    "style_transfer": styles.style_transfer,
     "foreground_noise": audits.foreground_noise,
     "mixstyle": inside.mixstyle,
     "efdmix": inside.efdmix,

@@ -1,6 +1,7 @@
-"""Compares shape-texture training with the authors' loop."""
+"""Compares shape-texture training and style transfer with the authors' loop and networks."""
 
 from collections.abc import Iterator
+from copy import deepcopy
 from functools import partial
 from types import SimpleNamespace
 from typing import Any
@@ -9,9 +10,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from debias.models.style_networks import REDUCTION, adain, style_decoder, style_encoder
 from debias.strategies.shape_texture import ShapeTexture
 from debias.types import Batch, Outputs
-from parity_checks.cases import Replaced, apart, bare
+from parity_checks.cases import Replaced, apart, bare, draws
 from parity_checks.games import descent, play
 from parity_checks.official import Clones, Piece
 from parity_checks.rows import Row
@@ -99,21 +101,12 @@ def _style(styles: Piece) -> Any:
 def _batch(pixels: Tensor, target: Tensor, partner: Tensor) -> Batch:
     """Our batch: normalised images, and one view in the style of the partner."""
     mean, std = (torch.tensor(value).view(3, 1, 1) for value in (MEAN, STD))
-    styled = pixels.lerp(_swapped(pixels, pixels[partner]), 0.5)
+    styled = pixels.lerp(adain(pixels, pixels[partner]), 0.5)
     classes = F.one_hot(target, 3).to(pixels.dtype)
     mixed = (1 - SHARE) * classes + SHARE * classes[partner]
     rows = torch.arange(len(target))
     copied = Batch((styled - mean) / std, mixed, rows, rows)
     return Batch((pixels - mean) / std, target, rows, rows, views=(copied,))
-
-
-def _swapped(content: Tensor, style: Tensor) -> Tensor:
-    """AdaIN by its definition: the mean and the deviation of the style, for each channel."""
-    (own, center), (deviation, mean) = (
-        ((maps.var(dim=(2, 3), keepdim=True) + 1e-5).sqrt(), maps.mean(dim=(2, 3), keepdim=True))
-        for maps in (content, style)
-    )
-    return (content - center) / own * deviation + mean
 
 
 def _apart(theirs: list[nn.Module], ours: Small, norms: Any, main: Any) -> float:
@@ -136,3 +129,32 @@ class Bar:
         """Show nothing."""
 
     finish = next
+
+
+def style_transfer(clones: Clones) -> Iterator[Row]:
+    names = ("vgg", "decoder", "StyleTransfer")
+
+    def case(seed: int) -> float:
+        torch.manual_seed(seed)
+        code = clones.take(CODE, "models/AdaIN.py", *names)
+        for weight in (*code["vgg"].parameters(), *code["decoder"].parameters()):
+            if weight.ndim > 1:  # by default the maps of later layers are nearly constant
+                nn.init.kaiming_normal_(weight)
+        encoder, decoder = style_encoder(), style_decoder()
+        encoder.load_state_dict(_first(code["vgg"].state_dict(), encoder))
+        decoder.load_state_dict(code["decoder"].state_dict())
+        vgg = nn.Sequential(*list(code["vgg"].children())[:31])
+        theirs = type("Transfer", (code["StyleTransfer"],), {"__init__": lambda self: None})()
+        theirs.vgg, theirs.decoder = vgg, deepcopy(code["decoder"])
+        content, style = torch.rand(2, 2, 3, 2 * REDUCTION, 3 * REDUCTION, generator=draws(seed))
+        own = encoder(content)
+        drawn = decoder(own.lerp(adain(own, encoder(style)), 0.5))
+        return apart(theirs.style_transfer(content, style, alpha=0.5), drawn)
+
+    compared = "pictures drawn by an encoder and a decoder with random weights, alpha 0.5"
+    code = clones.take(CODE, "models/AdaIN.py", "StyleTransfer")
+    yield code.row("style_transfer", compared, map(case, range(2)), bar=1e-12)
+
+
+def _first(state: dict[str, Tensor], network: nn.Module) -> dict[str, Tensor]:
+    return {key: state[key] for key in network.state_dict()}

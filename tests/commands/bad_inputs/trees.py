@@ -79,6 +79,7 @@ MASKS = rows(
         (CHECK + " data.masks=masks", "masks/0.png", {"masks/0.png": b""}),
         (CHECK + " data.fills=nowhere", "no folder of fills nowhere"),
         (CHECK + " augment.name=recombination", "have no mask"),
+        (CHECK + " augment.name=companions", "it has no companion pictures"),
         ("masks boxes own.yaml out=m", "masks need source: add source=..."),
         ("masks boxes own.yaml source=b.csv", "masks need out: add out=..."),
         (BOXES, "no file b.csv"),
