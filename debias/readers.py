@@ -13,7 +13,7 @@ SETS = (
 MADE = (
     *("coloured_mnist", "coloured_mnist_lff", "coloured_mnist_cnc", "multi_color_mnist"),
     *("fb_biased_mnist", "spuco_mnist", "mnist_squares", "mnist_cifar", "corrupted_cifar10"),
-    *("wcst_mnist", "wcst_sprites", "availability"),
+    *("wcst_mnist", "wcst_sprites", "availability", "drawn_shapes"),
 )
 #: Two loaders of one file.
 GENDERED = ("coco_gender", "imsitu_gender")

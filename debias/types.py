@@ -91,6 +91,13 @@ class Attribute(NamedTuple):
     aligned: tuple[tuple[int, int], ...] = ()
 
 
+class ContextPair(NamedTuple):
+    """A label and a second label that is its usual context, by their positions among the labels."""
+
+    label: int
+    context: int
+
+
 @dataclass(frozen=True)
 class Groups:
     """The groups, which are pairs (target, bias); a group has the number ``row * biases + bias``.
@@ -107,11 +114,15 @@ class Groups:
         multi_label: whether targets are ``(N, L)`` 0/1.
         attributes: the attributes whose combinations the bias values are. The first one varies
             slowest. Empty if there is only one attribute.
+        contexts: the pairs (label, context) of labels, of which the first nearly always occurs
+            with the second, if they are known. Both are positions of labels; see
+            :class:`ContextPair`.
 
     Raises:
         ValueError: more than ``MOST_GROUPS`` groups, two groups of the same name, a label without
-            its pair of names, an aligned pair out of range, or ``attributes`` that do not have
-            different names and one combination per bias value.
+            its pair of names, an aligned pair out of range, ``attributes`` that do not have
+            different names and one combination per bias value, or ``contexts`` that are not two
+            different labels.
 
     Example:
         >>> groups = Groups(("landbird", "waterbird"), ("land", "water"), aligned=((0, 0), (1, 1)))
@@ -126,6 +137,7 @@ class Groups:
     aligned: tuple[tuple[int, int], ...] = ()
     multi_label: bool = False
     attributes: tuple[Attribute, ...] = ()
+    contexts: tuple[ContextPair, ...] = ()
 
     def __post_init__(self) -> None:
         if self.count > MOST_GROUPS:
@@ -157,6 +169,12 @@ class Groups:
             )
         if self.attributes:
             _check_attributes(self.attributes, self.biases)
+        for pair in self.contexts:
+            labels = range(self.outputs if self.multi_label else 0)
+            if pair.label not in labels or pair.context not in labels or len(set(pair)) < 2:
+                raise InputError(
+                    f"a context must be two different labels of {len(labels)}; got {tuple(pair)}"
+                )
 
     @classmethod
     def product(
@@ -221,6 +239,11 @@ class Groups:
     def outputs(self) -> int:
         """The number of logits of a classifier: one per class, or one per label."""
         return self.rows // 2 if self.multi_label else self.rows
+
+    @property
+    def label_names(self) -> tuple[str, ...]:
+        """One name per label; only for multi-label targets."""
+        return self.target_names[1::2]
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -68,8 +68,10 @@ def seen_by_run(examples: Examples, partition: Partition | None) -> RunExamples:
     """The data set as a run reads it. A partition replaces the bias labels of its splits."""
     if partition is None:
         return RunExamples(examples, examples, examples)
-    names, multi_label = examples.groups.target_names, examples.groups.multi_label
-    groups = Groups(names, partition.names, multi_label=multi_label)
+    own = examples.groups
+    groups = Groups(
+        own.target_names, partition.names, multi_label=own.multi_label, contexts=own.contexts
+    )
     view = replace(examples, bias=partition.values, groups=groups, source=partition.source)
     replaced = _within(examples, partition.splits)
     bias = torch.where(replaced, partition.values, examples.bias)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -40,7 +40,7 @@ from debias.metrics.shortcuts.preferences import shortcut_report
 from debias.metrics.shortcuts.uncommon import uncommon_report
 from debias.parts import Parts
 from debias.reports.predictions import Predictions
-from debias.types import Groups
+from debias.types import ContextPair, Groups
 
 Scalars = dict[str, float]
 
@@ -140,16 +140,19 @@ def _thresholds(evidence: Evidence) -> Scalars:
     assert others is not None
     # chosen on logits, because sigmoid may round different logits to the same probability
     chosen = label_thresholds(others.logits, others.target)
-    names = (f"threshold/{label}" for label in evidence.groups.target_names[1::2])
+    names = (f"threshold/{label}" for label in evidence.groups.label_names)
     scalars = _amplified(evidence, above(rows.logits, chosen))
     return dict(zip(names, chosen.double().sigmoid().tolist(), strict=True)) | scalars
 
 
 def _context(evidence: Evidence) -> Scalars:
-    others = evidence.elsewhere
-    assert others is not None
-    pairs = biased_pairs(_probabilities(others, evidence.groups), others.target)
-    return context_report(evidence.probabilities, evidence.predictions.target, pairs)
+    groups, others = evidence.groups, evidence.elsewhere
+    pairs: Sequence[ContextPair] = groups.contexts
+    if not pairs:
+        assert others is not None
+        pairs = biased_pairs(_probabilities(others, groups), others.target)
+    target = evidence.predictions.target
+    return context_report(evidence.probabilities, target, pairs, groups.label_names)
 
 
 def _uncommon(evidence: Evidence) -> Scalars:
@@ -213,6 +216,10 @@ CONDITIONS: Mapping[str, Callable[[Evidence], str]] = {
     "labels": _unless(lambda case: case.groups.multi_label, "images have one label each"),
     "elsewhere": _unless(
         lambda case: case.elsewhere, "it needs predictions of other images, to choose on"
+    ),
+    "contexts": _unless(
+        lambda case: case.groups.contexts or case.elsewhere,
+        "it needs predictions of other images, to choose pairs of labels on",
     ),
     "aligned": _unless(
         lambda case: case.groups.aligned, "the data set does not define which groups are aligned"

@@ -156,7 +156,7 @@ def _labels(columns: Columns, groups: Groups) -> tuple[Tensor, Tensor]:
     if not groups.multi_label:
         names = _targets(columns, groups.target_names)
         return columns.choices("target", {name: value for value, name in enumerate(names)}), bias
-    return _switches(columns, "target_", groups.target_names[1::2]), bias
+    return _switches(columns, "target_", groups.label_names), bias
 
 
 def _values_of(columns: Columns, attribute: Attribute) -> Tensor:

@@ -39,7 +39,8 @@ class Data:
 
     ``aligned`` holds the (target, bias) pairs of the shortcut. ``digest`` is that of the rows and
     labels. ``counts`` has the images per group, and ``class_counts`` the images per class.
-    ``attributes`` are several bias attributes. ``biases`` are their combinations.
+    ``attributes`` are several bias attributes. ``biases`` are their combinations. ``contexts`` are
+    the known pairs (label, context) of several labels.
     """
 
     targets: list[str]
@@ -52,6 +53,7 @@ class Data:
     digest: str | None = None
     class_counts: Mapping[str, list[int]] = field(default_factory=dict)
     attributes: tuple[AttributeRecord, ...] = ()
+    contexts: list[list[int]] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -248,14 +250,19 @@ class Report:
     @property
     def groups(self) -> Groups:
         """The groups of the run's evaluation, for computing metrics of its predictions again."""
-        from debias.types import Attribute, Groups  # imports torch, which reading needs not
+        from debias.types import (  # imports torch, which reading needs not
+            Attribute,
+            ContextPair,
+            Groups,
+        )
 
         data = self.data
         attributes = tuple(
             Attribute(one.name, tuple(one.values), _pairs(one.aligned)) for one in data.attributes
         )
         names, biases = tuple(data.targets), tuple(data.biases)
-        return Groups(names, biases, _pairs(data.aligned), data.multi_label, attributes)
+        contexts = tuple(ContextPair(*pair) for pair in _pairs(data.contexts))
+        return Groups(names, biases, _pairs(data.aligned), data.multi_label, attributes, contexts)
 
     @property
     def method(self) -> str:

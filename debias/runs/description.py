@@ -57,7 +57,7 @@ def _weights(config: Config) -> str:
 
 
 def describe_examples(examples: Examples) -> Json:
-    """Names and sizes of the groups, several bias attributes, and the digest of the rows."""
+    """Names and sizes of the groups, several bias attributes, contexts, and the rows' digest."""
     groups = examples.groups
     attributes = [
         {"name": one.name, "values": list(one.values), "aligned": list(map(list, one.aligned))}
@@ -73,6 +73,7 @@ def describe_examples(examples: Examples) -> Json:
         "counts": {split: examples.frequencies(split).tolist() for split in SPLITS},
         "class_counts": {split: examples.class_counts(split).tolist() for split in SPLITS},
         **({"attributes": attributes} if attributes else {}),
+        **({"contexts": list(map(list, groups.contexts))} if groups.contexts else {}),
     }
 
 

@@ -14,7 +14,7 @@ from debias.evaluation.predictions import measure, with_labels
 from debias.parts import Parts
 from debias.reports.predictions import Predictions
 from debias.training.prediction import Predicted
-from debias.types import Groups
+from debias.types import ContextPair, Groups
 from tests.fakes import GROUPS
 
 
@@ -105,14 +105,13 @@ def test_pairs_of_labels_are_found_on_other_images() -> None:
     measured = predicted([[1, 1, 0], [1, 0, 1], [1, 0, 0], [0, 0, 0]], [0.6, 0.9, 0.3, 0.5])
     elsewhere = predicted([[1, 1, 0], [1, 0, 0], [0, 0, 1]], [0.8, 0.4, 0.5])
     found = MEASURES["context"](Evidence(measured, groups, elsewhere=elsewhere))
-    assert found == pytest.approx(
-        {
-            "contextual_bias": 1.0,
-            "exclusive_precision": 5 / 6,
-            "cooccurring_precision": 1.0,
-            "context_gap": 1 / 6,
-        }
-    )
+    pair = {"contextual_bias": 1.0, "exclusive_precision": 5 / 6, "cooccurring_precision": 1.0}
+    # a: 1, 1 and 3/4; each of b and c is one of four ties
+    expected = {**pair, "context_gap": 1 / 6, "mean_precision": (11 / 12 + 1 / 4 + 1 / 4) / 3}
+    assert found == pytest.approx({**expected, **{f"{k}/a|b": v for k, v in pair.items()}})
+    known = replace(groups, contexts=(ContextPair(0, 2),))
+    found = MEASURES["context"](Evidence(measured, known))
+    assert found["contextual_bias"] == found["contextual_bias/a|c"] == pytest.approx(2.0)
 
 
 def test_a_family_of_too_many_numbers_keeps_those_about_all_images(

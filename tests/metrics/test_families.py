@@ -103,7 +103,9 @@ def measured(groups: Groups) -> dict[str, dict[str, float]]:
     if cues_are_classes(groups):
         found |= {"cues": cue_conflict_report(*facts), "variants": variant_report(*facts)}
     if groups.multi_label:
-        found["context"] = context_report(probabilities, target, [ContextPair(0, 1)])
+        found["context"] = context_report(
+            probabilities, target, [ContextPair(0, 1)], groups.label_names
+        )
         found["amplification"] |= multi_attribute_report(
             *facts, train_target=target, train_bias=bias, predicted_bias=bias.flip(0)
         )
@@ -144,7 +146,7 @@ def test_every_number_of_a_report_can_be_read(name: str) -> None:
     places = {*groups.names, *groups.target_names, *groups.bias_names, *map("{:g}".format, CUTOFFS)}
     places |= {f"{outcome}|{bias}" for outcome in groups.target_names for bias in groups.bias_names}
     places |= {"correct", "wrong", "bias_aligned", "bias_conflicting", "bg", "obj", "bg+obj"}
-    places |= {"target", "bias", "0", "1", "2"}
+    places |= {"target", "bias", "0", "1", "2", "Smiling|Blond"}
     for family, scalars in measured(groups).items():
         for key in scalars:
             pattern = pattern_of(family, key)

@@ -13,7 +13,7 @@ from debias.data.pictures.images import MAX_PIXELS
 from debias.data.tables.draws import draw_splits
 from debias.errors import InputError, check_between, near
 from debias.progress import say
-from debias.types import Groups
+from debias.types import ContextPair, Groups
 
 #: Biased pairs of Singh et al.: an object, and what it mostly occurs with.
 CONTEXTS = {
@@ -63,8 +63,8 @@ def coco_stuff(
             ``annotations/instances_train2014.json``, ``instances_val2014.json``,
             ``stuff_train2017.json`` and ``stuff_val2017.json``.
         targets: categories to predict, of objects or stuff. Several are a multi-label problem. By
-            default all but ``bias``. ``debias.data.sets.coco_stuff.CONTEXTS`` has the biased pairs
-            of the paper.
+            default all but ``bias``. The contexts of the labels are the biased pairs of the paper
+            of which both are targets (``debias.data.sets.coco_stuff.CONTEXTS``).
         bias: the category whose presence is the bias attribute.
         holdout: share of ``train2014`` that is held out for validation, in (0, 1).
         split_seed: another seed holds out other pictures.
@@ -103,7 +103,9 @@ def coco_stuff(
         present[:, :-1] if several else present[:, 0],
         present[:, -1],
         split,
-        Groups(pairs, (f"not {bias}", bias), multi_label=several),
+        Groups(
+            pairs, (f"not {bias}", bias), multi_label=several, contexts=_contexts(chosen, several)
+        ),
         place,
         max_pixels=max_pixels,
         follow_links=follow_links,
@@ -122,6 +124,15 @@ def _chosen(names: Collection[str], targets: Sequence[str], bias: str) -> Sequen
             f"targets={list(chosen)} and bias={bias}"
         )
     return chosen
+
+
+def _contexts(chosen: Sequence[str], several: bool) -> tuple[ContextPair, ...]:
+    """The biased pairs of which both categories are to be predicted."""
+    return tuple(
+        ContextPair(chosen.index(label), chosen.index(context))
+        for label, context in CONTEXTS.items()
+        if several and label in chosen and context in chosen
+    )
 
 
 def _present(part: Seen, names: Sequence[str]) -> Tensor:

@@ -53,11 +53,11 @@ VARIANTS = Family(
 
 CONTEXT = Family(
     "Context",
-    "Whether the model finds a label without its usual context. It averages over pairs of label "
-    "and context, chosen on the validation split.",
+    "Whether the model finds a label without its usual context. The pairs of label and context are "
+    "those of the data set, or else are chosen on the validation split.",
     numbers("shortcuts", "context"),
-    headlines=("contextual_bias", "context_gap"),
-    needs=("labels", "scores", "elsewhere"),
+    headlines=("contextual_bias", "exclusive_precision", "context_gap"),
+    needs=("labels", "scores", "contexts"),
 )
 
 BACKGROUND = Family(

@@ -6,6 +6,7 @@ import pytest
 
 from debias.data.sets.coco_stuff import CONTEXTS
 from debias.errors import InputError
+from debias.types import ContextPair
 from tests.data.sets.test_preset_trees import read
 
 OBJECTS = [{"id": 1, "name": "person"}, {"id": 41, "name": "skateboard"}]
@@ -55,6 +56,12 @@ def test_labels_of_objects_and_stuff(root):
     assert examples.bias.tolist() == [number != 3 for number in range(1, 21)] + [0, 1]
     counts = [len(examples.rows(split)) for split in ("train", "val", "test")]
     assert counts == [16, 4, 2]
+
+
+def test_the_pairs_of_the_paper_are_contexts(root):
+    examples = read("coco_stuff", root, targets=["person", "skateboard"], bias="road")
+    assert examples.groups.contexts == (ContextPair(1, 0),)
+    assert read("coco_stuff", root).groups.contexts == ()  # a person is the bias here
 
 
 def test_one_pair(root):

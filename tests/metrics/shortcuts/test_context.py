@@ -57,14 +57,18 @@ def test_worked_context():
         exclusive_precision(scores, labels, pair),
         cooccurring_precision(scores, labels, pair),
     ) == (0.5, 1.0)
-    report = context_report(scores, labels, [pair, ContextPair(2, 1)])
+    names = ("b", "c", "never")
+    report = context_report(scores, labels, [pair, ContextPair(2, 1)], names)
     expected = {
         "contextual_bias": 2.0,
         "exclusive_precision": 0.5,
         "cooccurring_precision": 1.0,
-        "context_gap": 0.5,
     }
-    assert report == pytest.approx(expected)
+    pairs = {f"{name}/b|c": value for name, value in expected.items()}
+    undefined = dict.fromkeys((f"{name}/never|c" for name in expected), nan)
+    # b: 1, 1 and 3/4; c in a row of ties: 3/5; the third label never occurs
+    means = {**expected, "context_gap": 0.5, "mean_precision": (11 / 12 + 3 / 5) / 2}
+    assert report == pytest.approx({**means, **pairs, **undefined}, nan_ok=True)
 
 
 def test_an_empty_side_is_undefined():
@@ -76,7 +80,11 @@ def test_an_empty_side_is_undefined():
     assert contextual_bias(
         torch.zeros(2, 2), torch.tensor([[1, 1], [1, 0]]), ContextPair(0, 1)
     ).isnan()
-    assert all(math.isnan(value) for value in context_report(scores, labels, []).values())
+    report = context_report(scores, labels, [], ("b", "c"))
+    # both labels are ties: 1/2 and 1
+    assert report.pop("mean_precision") == 0.75
+    assert len(report) == 4
+    assert all(math.isnan(value) for value in report.values())
 
 
 def test_biased_pairs_are_the_strongest_context_of_each_label():
@@ -95,6 +103,9 @@ def test_biased_pairs_are_the_strongest_context_of_each_label():
     # beside 1 in half of the images of 0, beside 2 in half of those of 1
     assert biased_pairs(scores, labels, share=0.5) == [ContextPair(0, 1), ContextPair(1, 2)]
     assert biased_pairs(scores, labels, share=0.51) == []
+    # other images say which labels are common together
+    alone = torch.tensor([[0, 1, 1], [1, 0, 0]])
+    assert biased_pairs(scores, labels, shared=alone) == [ContextPair(1, 2)]
 
 
 @settings(max_examples=60, deadline=None)
