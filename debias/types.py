@@ -120,9 +120,8 @@ class Groups:
 
     Raises:
         ValueError: more than ``MOST_GROUPS`` groups, two groups of the same name, a label without
-            its pair of names, an aligned pair out of range, ``attributes`` that do not have
-            different names and one combination per bias value, or ``contexts`` that are not two
-            different labels.
+            its pair of names, an aligned pair out of range, or ``attributes`` that do not have
+            different names and one combination per bias value.
 
     Example:
         >>> groups = Groups(("landbird", "waterbird"), ("land", "water"), aligned=((0, 0), (1, 1)))
@@ -169,12 +168,6 @@ class Groups:
             )
         if self.attributes:
             _check_attributes(self.attributes, self.biases)
-        for pair in self.contexts:
-            labels = range(self.outputs if self.multi_label else 0)
-            if pair.label not in labels or pair.context not in labels or len(set(pair)) < 2:
-                raise InputError(
-                    f"a context must be two different labels of {len(labels)}; got {tuple(pair)}"
-                )
 
     @classmethod
     def product(
@@ -262,6 +255,21 @@ class Groups:
         if self.multi_label:
             raise InputError(
                 f"{of} needs one class per sample: name a single target, not several labels"
+            )
+
+    def check_several_labels(self, of: str) -> None:
+        """Refuse targets of one class per sample, for a component that needs several labels.
+
+        Args:
+            of: name of the component, such as ``ContextCAM``.
+
+        Raises:
+            InputError: ``multi_label`` is false; the message names the component.
+        """
+        if not self.multi_label:
+            raise InputError(
+                f"{of} needs several labels per image, and the data has one class: name several "
+                "targets, or take another method"
             )
 
     @property

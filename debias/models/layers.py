@@ -1,7 +1,7 @@
 """Reads the activation of a named layer, in a whole or a partial forward pass, or changes it."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any, NamedTuple, TypeVar
 
 import torch
@@ -143,6 +143,52 @@ def layer_shape(model: nn.Module, layer: str | None, image: Tensor) -> tuple[int
             "around the layer, or the next layer"
         )
     return tuple(activation.shape[1:])
+
+
+def pooled_layer(model: nn.Module, image: Tensor) -> str:
+    """Name of the last layer whose maps, averaged over positions, are the features of a model.
+
+    A class activation map (CAM) is then the sum of these maps, weighted by a row of the head.
+
+    Args:
+        model: maps images to :class:`debias.types.Outputs`. It is not changed.
+        image: ``(1, 3, H, W)`` float; only the shape is used.
+
+    Raises:
+        ValueError: the model has no such layer.
+    """
+    inner = unwrapped(model)
+    backbone = inner.get_submodule(BACKBONE.rstrip("."))
+    names: dict[nn.Module, str] = {each: name for name, each in backbone.named_modules() if name}
+    found: list[tuple[nn.Module, Any]] = []
+
+    def note(layer: nn.Module, inputs: Any, output: Any) -> None:
+        """Note the output of a layer."""
+        found.append((layer, first_entry(output)))
+
+    picture = torch.linspace(-2, 2, image.numel(), device=image.device).view_as(image)
+    with ExitStack() as hooks, evaluating(inner), torch.no_grad():
+        for layer in names:
+            hooks.enter_context(layer.register_forward_hook(note))
+        features = inner(picture).features
+    for layer, maps in reversed(found):
+        last = gives_channels_last(inner, layer)
+        if _are_averages(maps, (1, 2) if last else (2, 3), features):
+            return names[layer]
+    raise InputError(
+        f"{type(backbone).__name__} does not read the average of its last maps, so it has no class "
+        "activation maps: take a network such as a ResNet, and images for which its maps are "
+        "larger than one point"
+    )
+
+
+def _are_averages(maps: Any, positions: tuple[int, int], features: Tensor) -> bool:
+    if not isinstance(maps, Tensor) or maps.ndim != 4:
+        return False
+    averages, points = maps.mean(dim=positions), maps.shape[positions[0]] * maps.shape[positions[1]]
+    if averages.shape != features.shape or points < 2:
+        return False
+    return torch.allclose(averages, features, rtol=1e-4, atol=1e-5)
 
 
 def early_parameters(model: nn.Module, layer: str, image: Tensor) -> tuple[str, ...]:

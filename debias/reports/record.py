@@ -250,19 +250,9 @@ class Report:
     @property
     def groups(self) -> Groups:
         """The groups of the run's evaluation, for computing metrics of its predictions again."""
-        from debias.types import (  # imports torch, which reading needs not
-            Attribute,
-            ContextPair,
-            Groups,
-        )
+        from debias.reports.recorded_groups import groups_of  # imports torch
 
-        data = self.data
-        attributes = tuple(
-            Attribute(one.name, tuple(one.values), _pairs(one.aligned)) for one in data.attributes
-        )
-        names, biases = tuple(data.targets), tuple(data.biases)
-        contexts = tuple(ContextPair(*pair) for pair in _pairs(data.contexts))
-        return Groups(names, biases, _pairs(data.aligned), data.multi_label, attributes, contexts)
+        return groups_of(self.data)
 
     @property
     def method(self) -> str:
@@ -297,10 +287,6 @@ class Report:
             raise InputError(
                 f"{path} has no {name} metrics: write them with `debias evaluate {self.folder}`"
             ) from None
-
-
-def _pairs(pairs: list[list[int]]) -> tuple[tuple[int, int], ...]:
-    return tuple((target, bias) for target, bias in pairs)
 
 
 def report_of(entries: Json, folder: Path) -> Report:

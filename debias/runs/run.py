@@ -176,10 +176,8 @@ class Run:
             self.built[configs.identity(config)] = build(config)
         first = self.built[configs.identity(stages[0])]
         check_joined_statistics(self.config, first.accelerator)
-        if not recipe.takes_labels and first.examples.groups.multi_label:
-            raise InputError(
-                "this recipe needs one class per image: name a single target, not several labels"
-            )
+        if not recipe.takes_labels:
+            first.examples.groups.check_single_label("this recipe")
         recipe.check(first)
         return first
 
@@ -218,6 +216,7 @@ class Run:
         parts = build(config, partition) if partition else self.build(config)
         if start is not None:
             parts.module.model.load_state_dict(start.parts.module.model.state_dict())
+            parts.module.strategy.begin(parts.module.model)
         if config != self.config:
             processes.by_first(partial(configs.save, config, self.folder / configs.LAST_STAGE))
             say(f"last stage: {config.epochs} epochs")
@@ -314,11 +313,13 @@ class Recipe:
         reads: splits whose true group labels the recipe itself reads.
         takes_groups: whether the run may set ``groups.file``, which replaces bias labels.
         takes_labels: whether an image may have several labels in place of one class.
+        several_labels: whether an image must have several labels.
     """
 
     infers: ClassVar[tuple[str, ...]] = ()
     takes_groups: ClassVar[bool] = False
     takes_labels: ClassVar[bool] = False
+    several_labels: ClassVar[bool] = False
     reads: tuple[str, ...] = ()
 
     def stages(self, run: Run) -> list[Config]:

@@ -47,11 +47,13 @@ class Strategy(nn.Module):
             :mod:`debias.models.layers`; ``None`` if it reads none.
 
     Raises:
-        ValueError: the targets are multi-label and ``single_label`` is set.
+        ValueError: the targets are multi-label and ``single_label`` is set, or are not and
+            ``several_labels`` is set.
     """
 
     requires: ClassVar[tuple[str, ...]] = ()
     single_label: ClassVar[bool] = False
+    several_labels: ClassVar[bool] = False
     smallest_batch: ClassVar[int] = 1
     hard_targets: bool = False
     corrects_prior: str = ""
@@ -63,6 +65,8 @@ class Strategy(nn.Module):
         super().__init__()
         if self.single_label and groups is not None:
             groups.check_single_label(type(self).__name__)
+        if self.several_labels and groups is not None:
+            groups.check_several_labels(type(self).__name__)
 
     def loss(self, model: nn.Module, batch: Batch) -> Loss:
         """Objective of the single player on one batch. Override it, or override :meth:`turns`."""
@@ -84,6 +88,13 @@ class Strategy(nn.Module):
             step: number of batches that this training has seen before, from 0.
         """
         return (Turn("model", self.loss),)
+
+    def begin(self, model: nn.Module) -> None:
+        """Take note of the weights that the model starts from: those of an earlier stage.
+
+        It is called before the first step if these weights were loaded after the strategy was
+        built. By default nothing happens.
+        """
 
     def prepare(self, image: Tensor) -> Tensor:
         """The images that the model gets in validation and prediction: unchanged by default.

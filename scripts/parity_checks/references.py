@@ -84,6 +84,9 @@ REFERENCES = {
     "mohammadpz/Gradient_Starvation": Reference("bc5c29631fc3abe72e7d05c7ab3424c342e7fd49", "MIT"),
     "motivationss/BAM": Reference("dba35b1fa7fdaabb8b8a73e335c0fadf1e76dbf7", "none stated"),
     "onuriel/PermutedAdaIN": Reference("819cdb9ef4a42655934e5340c1479700be9cd6f3", "MIT"),
+    "princetonvisualai/ContextualBias": Reference(
+        "b6aed73ae2c9d8b1a422b89746a2bde4d8a7a090", "none stated"
+    ),
     "princetonvisualai/DomainBiasMitigation": Reference(
         "c432e751632bce2c7467ef22a6ffb44402b88684", "none stated"
     ),

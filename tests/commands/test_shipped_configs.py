@@ -54,6 +54,7 @@ MADE = {
     "coloured_mnist_lff": {"skew": 0.9, "leave_out": 0, "val": 0},
     "coloured_mnist_cnc": {"share": 0.5, "val": 100},
     "mnist_squares": {"val": 100},
+    "drawn_shapes": {"train": 64, "val": 32, "test": 16},
 }
 ATTRIBUTES = ("Blond_Hair", "Male", "Smiling", "Wearing_Hat")
 
@@ -80,7 +81,9 @@ def roots(tmp_path_factory) -> dict[str, str]:
     for name in {config.data["name"] for config in CASES.values()} - set(found):
         preset = presets.preset(name)
         found[name] = folder / name
-        if preset.made_from == "mnist":
+        if name == "drawn_shapes":
+            found[name].mkdir()
+        elif preset.made_from == "mnist":
             write_digits(found[name], train=500, test=200)
         else:
             write_sample(preset, found[name], preset.sample.each)

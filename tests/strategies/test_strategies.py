@@ -247,6 +247,7 @@ FACTS = {
     "chosen_by_row": torch.arange(48) % 3 == 0,
     "model": TinyClassifier(),
     "image": IMAGE,
+    "row": torch.zeros(48, 2, dtype=torch.int64),
     "seed": 0,
 }
 LABELS = Groups(("no", "yes", "no hat", "hat"), ("land", "water"), multi_label=True)

@@ -23,9 +23,9 @@ SHAPES = (LABEL, CONTEXT, "triangle", "cross")
 #: Side of an image, of a cell of its grid of two by two, and of the mean shape, in pixels.
 SIDE, CELL, RADIUS = 48, 24, 7.5
 #: How much a circle is squeezed at most, and how much an ellipse, which is no circle.
-ROUND, OVAL = (0.9, 1.0), (0.55, 0.75)
+ROUND, OVAL = (0.9, 1.0), (0.35, 0.55)
 #: Contrast of a shape with the ground, from 0 to 255, of circles and ellipses, and of the others.
-FAINT, CLEAR = (35, 75), (70, 120)
+FAINT, CLEAR = (50, 90), (70, 120)
 
 
 def drawn_shapes(

@@ -95,17 +95,14 @@ def coco_stuff(
         shares=[1 - holdout, holdout],
         seed=split_seed,
     )
-    several = len(chosen) > 1
-    pairs = tuple(name for label in chosen for name in (f"not {label}", label))
+    groups = _groups(chosen, bias)
     return Examples(
         place,
         tuple(images),
-        present[:, :-1] if several else present[:, 0],
+        present[:, :-1] if groups.multi_label else present[:, 0],
         present[:, -1],
         split,
-        Groups(
-            pairs, (f"not {bias}", bias), multi_label=several, contexts=_contexts(chosen, several)
-        ),
+        groups,
         place,
         max_pixels=max_pixels,
         follow_links=follow_links,
@@ -126,13 +123,16 @@ def _chosen(names: Collection[str], targets: Sequence[str], bias: str) -> Sequen
     return chosen
 
 
-def _contexts(chosen: Sequence[str], several: bool) -> tuple[ContextPair, ...]:
-    """The biased pairs of which both categories are to be predicted."""
-    return tuple(
+def _groups(chosen: Sequence[str], bias: str) -> Groups:
+    """The groups. Contexts are the biased pairs of which both categories are to be predicted."""
+    several = len(chosen) > 1
+    pairs = tuple(name for label in chosen for name in (f"not {label}", label))
+    contexts = tuple(
         ContextPair(chosen.index(label), chosen.index(context))
         for label, context in CONTEXTS.items()
         if several and label in chosen and context in chosen
     )
+    return Groups(pairs, (f"not {bias}", bias), multi_label=several, contexts=contexts)
 
 
 def _present(part: Seen, names: Sequence[str]) -> Tensor:
