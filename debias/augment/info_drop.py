@@ -161,9 +161,12 @@ def kept_positions(chances: Tensor, activation: Tensor, rate: float) -> Tensor:
     Returns:
         ``(N, C, H, W)`` bool.
     """
-    every = chances.expand(-1, activation.shape[1], -1, -1).flatten(2).flatten(0, 1) + 1e-8
-    drawn = torch.multinomial(every, int(rate * every.shape[1]), replacement=True)
-    kept = torch.ones_like(every, dtype=torch.bool).scatter_(1, drawn, False)
+    channels, every = activation.shape[1], chances.flatten(1) + 1e-8
+    # one row per image, whose draws are dealt to its channels: its sums are computed once
+    count = int(rate * every.shape[1])
+    drawn = torch.multinomial(every, channels * count, replacement=True)
+    kept = torch.ones(len(every), channels, every.shape[1], dtype=torch.bool, device=every.device)
+    kept.scatter_(2, drawn.view(len(every), channels, count), False)
     return kept.view(activation.shape)
 
 
