@@ -46,6 +46,7 @@ from debias.strategies.lff import LfF
 from debias.strategies.logit_adjustment import ConditionalLogitAdjustment, LogitAdjustment
 from debias.strategies.logit_correction import LogitCorrection
 from debias.strategies.mmd import MMD
+from debias.strategies.ood_training import OODTraining
 from debias.strategies.rebias import ReBias
 from debias.strategies.reweighting import ClassReweighting, GroupReweighting
 from debias.strategies.rubi import RUBi
@@ -68,6 +69,10 @@ HALF = (0.5, 0.5, 0.5)
 #: Side of the images that a strategy needs, where the usual 2 is too small: a mask network halves
 #: them twice.
 SIDES = {"lens": 4, "input_adversary": 4, "input_adversary_stages": 4}
+
+
+def one_picture(folder: str) -> torch.Tensor:
+    return torch.full((1, 3, 2, 2), 60).byte()
 
 
 def masked(**options: int) -> InputAdversary:
@@ -110,6 +115,7 @@ STRATEGIES: dict[str, Callable[[], Strategy]] = {
     ),
     "input_adversary": masked,
     "input_adversary_stages": lambda: masked(pretraining=4, warmup=4),
+    "ood_training": lambda: OODTraining(GROUPS, HALF, HALF, one_picture, folder="pictures"),
     "lens": lambda: Lens(GROUPS, torch.zeros(1, 3, 4, 4), width=2, depth=2, closeness=2.0),
     "uniform_confusion": lambda: UniformConfusion(GROUPS, TinyClassifier(), IMAGE),
     "gradient_projection": lambda: GradientProjection(GROUPS),
@@ -240,6 +246,7 @@ def test_requirements():
 
 
 FACTS = {
+    **{"mean": HALF, "std": HALF, "read_folder": one_picture},
     "samples": 48,
     "frequencies": torch.ones(8),
     "class_frequencies": torch.ones(4),
@@ -259,7 +266,7 @@ SINGLE_LABEL = {
     "denetdm",
     *("generalized_cross_entropy", "amplified_lff", "amplified_disentangled"),
     *("logit_correction", "echoes", "selecmix", "selecmix_lff"),
-    *("logit_correction", "echoes", "lens"),
+    *("lens", "ood_training"),
     "consistency",
 }
 
