@@ -20,8 +20,8 @@ class ShapeTexture(Strategy):
     second batch normalisations. The shape of a copy is that of the image, and its texture that of
     its partner p(i). The augmentation gives the target of the copy. The published one is
     ``style_transfer``, which needs weights of an encoder and a decoder. Others that change
-    textures, such as ``random_convolution``, are variants that need none. Evaluation uses f alone.
-    Needs no bias labels.
+    textures, such as ``fda`` or ``random_convolution``, are variants that need none. Evaluation
+    uses f alone. Needs no bias labels.
 
     Source: Li et al., "Shape-Texture Debiased Neural Network Training", ICLR 2021; reference code
     LiYingwei/ShapeTextureDebiasedTraining.

@@ -85,8 +85,7 @@ def free_adversarial_training(clones: Clones) -> Iterator[Row]:
 def lens(clones: Clones) -> Iterator[Row]:
     space = {"globalconf": SimpleNamespace(visualize=False)}
     names = ("process_batch", "rloss", "accuracy", "ce_loss")
-    path = "Code/algorithms/ShortcutRemoval.py"
-    code = clones.take(REMOVAL, path, *names, space=space)
+    code = clones.take(REMOVAL, "Code/algorithms/ShortcutRemoval.py", *names, space=space)
 
     def case(seed: int) -> float:
         torch.manual_seed(seed)
