@@ -167,18 +167,17 @@ def test_what_is_refused(tmp_path):
 
 
 def test_importance_is_read_as_it_was_written(tmp_path):
-    """A file has the column only if a recipe found it. The other splits are unknown."""
+    """A file has the column only if a recipe found it. Other splits than those read are unknown."""
     examples, path = birds(tmp_path, train=12, val=8, test=8), tmp_path / "groups.csv"
-    train = examples.rows("train")
-    inferred, importance = (torch.full((28,), fill) for fill in (-1, float("nan")))
-    inferred[train], importance = 0, importance.double()
-    importance[train] = torch.rand(12, dtype=torch.float64)
+    importance = torch.rand(28, dtype=torch.float64)
+    inferred = torch.zeros(28, dtype=torch.int64)
     write_inferred(path, examples, inferred, importance)
-    read = read_partition(path, examples, ["train"])
     held = inferred_partition(inferred, examples, path, importance)
-    for found in (read, held):
-        assert torch.equal(found.importance[train], importance[train])
-        assert found.importance.isnan().sum() == 16
+    assert torch.equal(held.importance, importance)
+    for split in ("train", "val"):
+        rows, found = examples.rows(split), read_partition(path, examples, [split]).importance
+        assert torch.equal(found[rows], importance[rows])
+        assert found.isnan().sum() == 28 - len(rows)
     write_inferred(path, examples, inferred)
     assert "importance" not in path.read_text()
     assert read_partition(path, examples, ["train"]).importance.isnan().all()
