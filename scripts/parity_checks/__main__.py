@@ -40,6 +40,7 @@ from parity_checks import (
     samplers,
     shortcuts,
     stages,
+    style_paths,
     styles,
     totals,
     twins,
@@ -147,7 +148,7 @@ CHECKS: dict[str, Check] = {
     "free_adversarial_training": perturbations.free_adversarial_training,
     "perturbation": perturbations.perturbation,
     "lens": perturbations.lens,
-    "sagnet": inside.sagnet,
+    "sagnet": style_paths.sagnet,
 }
 
 

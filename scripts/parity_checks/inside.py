@@ -13,18 +13,15 @@ from torch.nn import functional as F
 from debias.augment.feature_styles import EFDMix, MixStyle, PermutedAdaIN
 from debias.augment.info_drop import InfoDrop
 from debias.models.first_layer import TrActConvolution
-from debias.strategies.sagnet import SagNet
-from debias.types import Batch, Outputs
+from debias.types import Outputs
 from parity_checks.cases import Replaced, apart, draws
-from parity_checks.games import CLASSES, descent, states_apart
+from parity_checks.games import descent, states_apart
 from parity_checks.official import Clones, Piece
 from parity_checks.rows import Row
 
 #: Draws as ours do, so that both sides get the same numbers from one seed.
 SPACE = {"random": SimpleNamespace(random=lambda: float(torch.rand(())))}
 STEPS = 12
-#: Where their training updates the style network, the early layers, and the whole network.
-SAGNET_LINES = ((352, 355), (358, 363), (366, 369))
 
 
 class Convolutional(nn.Module):
@@ -39,49 +36,6 @@ class Convolutional(nn.Module):
     def forward(self, image: Tensor) -> Outputs:
         features = self.layer2(self.layer1(image)).tanh().mean((2, 3))
         return Outputs(self.head(features), features)
-
-
-class Staged(nn.Module):
-    """Two stages of maps in a backbone, and three logits."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        layer1 = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Tanh())
-        layer2 = nn.Sequential(nn.Conv2d(4, 5, 3), nn.BatchNorm2d(5), nn.Tanh())
-        pool = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
-        self.backbone = nn.Sequential(OrderedDict(layer1=layer1, layer2=layer2, pool=pool))
-        self.head, self.feature_size = nn.Linear(5, 3), 5
-
-    def forward(self, image: Tensor) -> Outputs:
-        features = self.backbone(image)
-        return Outputs(self.head(features), features)
-
-
-class Paths(nn.Module):
-    """Copies of the networks with the authors' randomisations, each after the same draws."""
-
-    def __init__(self, model: Staged, style: nn.Module, code: Piece) -> None:
-        super().__init__()
-        self.model, self.style = model, style
-        self.on_style, self.on_content = (
-            code["StyleRandomization"](),
-            code["ContentRandomization"](),
-        )
-
-    def adv_params(self) -> list[nn.Parameter]:
-        """Scales and shifts of the early layers."""
-        return list(self.model.backbone.layer1[1].parameters())  # type: ignore[index, union-attr]
-
-    def forward(self, image: Tensor, seed: int) -> tuple[Tensor, Tensor]:
-        layer1, *later = self.model.backbone
-        maps = layer1(image)
-        torch.manual_seed(seed)
-        contents = self.on_content(maps)
-        torch.manual_seed(seed)
-        maps = self.on_style(maps)
-        for layer in later:
-            maps = layer(maps)
-        return self.model.head(maps), self.style(contents)
 
 
 def mixstyle(clones: Clones) -> Iterator[Row]:
@@ -183,55 +137,6 @@ def tract(clones: Clones) -> Iterator[Row]:
 
     compared = f"networks after {STEPS} steps with the first convolution changed; lambda 0.1 and 1"
     yield code.row("tract", compared, map(case, range(6)), bar=1e-10)
-
-
-def sagnet(clones: Clones) -> Iterator[Row]:
-    repository = "hyeonseobnam/sagnet"
-    path = "modules/randomizations.py"
-    code = clones.take(repository, path, "StyleRandomization", "ContentRandomization")
-    adversary = clones.take(repository, "modules/loss.py", "AdvLoss")
-    lines = [clones.lines(repository, "train.py", *ends) for ends in SAGNET_LINES]
-
-    def case(seed: int) -> float:
-        generator = draws(seed)
-        torch.manual_seed(seed)
-        model = Staged()
-        options: dict[str, Any] = {"adversarial_clip": (0.1, 1e-5)[seed % 2]}
-        image = torch.zeros(1, 3, 8, 8)
-        ours = SagNet(CLASSES, model, image, layer="layer1", adversarial_weight=0.3, **options)
-        theirs = Paths(deepcopy(model), deepcopy(ours.network), code)
-        space: dict[str, Any] = {
-            "model": SimpleNamespace(module=theirs),
-            "args": SimpleNamespace(w_adv=0.3, clip_adv=options["adversarial_clip"]),
-            "criterion": nn.CrossEntropyLoss(), "criterion_adv": adversary["AdvLoss"](),
-            "optimizer_style": descent(theirs.style.parameters()),
-            "optimizer_adv": descent(theirs.adv_params()),
-            "optimizer": descent(theirs.model.parameters()),
-        }  # fmt: skip
-        players = ours.players(model)
-        optimizers = {name: descent(owned) for name, owned in players.items()}
-        for step in range(STEPS):
-            image = torch.randn(8, 3, 8, 8, generator=generator)
-            target = torch.randint(3, (8,), generator=generator)
-            batch = Batch(image, target, target, target)
-            for turn, piece in zip(ours.turns(step), lines, strict=True):
-                torch.manual_seed(step)
-                y, y_style = theirs(image, step)
-                piece.run(space | {"y": y, "y_style": y_style, "label": target})
-                torch.manual_seed(step)
-                optimizers[turn.player].zero_grad()
-                total = turn.objective(model, batch).total
-                total.backward(inputs=players[turn.player])
-                optimizers[turn.player].step()
-        pairs = ((theirs.model, model), (theirs.style, ours.network))
-        found = [zip(one.parameters(), two.parameters(), strict=True) for one, two in pairs]
-        return max(apart(p, q) for each in found for p, q in each)
-
-    compared = (
-        f"both networks after {STEPS} steps: three updates in their order, clipping; a forward "
-        "pass and equal draws for each update"
-    )
-    yield code.row("sagnet", compared, map(case, range(6)), bar=1e-10)
 
 
 def _ones(*shape: Any, **options: Any) -> Tensor:
