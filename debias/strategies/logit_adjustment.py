@@ -5,7 +5,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from debias.errors import check_at_least
+from debias.errors import InputError, check_at_least
 from debias.losses.logit_adjustment import log_priors, logit_adjusted_losses
 from debias.strategies.objectives import weighted
 from debias.strategies.strategy import Strategy
@@ -68,9 +68,11 @@ class ConditionalLogitAdjustment(LogitAdjustment):
         groups: the groups of the data, with single-label targets.
         frequencies: ``(G,)`` number of training samples in each group.
         tau: :math:`\tau \ge 0`; 0 is ERM.
+        soft_counts: numbers of training samples in each group, which need not be whole, in place of
+            ``frequencies``. The recipe ``ula`` sets them.
 
     Raises:
-        ValueError: ``tau`` is negative.
+        ValueError: ``tau`` is negative, or there is not one of ``soft_counts`` per group.
 
     Differs from the reference: any numbers of classes and of bias values; there both are equal. For
     the smallest prior, see :func:`debias.losses.logit_adjustment.log_priors`.
@@ -79,7 +81,21 @@ class ConditionalLogitAdjustment(LogitAdjustment):
     requires = ("bias",)
     prior = "class given bias"
 
-    def __init__(self, groups: Groups, frequencies: Tensor, *, tau: float = 1.0) -> None:
+    def __init__(
+        self,
+        groups: Groups,
+        frequencies: Tensor,
+        *,
+        tau: float = 1.0,
+        soft_counts: tuple[float, ...] = (),
+    ) -> None:
+        if soft_counts:
+            if len(soft_counts) != groups.count:
+                raise InputError(
+                    f"strategy.soft_counts must have one number per group, {groups.count}; got "
+                    f"{len(soft_counts)}. Leave it out: recipe.name=ula sets it"
+                )
+            frequencies = torch.tensor(soft_counts, dtype=torch.float64)
         of_bias = frequencies.reshape(groups.rows, groups.biases).T
         # a bias of -1 selects the last row, which is the class prior
         super().__init__(groups, torch.cat([of_bias, of_bias.sum(dim=0, keepdim=True)]), tau=tau)

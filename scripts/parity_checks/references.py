@@ -95,6 +95,7 @@ REFERENCES = {
     "rwchakra/exmap": Reference("de93ee5df35b7233bc9f65c9c8ab58c9a59b108f", "none stated"),
     "tmlabonte/last-layer-retraining": Reference("40612d4c794ee75545e8cc1e8d045e73224f2dc8", "MIT"),
     "tmlabonte/revisiting-finetuning": Reference("f0839637a765a197def85063c9aa68d496ddb531", "MIT"),
+    "tsirif/uLA": Reference("5867fb6e9a8485ed08b4cbe84900f2b5ac4fac5d", "none stated"),
     "uclaml/PDE": Reference("354ddfc612d3cf7331ea7387e4bff3c0f5a0ad79", "MIT"),
     "qiaoruiyt/GSR": Reference("d6f48e598ccc968864381760958f271a944e2297", "MIT"),
     "vandit15/Class-balanced-loss-pytorch": Reference(

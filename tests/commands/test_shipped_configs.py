@@ -165,7 +165,8 @@ def cut_down(name: str, roots: dict[str, str], folder: Path) -> configs.Config:
     if config.recipe["name"] == "bcsi":
         config.recipe |= {"networks": 1, "top": 10}
     config.epochs += "early_epochs" in config.recipe  # after one epoch of one, nothing is early
-    if components.find("recipe", config.recipe["name"]).infers:
+    recipe = config.recipe["name"]
+    if components.find("recipe", recipe).infers and recipe != "ula":  # which needs its strategy
         # a stage of few steps may find no sample of some value in a class
         config.strategy, config.sampler = {"name": "erm"}, {"name": "shuffled"}
     config.data["root"] = roots[config.data["name"]]

@@ -35,6 +35,15 @@ def test_prior_given_the_bias_by_hand():
     assert loss.total.item() == pytest.approx(expected.item(), rel=1e-6)
 
 
+def test_soft_counts_replace_the_frequencies():
+    strategy = ConditionalLogitAdjustment(GROUPS, FREQUENCIES, soft_counts=(1.5, 0.2, 0.5, 0.6))
+    found = strategy.log_prior(BATCH._replace(bias=torch.tensor([0, 1]))).exp()
+    torch.testing.assert_close(found[0], torch.tensor([0.75, 0.25]))
+    assert (found[1, 1] / found[1, 0]).item() == pytest.approx(3)
+    with pytest.raises(ValueError, match=r"soft_counts must have one number per group, 4; got 3\."):
+        ConditionalLogitAdjustment(GROUPS, FREQUENCIES, soft_counts=(1.0, 2.0, 3.0))
+
+
 def test_more_values_of_the_bias_than_classes():
     """Two classes on three backgrounds; group = 3 * class + bias."""
     groups = Groups(("a", "b"), ("x", "y", "z"))
