@@ -55,6 +55,7 @@ def start_from(run: Path, classifier: Classifier, model: Section) -> None:
                 f"{model.get(key)}: set the same to start from its weights"
             )
     own, stored = classifier.state_dict(), run_weights(run)
-    if _WEIGHT not in stored:  # another kind of head, which a new training cannot start from
+    # another kind of head, which a new training cannot start from
+    if _WEIGHT not in stored.keys() & own.keys():
         stored = {name: value for name, value in stored.items() if not name.startswith("head.")}
     classifier.load_state_dict(fitted(stored, own, source=str(run), head="head"))

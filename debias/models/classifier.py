@@ -24,6 +24,7 @@ from debias.models.networks import (
     logits_of,
     set_pooling,
 )
+from debias.models.projection import NO_PROJECTION, Projection
 from debias.models.small_receptive import NETWORKS
 from debias.models.weights import load_weights
 from debias.types import Outputs
@@ -47,7 +48,8 @@ class Classifier(nn.Module):
         backbone: the network without its last layer. It maps ``(N, 3, H, W)`` images to ``(N, D)``
             features.
         head: the last layer. You may replace it by any ``nn.Linear`` with D inputs, or by a head of
-            :mod:`debias.models.last_layers`. A state dict with such a head replaces it too.
+            :mod:`debias.models.last_layers` or :mod:`debias.models.projection`. A state dict with
+            such a head replaces it too.
         head_path: dotted name that the last layer has in the network.
         feature_size: D.
         mean: mean of each channel that the weights expect, for pixels in [0, 1].
@@ -253,6 +255,7 @@ def timm_classifier(
     pooling: str | None = None,
     first_layer: str | None = None,
     ridge: float = 0.1,
+    projection: Projection = NO_PROJECTION,
 ) -> Classifier:
     """Any timm classifier, or a network with a small receptive field, with any weights.
 
@@ -271,6 +274,7 @@ def timm_classifier(
         first_layer: "tract" trains the first convolution by
             :class:`debias.models.first_layer.TrActConvolution`. ``None`` means the usual gradient.
         ridge: its :math:`\\lambda`, positive.
+        projection: layers before the head; see :class:`~debias.models.projection.Projection`.
 
     Returns:
         The classifier, in training mode. If the weights have no head of ``outputs`` classes, the
@@ -295,7 +299,7 @@ def timm_classifier(
         head.reset_parameters()
     if weights is not None:
         load_weights(network, Path(weights), head=head_path(network))
-    return Classifier(network, freeze_batch_norm=freeze_batch_norm)
+    return projection.on(Classifier(network, freeze_batch_norm=freeze_batch_norm))
 
 
 def small_receptive_classifier(outputs: int, *, name: str = "simple_conv_k1") -> Classifier:

@@ -29,7 +29,7 @@ def twin(model: nn.Module, *, outputs: int | None = None, redrawn: bool = False)
     if not isinstance(head, nn.Linear):
         raise InputError(
             f"{type(model).__name__} has no nn.Linear called head, which a second network needs: "
-            "use a Classifier"
+            "use a Classifier without model.projection"
         )
     copied.head = nn.Linear(
         head.in_features,

@@ -14,6 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from debias.models.projection import ProjectedHead, head_of_state
+
 
 class FittedHead(nn.Module):
     """Base class of last layers that are made of fitted tensors.
@@ -196,7 +198,10 @@ def make_head_of_state(
     """
     start = f"{prefix}head."
     tensors = {key.removeprefix(start): state[key] for key in state if key.startswith(start)}
+    device = next(classifier.head.parameters()).device
     for kind in HEADS:
         if tensors.keys() == set(kind.names):
-            device = next(classifier.head.parameters()).device
             classifier.head = kind(*(tensors[name].clone() for name in kind.names)).to(device)
+            return
+    head = head_of_state(tensors, isinstance(classifier.head, ProjectedHead))
+    classifier.head = classifier.head if head is None else head.to(device)

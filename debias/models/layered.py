@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from debias.errors import InputError, check_at_least, check_one_of
 from debias.models.classifier import Classifier
 from debias.models.layer_lists import layer_chain
+from debias.models.projection import NO_PROJECTION, Projection
 from debias.models.weights import load_weights
 
 INITIALISATIONS = ("torch", "xavier")
@@ -70,6 +71,7 @@ def layered_classifier(
     std: list[float] | None = None,
     pretrained: bool = False,
     weights: str | None = None,
+    projection: Projection = NO_PROJECTION,
 ) -> Classifier:
     """A new network from a list of its layers, and a linear layer on top of them.
 
@@ -91,6 +93,7 @@ def layered_classifier(
             default 1, so that the network gets the pixels in [0, 1].
         pretrained: must be false, because no pretrained weights exist.
         weights: path of a state dict of such a network, or ``None`` for new weights.
+        projection: layers before the head; see :class:`~debias.models.projection.Projection`.
 
     Raises:
         ValueError: a layer is unknown, has a wrong number of numbers or does not fit the output of
@@ -110,7 +113,7 @@ def layered_classifier(
         network.apply(_xavier)
     if weights is not None:
         load_weights(network, Path(weights), head="fc")
-    return Classifier(network)
+    return projection.on(Classifier(network))
 
 
 def _three(values: Sequence[float] | None, default: float, name: str) -> tuple[float, ...]:

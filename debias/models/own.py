@@ -15,6 +15,7 @@ from torchvision.models import get_model_weights
 from debias.errors import InputError
 from debias.models.classifier import Classifier
 from debias.models.networks import check_normalisation
+from debias.models.projection import NO_PROJECTION, Projection
 from debias.models.weights import fitted, read_state_dict
 
 log = logging.getLogger(__name__)
@@ -35,6 +36,7 @@ def own_classifier(
     pretrained: bool | None = None,
     weights: str | None = None,
     freeze_batch_norm: bool = False,
+    projection: Projection = NO_PROJECTION,
 ) -> Classifier:
     """A classifier from a function that makes a network; see :meth:`Classifier.wrap`.
 
@@ -55,6 +57,7 @@ def own_classifier(
         weights: path of a local state dict with the keys of the network, or the name of weights of
             torchvision, such as "IMAGENET1K_V1".
         freeze_batch_norm: whether batch normalisation stays in evaluation mode.
+        projection: layers before the head; see :class:`~debias.models.projection.Projection`.
 
     Raises:
         ValueError: the function returns no ``nn.Module``, ``head`` does not name its last layer,
@@ -75,7 +78,7 @@ def own_classifier(
         state, own = read_state_dict(Path(weights)), classifier.network_state_dict()
         found = fitted(state, own, source=weights, head=classifier.head_path)
         classifier.load_network_state_dict(found)
-    return classifier.train()
+    return projection.on(classifier).train()
 
 
 def _facts(make: Callable[..., nn.Module], outputs: int, pretrained: bool | None) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from debias.heads.linear import Heads, Rows, fresh_heads
 from debias.heads.orders import shuffled_order
 from debias.merging import Settings
 from debias.models.checkpoints import load_weights
+from debias.models.projection import ProjectedHead
 from debias.parts import Parts
 from debias.recipes.frozen import Frozen, refitted
 from debias.reports.record import read_report
@@ -37,6 +38,9 @@ class LastLayer(Recipe):
     backbone by plain ERM, with the changes of ``base``. "pretrained": the backbone has its
     pretrained weights, and plain ERM fits its first head. A path: the selected model of the
     finished run in this folder.
+
+    If the backbone was trained with a projection head (``model.projection``), this is removed, and
+    plain ERM fits a first head on the features before it.
 
     Attributes:
         share: share of the training split on which the backbone is trained. The head may be fitted
@@ -106,7 +110,7 @@ class LastLayer(Recipe):
         config = self._config(run)
         frozen = Frozen(self._stage(run, config), config)
         started = time.monotonic()
-        if self.backbone == PRETRAINED:
+        if self.backbone == PRETRAINED or isinstance(frozen.model.head, ProjectedHead):
             classes = frozen.stage.examples.groups.rows
             fitted = erm_head(self.training_rows(frozen), classes, run.config.seed)
             frozen.model.head = processes.from_first(fitted)

@@ -68,6 +68,9 @@ REFERENCES = {
         "34a61e432881816c2da14d577d6ed63501288f5f", "BSD-3-Clause"
     ),
     "kadarsh22/DeNetDM": Reference("790e363c1d147609e04bff848ffcfcb1bd5e897c", "MIT"),
+    "jiayini1119/projection-head-experiments": Reference(
+        "a145e06d1fd74baa23d860a32e7620b673c2a322", "none stated"
+    ),
     "kaidic/LDAM-DRW": Reference("2536330f2afdaa65618323cb5a5850efccce762a", "MIT"),
     "kakaoenterprise/BiasEnsemble": Reference(
         "13c01f46e3edb65451d3ddb60cc703329c4b33b6", "none stated"

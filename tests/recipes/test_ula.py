@@ -109,5 +109,5 @@ def test_refuses(option):
 
 def test_refuses_another_strategy():
     run: Any = SimpleNamespace(config=configs.load("drawn_birds", []))
-    with pytest.raises(ValueError, match="strategy.name must be .*got 'erm'"):
+    with pytest.raises(ValueError, match=r"strategy.name must be .*got 'erm'"):
         ULA().stages(run)
