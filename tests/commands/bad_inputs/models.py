@@ -45,6 +45,7 @@ WEIGHTS = rows(
             "check own.yaml model.name=torchvision.models:resnet18 model.pretrained=false",
             "head must name the last layer of ResNet, an nn.Linear",
         ),
+        ("check own.yaml model.projection=both", "model.projection must be one of none, mlp"),
         (f"{CHECK}=table.csv", "expected .safetensors, .pt or .pth"),
         (f"{CHECK}=[a.pt,b.pt]", "model.weights"),
         (f"{CHECK}=w.pt", "'w.pt' is damaged", {"w.pt": b""}),

@@ -19,6 +19,7 @@ NAMES = rows(
         ("check own.yaml augment.name=cutmixx", "did you mean 'cutmix'"),
         ("check own.yaml preprocessing.name=resized", "did you mean 'resize'"),
         ("check own.yaml recipe.name=jt", "did you mean 'jtt'"),
+        ("check own.yaml recipe.name=ula", "strategy.name must be one of conditional_logit_adj"),
         ("check own.yaml recipe.name=[jtt,dfr]", "recipe.name must be one name"),
         ("check own.yaml data.name=tabel", "did you mean 'table'"),
         ("check own.yaml data.name=[table]", "data.name must be one name"),
