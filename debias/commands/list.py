@@ -6,13 +6,14 @@ import fnmatch
 import inspect
 import math
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_type_hints
 
 from debias import components, own_parts, shipped_configs
 from debias import config as configs
 from debias.commands.data import list as data_list
 from debias.errors import InputError, near
 from debias.methods import METHODS, method
+from debias.metrics.families import FAMILIES
 from debias.presets import is_preset
 from debias.reports.tables import text_table
 from debias.signatures import option_types
@@ -28,13 +29,14 @@ KINDS = {
     "schedulers": "scheduler",
 }
 COLUMNS = (
-    *("reads", "stages", "beside the model", "cost", "paper", "checked against"),
+    *("reads", "labels", "stages", "beside the model", "cost", "paper", "checked against"),
     *("Waterbirds", "CelebA", "printed in"),
 )
 LEGEND = """
 reads: bias labels, or masks, that the method itself reads at its default options; with
   select=worst_group or balanced, a run reads the labels of validation too (select=auto is
   worst_group where there are such labels)
+labels: whether images have "one" class, "several" labels, or "any" of both
 cost: of a training step, where ERM's is 1 and its forward pass 1/3; g is a step of the biased
   network
 Waterbirds, CelebA: published accuracy of the worst group in percent, "-" where none was checked;
@@ -112,6 +114,8 @@ def _print_methods(pattern: str) -> None:
             rows = [_row(kind, name) for name in methods]
             table = text_table((kind, *COLUMNS), rows, words=1 + len(COLUMNS))
             print("\n".join(table), end="\n\n")
+        families = [(name, _labels_measured(name)) for name in FAMILIES]
+        print("\n".join(text_table(("measures", "labels"), families, words=2)), end="\n\n")
         print(LEGEND.strip())
         return
     for kind, name in _listed("strategies", tuple(METHODS), pattern):
@@ -120,11 +124,31 @@ def _print_methods(pattern: str) -> None:
             print(f"    {column}: {cell}")
 
 
+def labels_taken(kind: str, name: str) -> str:
+    """Whether a method takes images of "one" class, of "several" labels, or "any" of both."""
+    make = components.find(kind, name)
+    if getattr(make, "several_labels", False):
+        return "several"
+    if kind == "recipe":
+        return "any" if make.takes_labels else "one"
+    if inspect.isclass(make):
+        return "one" if getattr(make, "single_label", False) else "any"
+    types = get_type_hints(make, include_extras=True).values()
+    return "one" if components.imported("debias.data.orders:OneEach") in types else "any"
+
+
+def _labels_measured(family: str) -> str:
+    """What targets a family of measures needs."""
+    needs = FAMILIES[family].needs
+    return "one" if "one label" in needs else "several" if "labels" in needs else "any"
+
+
 def _row(kind: str, name: str) -> tuple[str, ...]:
     facts = method(kind, name)
     inferred = [f"infers {split}" for split in components.infers(kind, name)]
     reads = ", ".join([*components.reads(kind, name), *inferred])
-    cells = (reads, facts.stages, facts.networks, facts.cost, facts.paper, facts.checked)
+    labels = labels_taken(kind, name)
+    cells = (reads, labels, facts.stages, facts.networks, facts.cost, facts.paper, facts.checked)
     return (name, *(cell or "-" for cell in (*cells, *facts.published)))
 
 
@@ -156,7 +180,6 @@ def _default(default: Any, kind: str) -> str:
 
 def _print_metrics(pattern: str) -> None:
     from debias.metrics.descriptions import DESCRIPTIONS
-    from debias.metrics.families import FAMILIES
 
     families = {key: family.numbers for key, family in FAMILIES.items()}
     every = [name for numbers in (DESCRIPTIONS, *families.values()) for name in numbers]

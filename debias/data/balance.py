@@ -6,13 +6,13 @@ import torch
 from torch import Tensor
 
 from debias.data.checks import fewer
-from debias.data.orders import Order, Weighted
+from debias.data.orders import OneEach, Order, Weighted
 from debias.errors import InputError, check_between, shown
 from debias.types import Groups
 
 
 def group_balanced(
-    group: Tensor, groups: Groups, occurring: Tensor | None = None, *, power: float = 1.0
+    group: OneEach, groups: Groups, occurring: Tensor | None = None, *, power: float = 1.0
 ) -> Order:
     r"""Draw N samples with replacement; every group is equally likely.
 
@@ -38,7 +38,7 @@ def group_balanced(
     return Weighted(_inverse_counts(group, groups.names, "group", occurring, power=power))
 
 
-def class_balanced(row: Tensor, groups: Groups, *, power: float = 1.0) -> Order:
+def class_balanced(row: OneEach, groups: Groups, *, power: float = 1.0) -> Order:
     r"""Draw N samples with replacement; every class is equally likely.
 
     :math:`P(i) \propto n_{y_i}^{-\lambda}` with :math:`\lambda = 1`. With :math:`\lambda = 1/2`
@@ -84,7 +84,7 @@ def bias_balanced(bias: Tensor, groups: Groups, occurring: Tensor | None = None)
     return Weighted(_inverse_counts(bias, groups.bias_names, "bias", occurring))
 
 
-def cluster_balanced(row: Tensor, partition: Tensor, *, powers: list[int]) -> Order:
+def cluster_balanced(row: OneEach, partition: Tensor, *, powers: list[int]) -> Order:
     r"""Draw N samples: classes are equally likely, and small inferred groups are upweighted.
 
     .. math:: P(i) = \frac1C\, \frac{n_{y_i, j_i}^{-\lambda_{y_i}}}

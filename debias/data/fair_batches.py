@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from debias.data.balance import label_counts
-from debias.data.orders import Order
+from debias.data.orders import OneEach, Order
 from debias.errors import check_positive
 from debias.types import Batch, Groups, Observed
 
@@ -87,7 +87,7 @@ class FairBatches:
             self.state[row, low] -= moved
 
 
-def fair_batch(group: Tensor, groups: Groups, batch_size: int, *, step: float = 0.005) -> Order:
+def fair_batch(group: OneEach, groups: Groups, batch_size: int, *, step: float = 0.005) -> Order:
     r"""Compose batches in shares that follow the model: more of the group with the larger loss.
 
     Within class y, a batch has the share :math:`\lambda_{yb}` of bias value b, at first that of the

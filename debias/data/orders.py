@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import Annotated, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -11,6 +11,9 @@ from torch import Tensor
 from torch.utils.data import Sampler
 
 from debias.errors import InputError, check_at_least
+
+#: One class or group per sample: the type of the fact of a sampler that takes no several labels.
+OneEach = Annotated[Tensor, "one per sample"]
 
 
 @runtime_checkable

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from debias.data.orders import Order, Permuted, seeded_generator
+from debias.data.orders import OneEach, Order, Permuted, seeded_generator
 from debias.data.subsamples import cut_to_smallest
 from debias.errors import check_at_least
 from debias.types import Groups
@@ -45,7 +45,7 @@ class Expanding:
 
 
 def progressive(
-    group: Tensor,
+    group: OneEach,
     groups: Groups,
     seed: int,
     occurring: Tensor | None = None,

@@ -7,13 +7,13 @@ import torch
 from torch import Tensor
 
 from debias.data.balance import label_counts
-from debias.data.orders import Order, Permuted, Weighted, seeded_generator
+from debias.data.orders import OneEach, Order, Permuted, Weighted, seeded_generator
 from debias.errors import InputError, check_at_least, check_one_of, shown
 from debias.types import Groups
 
 
 def group_subsample(
-    group: Tensor, groups: Groups, seed: int, occurring: Tensor | None = None, *, repeats: int = 1
+    group: OneEach, groups: Groups, seed: int, occurring: Tensor | None = None, *, repeats: int = 1
 ) -> Order:
     """Subsample every group to the size of the smallest group, once per run.
 
@@ -36,7 +36,7 @@ def group_subsample(
     return Permuted(cut_to_smallest(group, groups.names, "group", seed, occurring), repeats)
 
 
-def class_subsample(row: Tensor, groups: Groups, seed: int, *, repeats: int = 1) -> Order:
+def class_subsample(row: OneEach, groups: Groups, seed: int, *, repeats: int = 1) -> Order:
     """Subsample every class to the size of the smallest class, once per run.
 
     Source: Idrissi et al. 2022 (SUBY), as in :func:`debias.data.balance.group_balanced`.
@@ -56,7 +56,7 @@ def class_subsample(row: Tensor, groups: Groups, seed: int, *, repeats: int = 1)
     return Permuted(cut_to_smallest(row, groups.target_names, "class", seed), repeats)
 
 
-def class_mixture(row: Tensor, groups: Groups, seed: int, *, ratio: float = 2.0) -> Order:
+def class_mixture(row: OneEach, groups: Groups, seed: int, *, ratio: float = 2.0) -> Order:
     r"""Subsample large classes once per run, then draw from the rest with equally likely classes.
 
     A class keeps at most :math:`\lceil \rho\, n_{\min} \rceil` samples, where :math:`n_{\min}` is
@@ -83,7 +83,7 @@ def class_mixture(row: Tensor, groups: Groups, seed: int, *, ratio: float = 2.0)
 
 
 def group_mixture(
-    group: Tensor,
+    group: OneEach,
     groups: Groups,
     seed: int,
     occurring: Tensor | None = None,
@@ -114,7 +114,7 @@ def group_mixture(
 
 
 def distribution_subsample(
-    row: Tensor,
+    row: OneEach,
     bias: Tensor,
     groups: Groups,
     seed: int,
