@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 
 from debias import components
+from debias.augment.augmentation import Augmentation
+from debias.augment.in_order import InOrder
 from debias.checks import (
     check_batches,
     check_numbers,
@@ -91,7 +93,7 @@ def _check_data(chosen: Chosen, examples: Examples, seen: Examples) -> None:
 
     Both are checked: the data set as it was read, and ``seen``, its form with inferred groups.
     """
-    for kind, name, make, *_ in (chosen.strategy, chosen.sampler, chosen.augment):
+    for kind, name, make, *_ in (chosen.strategy, chosen.sampler, *chosen.augment):
         # without this check, true labels would silently be read in place of inferred ones
         if seen is examples and components.INFERRED in components.needs(make):
             raise InputError(
@@ -177,9 +179,15 @@ def _module(
         training_groups=facts["groups"],
         optimizer=optimizer,
         scheduler=scheduler,
-        augment=chosen.augment(facts),
+        augment=_augment(chosen, facts),
         clip=config.clip,
     )
+
+
+def _augment(chosen: Chosen, facts: Settings) -> Augmentation:
+    made: list[Augmentation] = [each(facts) for each in chosen.augment]
+    # one alone keeps the names of its state, and so the digests of stages
+    return made[0] if len(made) == 1 else InOrder(*made)
 
 
 def _data(
@@ -203,7 +211,7 @@ def _data(
         cache_dir=cache_folder(config),
         cache_gb=config.cache_gb,
         channels_last=not facts["model"].contiguous,
-        backgrounds=chosen.augment.make.reads_backgrounds,
+        backgrounds=any(each.make.reads_backgrounds for each in chosen.augment),
     )
 
 

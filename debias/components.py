@@ -16,7 +16,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from debias.errors import InputError, check_finite, near
-from debias.merging import MISSING, Section, Settings, converted
+from debias.merging import MISSING, Section, Settings, converted, in_turn
 from debias.methods import METHODS
 from debias.own_parts import FACTS, check_facts, check_made, is_own, own_part
 from debias.presets import check_fetched, is_preset, options_of, preset
@@ -102,22 +102,26 @@ class Component(NamedTuple):
 
 
 class Chosen(NamedTuple):
-    """The components that a config names. ``players`` has the optimisers set for single players."""
+    """The components that a config names.
+
+    ``augment`` has the augmentations in their order, and ``players`` the optimisers set for single
+    players.
+    """
 
     data: Component
     preprocessing: Component
     model: Component
     strategy: Component
     sampler: Component
-    augment: Component
     optimizer: Component
     scheduler: Component
+    augment: tuple[Component, ...]
     players: dict[str, Component]
 
     @property
     def requires(self) -> tuple[str, ...]:
         """What strategy, sampler and augmentation require of the training data, such as "bias"."""
-        return needs(self.strategy.make, self.sampler.make, self.augment.make)
+        return needs(*(part.make for part in (self.strategy, self.sampler, *self.augment)))
 
 
 def choose(config: Config) -> Chosen:
@@ -127,14 +131,14 @@ def choose(config: Config) -> Chosen:
         ValueError: an unknown name or option, a wrong type, or batches that are too small for the
             strategy.
     """
-    sections = {kind: getattr(config, kind) for kind in Chosen._fields[:-1]}
-    named = {kind: component(kind, section) for kind, section in sections.items()}
+    named = {kind: component(kind, getattr(config, kind)) for kind in Chosen._fields[:-2]}
+    chain = tuple(component("augment", each) for each in in_turn(config.augment))
     players = {
         player: component("optimizer", _player_section(player, own, config.optimizer))
         for player, own in config.players.items()
     }
     check_batch_size(config)
-    return Chosen(**named, players=players)
+    return Chosen(**named, augment=chain, players=players)
 
 
 def _player_section(player: str, own: Any, optimizer: Section) -> Settings:
@@ -268,8 +272,8 @@ def needs(*makes: Any) -> tuple[str, ...]:
 
 def requirements(config: Config) -> tuple[str, ...]:
     """What strategy, sampler and augmentation of a config require of the training data."""
-    kinds = ("strategy", "sampler", "augment")
-    return needs(*(find(kind, getattr(config, kind)["name"]) for kind in kinds))
+    named = [find(kind, getattr(config, kind)["name"]) for kind in ("strategy", "sampler")]
+    return needs(*named, *(find("augment", each["name"]) for each in in_turn(config.augment)))
 
 
 def reads(kind: str, name: str) -> tuple[str, ...]:

@@ -62,7 +62,8 @@ class Config:
         strategy: name and options of the mitigation strategy. A name of a component may also be
             that of a class or function of yours, as in "my_method:MyStrategy".
         sampler: which training images an epoch visits, and how often.
-        augment: change to each training batch, on the device, before the strategy sees it.
+        augment: change to each training batch, on the device, before the strategy sees it. Its key
+            ``then`` names another, with options of its own, that follows it.
         optimizer: name and options of the optimiser of every player.
         players: optimiser options of single players, as in ``{early: {lr: 1e-2}}``. They override
             ``optimizer``.
@@ -282,8 +283,9 @@ def run_name(config: Config) -> str:
 def _chosen(config: Config, *sections: str) -> list[str]:
     """Short names of the components in these sections that are not the default ones."""
     names = [
-        (getattr(config, section)["name"], getattr(Config(), section)["name"])
+        (each["name"], getattr(Config(), section)["name"])
         for section in sections
+        for each in merging.in_turn(getattr(config, section))
     ]
     return [short_name(name) for name, default in names if name != default]
 
@@ -349,7 +351,11 @@ def _section(key: str, below: merging.Settings, section: Any) -> merging.Setting
     name = section.get("name", merging.MISSING)
     # every model is built by the same component, with the same options
     keeps = key == "model" or name in (merging.MISSING, below["name"])
-    return dict(merging.laid_over(below if keeps else {"name": name}, section))
+    below = dict(below if keeps else {"name": name})
+    if key.partition(".")[0] == "augment" and "then" in section:
+        after = below.pop("then", {"name": ""})
+        section = section | {"then": _section(f"{key}.then", after, section["then"])}
+    return dict(merging.laid_over(below, section))
 
 
 def _field(key: str, before: Any, value: Any) -> Any:

@@ -117,6 +117,17 @@ def laid_over(below: Any, above: Any) -> Any:
     }
 
 
+def in_turn(section: Section) -> list[Settings]:
+    """A section and those that its key ``then`` nests, in their order and without this key.
+
+    Example:
+        >>> in_turn({"name": "recombination", "then": {"name": "apr_p"}})
+        [{'name': 'recombination'}, {'name': 'apr_p'}]
+    """
+    own = {key: value for key, value in section.items() if key != "then"}
+    return [own, *(in_turn(section["then"]) if isinstance(section.get("then"), dict) else [])]
+
+
 def plain_layer(values: Any) -> dict[Any, Any]:
     """Nested settings as plain dictionaries and lists; references are not resolved."""
     container = OmegaConf.to_container(
@@ -233,6 +244,8 @@ def check_names(sections: Mapping[str, Section]) -> None:
     """
     for section, options in sections.items():
         name = options.get("name")
+        if section.partition(".")[0] == "augment" and "then" in options:
+            check_names({f"{section}.then": options["then"]})
         if not isinstance(name, str) or not name:
             given = "null" if name is None else shortened(str(name))
             raise InputError(

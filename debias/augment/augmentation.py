@@ -32,10 +32,10 @@ class Augmentation(nn.Module):
 
     requires: ClassVar[tuple[str, ...]] = ()
     single_label: ClassVar[bool] = False
-    mixes_targets: ClassVar[bool] = False
+    mixes_targets: bool = False
     reads_backgrounds: ClassVar[bool] = False
     moves_bias: bool = False
-    changes_layers: ClassVar[bool] = False
+    changes_layers: bool = False
 
     def __init__(self, groups: Groups | None = None) -> None:
         super().__init__()

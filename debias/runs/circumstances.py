@@ -12,6 +12,7 @@ import debias
 from debias import config as configs
 from debias.config import Config
 from debias.json_files import Json
+from debias.merging import in_turn
 from debias.own_parts import is_own, origin
 from debias.parts import Parts
 from debias.reports.environment import git_state, versions
@@ -31,7 +32,8 @@ def circumstances(parts: Parts, config: Config) -> Json:
 
 def own_parts(config: Config) -> list[dict[str, str | None]]:
     """Origins of the user's own parts that a config names."""
-    sections = [getattr(config, section) for section in configs.SECTIONS]
+    named = [getattr(config, section) for section in configs.SECTIONS if section != "augment"]
+    sections = [*named, *in_turn(config.augment)]
     names = dict.fromkeys(part.get("name") for part in [*sections, *config.players.values()])
     return [origin(str(name)) for name in names if is_own(name)]
 

@@ -243,11 +243,18 @@ def check_targets(strategy: Strategy, augment: Augmentation) -> None:
     if strategy.views and (isinstance(augment, Unchanged) or augment.changes_layers):
         raise InputError(
             f"{type(strategy).__name__} reads changed copies of the images, and "
-            f"{type(augment).__name__} changes no image: set another augmentation, such as "
-            "augment.name=random_convolution"
+            f"{_part_that(augment, 'changes_layers')} changes no image: set another augmentation, "
+            "such as augment.name=random_convolution"
         )
     if strategy.hard_targets and augment.mixes_targets:
         raise InputError(
-            f"{type(strategy).__name__} needs one class per sample, and {type(augment).__name__} "
-            "mixes classes: use only one of them, as with augment.name=none"
+            f"{type(strategy).__name__} needs one class per sample, and "
+            f"{_part_that(augment, 'mixes_targets')} mixes classes: use only one of them, as with "
+            "augment.name=none"
         )
+
+
+def _part_that(augment: Augmentation, attribute: str) -> str:
+    """Name of the class with an attribute: that of a part, if several augmentations follow."""
+    named = [part for part in augment.modules() if getattr(part, attribute, False)]
+    return type([augment, *named][-1]).__name__

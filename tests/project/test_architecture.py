@@ -53,7 +53,17 @@ ALLOWED = {
     "checks": {"config", "data", "merging", "metrics", "models", "training"},
     "parts": {"data", "progress", "training"},
     "run_weights": {"merging", "models", "reports"},
-    "build": {"checks", "components", "config", "data", "devices", "merging", "models", "parts"}
+    "build": {
+        "augment",
+        "checks",
+        "components",
+        "config",
+        "data",
+        "devices",
+        "merging",
+        "models",
+        "parts",
+    }
     | {"places", "run_weights"}
     | {"strategies", "training"},
     "evaluation": {
