@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 PREPROCESSING = (
     *("waterbirds", "waterbirds_augmented", "celeba", "celeba_augmented"),
-    *("celeba_augmented_square", "resize", "resize_augmented", "shorter_side"),
+    *("celeba_augmented_square", "resize", "resize_augmented", "shorter_side", "safe"),
 )
 TABLES: dict[str, dict[str, str]] = {
     **{kind: {name: row.object for name, row in rows.items()} for kind, rows in METHODS.items()},

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import json
 
-from debias.data.pictures.geometry import CentreCrop, CentreSquare, Geometry, Resize, ShorterSide
+from debias.data.pictures.geometry import (
+    CentreCrop,
+    CentreSquare,
+    CentreWindow,
+    Geometry,
+    Resize,
+    ShorterSide,
+)
 from debias.data.pictures.pipelines import Pipeline
 from debias.errors import InputError
 from debias.json_files import Json
@@ -23,6 +30,11 @@ STEPS = {
         "keeps the aspect ratio and is rounded down",
     ),
     CentreCrop: ("centre_crop", "cut out the central {height} x {width} (height x width)"),
+    CentreWindow: (
+        "centre_window",
+        "cut out the central {height} x {width} (height x width); around a smaller picture, the "
+        "result is black",
+    ),
     CentreSquare: ("centre_square", "cut out the largest central square"),
     Pipeline: ("pipeline", "the transforms of albumentations in the entry pipeline"),
 }

@@ -58,6 +58,14 @@ def centre_crop(pixels: Pixels, options: Mapping[str, Any]) -> Pixels:
     return pixels[top : top + height, left : left + width]
 
 
+def centre_window(pixels: Pixels, options: Mapping[str, Any]) -> Pixels:
+    """Crop the central ``height`` and ``width``; a smaller picture gets a black frame first."""
+    sides = zip((options["height"], options["width"]), pixels.shape[:2], strict=True)
+    missing = [max(0, side - own) for side, own in sides]
+    edges = [(each // 2, each - each // 2) for each in missing]
+    return centre_crop(np.pad(pixels, [*edges, (0, 0)]), options)
+
+
 def centre_square(pixels: Pixels, options: Mapping[str, Any]) -> Pixels:
     """Crop the largest central square."""
     side = min(pixels.shape[:2])
@@ -75,7 +83,7 @@ def pipeline(pixels: Pixels, options: Mapping[str, Any]) -> Pixels:
 #: The function of each step in ``preprocessing.json``.
 STEPS: dict[str, Callable[[Pixels, Mapping[str, Any]], Pixels]] = {
     function.__name__: function
-    for function in (resize, shorter_side, centre_crop, centre_square, pipeline)
+    for function in (resize, shorter_side, centre_crop, centre_window, centre_square, pipeline)
 }
 
 

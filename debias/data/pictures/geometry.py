@@ -60,6 +60,24 @@ class CentreCrop:
 
 
 @dataclass(frozen=True)
+class CentreWindow:
+    """Cut out the central ``height`` x ``width``. Around a smaller picture, the result is black."""
+
+    height: int
+    width: int
+
+    def __call__(self, pixels: Pixels) -> Pixels:
+        """Crop or pad ``(H, W[, 3])`` uint8 pixels to ``(height, width[, 3])``."""
+        missing = [
+            max(0, side - own)
+            for side, own in zip((self.height, self.width), pixels.shape[:2], strict=True)
+        ]
+        edges = [(each // 2, each - each // 2) for each in missing]
+        padded = np.pad(pixels, [*edges, (0, 0)][: pixels.ndim])
+        return CentreCrop(self.height, self.width)(padded)
+
+
+@dataclass(frozen=True)
 class CentreSquare:
     """Crop the largest central square."""
 

@@ -5,8 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from debias.data.pictures.geometry import CentreCrop, CentreSquare, Geometry, Resize, ShorterSide
-from debias.errors import InputError
+from debias.data.pictures.geometry import (
+    CentreCrop,
+    CentreSquare,
+    CentreWindow,
+    Geometry,
+    Resize,
+    ShorterSide,
+)
+from debias.errors import InputError, check_between
 
 if TYPE_CHECKING:
     import albumentations
@@ -165,6 +172,66 @@ def shorter_side(*, size: int = 224) -> Preprocessing:
     """
     geometry = Geometry((ShorterSide(_enlarged(size)), CentreCrop(size, size)), size, size)
     return Preprocessing(train=geometry, evaluation=geometry)
+
+
+def safe(
+    *,
+    size: int = 256,
+    window: int | None = None,
+    rotation: float = 180.0,
+    jitter: float = 0.5,
+    masked: float = 0.75,
+    patch: int = 16,
+) -> Preprocessing:
+    """Any picture, never resized: crops, flips, rotations, colour jitter and masked patches (SAFE).
+
+    Resizing removes the traces of generators and cameras. Evaluation cuts the centre out. A picture
+    that is too small gets a black frame.
+
+    Source: Li et al., "Improving Synthetic Image Detection Towards Generalization: An Image
+    Transformation Perspective", KDD 2025; reference code Ouxiang-Li/SAFE.
+
+    Args:
+        size: side of the result, in pixels.
+        window: side of the centre in which random crops lie, in pixels, at least ``size``.
+            ``None`` means 256/224 * size.
+        rotation: greatest rotation in degrees, in [0, 180].
+        jitter: greatest change of brightness, contrast and saturation, as a share in [0, 1].
+        masked: greatest share of the picture whose patches are blackened, in [0, 1]. Half of the
+            pictures are masked.
+        patch: side of a patch, in pixels, from 1 to ``size``.
+
+    Differs from the reference: crops lie in the central window, not anywhere in the picture,
+    because the cache keeps training pictures of one shape.
+    """
+    side = _enlarged(size) if window is None else window
+    check_between(f"[{size}, {LARGEST}]", {"window": side}, of="preprocessing", hint="from size on")
+    check_between("[0, 180]", {"rotation": rotation}, of="preprocessing")
+    check_between("[0, 1]", {"jitter": jitter, "masked": masked}, of="preprocessing")
+    check_between(f"[1, {size}]", {"patch": patch}, of="preprocessing", hint="up to size")
+    train, evaluation = (
+        Geometry((CentreWindow(length, length),), length, length) for length in (side, size)
+    )
+    return Preprocessing(train, evaluation, _safe_training(size, rotation, jitter, masked, patch))
+
+
+def _safe_training(
+    size: int, rotation: float, jitter: float, masked: float, patch: int
+) -> albumentations.Compose:
+    import albumentations  # takes two seconds, only needed with augmentation
+
+    from debias.data.pictures.patch_masking import PatchMasking
+
+    factor = (1 - jitter, 1 + jitter)
+    return albumentations.Compose(
+        [
+            albumentations.RandomCrop(size, size),
+            albumentations.HorizontalFlip(p=0.5),
+            albumentations.Rotate((-rotation, rotation), interpolation=0, p=1.0),
+            albumentations.ColorJitter(factor, factor, factor, hue=(0.0, 0.0), p=1.0),
+            PatchMasking(most=masked, patch=patch),
+        ]
+    )
 
 
 def _positive(size: int) -> int:

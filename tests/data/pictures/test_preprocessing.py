@@ -1,6 +1,7 @@
 """The recipes against known pixels, and against the same recipe written with torchvision."""
 
 import random
+from typing import Any
 
 import cv2
 import numpy as np
@@ -17,6 +18,7 @@ from debias.data.pictures.preprocessing import (
     celeba_augmented_square,
     resize,
     resize_augmented,
+    safe,
     shorter_side,
     waterbirds,
     waterbirds_augmented,
@@ -24,7 +26,7 @@ from debias.data.pictures.preprocessing import (
 from tests.data.small_pictures import noise
 
 RECIPES = (waterbirds, waterbirds_augmented, celeba, celeba_augmented, celeba_augmented_square)
-RECIPES += (resize, resize_augmented, shorter_side)
+RECIPES += (resize, resize_augmented, shorter_side, safe)
 WITHOUT_AUGMENTATION = (waterbirds, celeba, resize, shorter_side)
 AUGMENTED = (
     (waterbirds_augmented, waterbirds),
@@ -183,3 +185,57 @@ def test_random_crops_have_the_published_areas_and_flip_independently_of_them(
     flipped = width < 0
     assert abs(flipped.mean() - 0.5) < 0.1  # 4 standard deviations of 400 fair coins
     assert abs(area[flipped].mean() - area[~flipped].mean()) < 0.03
+
+
+@pytest.mark.parametrize("shape", [(40, 50), (15, 20), (33, 12)])
+def test_safe_cuts_the_centre_and_frames_small_pictures_as_torchvision(shape: Any) -> None:
+    picture = noise(0, *shape)
+    cut = transforms.CenterCrop(24)(Image.fromarray(picture))
+    np.testing.assert_array_equal(safe(size=24).evaluation.image(picture), np.asarray(cut))
+
+
+def test_safe_draws_crops_and_flips_of_pixels_that_it_does_not_resize() -> None:
+    """Without the other changes, each result is a window of the picture, maybe flipped."""
+    picture = noise(0, 20, 20)
+    recipe = safe(size=16, window=20, rotation=0.0, jitter=0.0, masked=0.0)
+    windows = {
+        flip(picture[row : row + 16, column : column + 16]).tobytes(): (row, column, number)
+        for row in range(5)
+        for column in range(5)
+        for number, flip in enumerate((np.asarray, np.fliplr))
+    }
+    drawn = [windows[augmented(recipe, picture, key).tobytes()] for key in range(60)]
+    assert [len(set(values)) for values in zip(*drawn, strict=True)] == [5, 5, 2]
+
+
+def test_safe_masks_whole_patches_of_half_of_the_pictures() -> None:
+    """Shares are uniform up to 3/4, rounded down to sixteenths: 5/16 to 3/8 on average."""
+    white = np.full((32, 32, 3), 255, np.uint8)
+    recipe = safe(size=32, window=32, rotation=0.0, jitter=0.0, patch=8)
+    black = np.stack([augmented(recipe, white, key)[..., 0] == 0 for key in range(200)])
+    patches = black.reshape(200, 4, 8, 4, 8).mean(axis=(2, 4))
+    assert set(np.unique(patches)) == {0.0, 1.0}
+    shares = patches.mean(axis=(1, 2))
+    assert shares.max() <= 12 / 16
+    assert 0.35 < (shares > 0).mean() < 0.6
+    assert 0.28 < shares[shares > 0].mean() < 0.5
+
+
+def test_safe_turns_and_changes_brightness_as_far_as_it_says() -> None:
+    grey = np.full((32, 32, 3), 100, np.uint8)
+    recipe = safe(size=32, window=32, rotation=0.0, jitter=0.5, masked=0.0)
+    levels = [augmented(recipe, grey, key)[16, 16, 0] for key in range(60)]
+    assert 50 <= min(levels) < 65
+    assert 135 < max(levels) <= 150
+    still = safe(size=32, window=32, jitter=0.0, masked=0.0)
+    corners = [augmented(still, grey, key)[0, 0, 0] for key in range(20)]
+    assert set(corners) == {0, 100} or set(corners) == {0}
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("window", 20), ("rotation", 181.0), ("jitter", 1.5), ("masked", -0.1), ("patch", 0)],
+)
+def test_safe_refuses(option: str, value: float) -> None:
+    with pytest.raises(ValueError, match=rf"^{option} must lie in .* for preprocessing; got"):
+        safe(size=24, **{option: value})  # type: ignore[arg-type]
