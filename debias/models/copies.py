@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from debias.errors import InputError
 from debias.models.layers import BACKBONE, evaluating, find_layer, read_layer, unwrapped
+from debias.models.networks import linear_head
 
 
 def twin(model: nn.Module, *, outputs: int | None = None, redrawn: bool = False) -> nn.Module:
@@ -25,12 +26,7 @@ def twin(model: nn.Module, *, outputs: int | None = None, redrawn: bool = False)
         ValueError: the model has no ``nn.Linear`` called ``head``.
     """
     copied: Any = copy.deepcopy(model)
-    head = getattr(copied, "head", None)
-    if not isinstance(head, nn.Linear):
-        raise InputError(
-            f"{type(model).__name__} has no nn.Linear called head, which a second network needs: "
-            "use a Classifier without model.projection"
-        )
+    head = linear_head(copied, of="a second network")
     copied.head = nn.Linear(
         head.in_features,
         head.out_features if outputs is None else outputs,

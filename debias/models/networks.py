@@ -86,6 +86,25 @@ def check_linear(network: nn.Module, path: str) -> None:
         )
 
 
+def linear_head(model: nn.Module, *, of: str) -> nn.Linear:
+    """The last layer of a model, for code that reads its weights or writes new ones.
+
+    Args:
+        model: a :class:`debias.models.classifier.Classifier`, or another model with a ``head``.
+        of: what needs it, for the message.
+
+    Raises:
+        ValueError: the model has no ``nn.Linear`` called ``head``.
+    """
+    head = getattr(model, "head", None)
+    if not isinstance(head, nn.Linear):
+        raise InputError(
+            f"{type(model).__name__} has no nn.Linear called head, which {of} needs: use a "
+            "Classifier without model.projection"
+        )
+    return head
+
+
 def check_normalisation(
     network: nn.Module, mean: Sequence[float] | None, std: Sequence[float] | None
 ) -> None:

@@ -2,7 +2,6 @@
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -13,6 +12,7 @@ from debias.errors import InputError, check_at_least, check_positive
 from debias.group_inference.agreement import highest_in_all
 from debias.group_inference.influence import check_hessian, self_influence
 from debias.merging import Settings
+from debias.models.networks import linear_head
 from debias.parts import Parts
 from debias.progress import say
 from debias.recipes.frozen import Frozen
@@ -101,8 +101,8 @@ class BCSI(Recipe):
         return labels_of(self.backbone)
 
     def check(self, parts: Parts) -> None:
-        """Raise an error if the Hessian of self-influence does not fit into memory."""
-        head: Any = parts.module.model.get_submodule("head")
+        """Raise an error if the head is not linear, or its Hessian does not fit into memory."""
+        head = linear_head(parts.module.model, of="recipe.name=bcsi")
         check_hessian(1, head.out_features * (head.in_features + 1), bytes_each=8)
 
     def train(self, run: Run) -> Trained:

@@ -10,6 +10,8 @@ from debias.config import Config
 from debias.errors import check_positive
 from debias.group_inference.gradient_norms import gradient_norms
 from debias.merging import Settings
+from debias.models.networks import linear_head
+from debias.parts import Parts
 from debias.progress import say
 from debias.recipes.frozen import Frozen
 from debias.recipes.jtt import refuse_readers
@@ -67,6 +69,10 @@ class PerSampleGradient(Recipe):
         """The work of both stages. The last stage draws as many images as there are."""
         first, last = self.stages(run)
         return [Work(first, sizes, looks=1), Work(last, sizes)]
+
+    def check(self, parts: Parts) -> None:
+        """Raise an error if the head is not linear, as the norms of the gradients need."""
+        linear_head(parts.module.model, of="recipe.name=per_sample_gradient")
 
     def train(self, run: Run) -> Trained:
         """Train the biased network, find the importance of each image, and train it further."""

@@ -1,12 +1,13 @@
 """Attribute decorrelation: groups of labels compete for the features that the head reads."""
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.nn import Parameter
 
 from debias.errors import InputError, check_at_least, near
 from debias.losses.contexts import competition
 from debias.models.layers import evaluating, unwrapped
+from debias.models.networks import linear_head
 from debias.strategies.objectives import task_loss
 from debias.strategies.strategy import Strategy
 from debias.types import Batch, Groups, Loss, Outputs
@@ -56,20 +57,24 @@ class AttributeDecorrelation(Strategy):
         self.label_groups = [[names.index(name) for name in group] for group in named]
 
     def players(self, model: nn.Module) -> dict[str, list[Parameter]]:
-        """The head alone."""
-        return {"model": list(model.get_submodule("head").parameters())}
+        """The head alone.
+
+        Raises:
+            ValueError: it is not linear.
+        """
+        return {"model": list(_head(model).parameters())}
 
     def loss(self, model: nn.Module, batch: Batch) -> Loss:
         """Task loss of the head on fixed features, and the penalty on its weights."""
         inner = unwrapped(model)
         with torch.no_grad(), evaluating(inner):
             outputs: Outputs = inner(batch.image)
-        head = inner.get_submodule("head")
+        head = _head(inner)
         task = task_loss(head(outputs.features), batch)
-        penalty = competition(_weight(head), self.label_groups)
+        penalty = competition(head.weight, self.label_groups)
         terms = {"task": task.detach(), "competition": penalty.detach()}
         return Loss(task + self.strength * penalty, terms)
 
 
-def _weight(head: nn.Module) -> Tensor:
-    return head.get_parameter("weight")
+def _head(model: nn.Module) -> nn.Linear:
+    return linear_head(model, of="AttributeDecorrelation")

@@ -14,6 +14,7 @@ from debias.losses.contexts import (
     map_overlap,
 )
 from debias.models.layers import evaluating, pooled_layer, read_layer, read_until, unwrapped
+from debias.models.networks import linear_head
 from debias.strategies.contexts import named_pairs
 from debias.strategies.objectives import task_loss
 from debias.strategies.strategy import Strategy
@@ -45,7 +46,8 @@ class ContextCAM(Strategy):
 
     Raises:
         ValueError: the data has one label per image, no pair is known or one is no pair of labels,
-            a weight is negative, or the features of the model are no average of maps.
+            a weight is negative, or the features of the model are no average of maps. Or its head
+            is not linear.
 
     Differs from the reference: a batch without such images has no penalty, and a flat map is 0;
     both are NaN there. Only images with a pair pass the frozen copy.
@@ -68,6 +70,7 @@ class ContextCAM(Strategy):
         check_at_least(0, weights, of="ContextCAM")
         self.pairs = named_pairs(groups, pairs, of="context_cam")
         self.overlap_weight, self.keep_weight = overlap_weight, keep_weight
+        linear_head(unwrapped(model), of="ContextCAM")
         self.layer = pooled_layer(model, image)
         self.initial = copy.deepcopy(unwrapped(model)).requires_grad_(False)
 

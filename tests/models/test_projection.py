@@ -14,7 +14,12 @@ from debias.models.copies import twin
 from debias.models.last_layers import AdditiveEnergies
 from debias.models.projection import ProjectedHead, Projection, Reweight
 from debias.recipes import last_layer
+from debias.recipes.bcsi import BCSI
 from debias.recipes.last_layer import LastLayer
+from debias.recipes.per_sample_gradient import PerSampleGradient
+from debias.strategies.attribute_decorrelation import AttributeDecorrelation
+from debias.strategies.context_cam import ContextCAM
+from debias.types import ContextPair, Groups
 
 KINDS = ("mlp", "reweight")
 IMAGE = torch.linspace(-1, 1, 2 * 3 * 4 * 4).view(2, 3, 4, 4)
@@ -143,6 +148,25 @@ def test_a_last_layer_recipe_removes_the_projection_and_starts_from_a_head_of_er
 def test_a_second_network_needs_a_linear_head():
     with pytest.raises(ValueError, match=r"Classifier without model\.projection"):
         twin(made("mlp"))
+
+
+@pytest.mark.parametrize("recipe", [BCSI, PerSampleGradient])
+def test_gradients_by_the_last_layer_need_a_linear_head(recipe):
+    parts: Any = SimpleNamespace(module=SimpleNamespace(model=made("mlp")))
+    with pytest.raises(
+        ValueError, match=r"which recipe\.name=\w+ needs.* without model\.projection"
+    ):
+        recipe().check(parts)
+
+
+def test_strategies_that_read_the_weights_of_the_head_need_a_linear_one():
+    labels = Groups(
+        ("no a", "a", "no b", "b"), ("x",), multi_label=True, contexts=(ContextPair(0, 1),)
+    )
+    with pytest.raises(ValueError, match=r"which ContextCAM needs.* without model\.projection"):
+        ContextCAM(labels, made("mlp"), IMAGE[:1])
+    with pytest.raises(ValueError, match=r"which AttributeDecorrelation needs"):
+        AttributeDecorrelation(labels).players(made("mlp"))
 
 
 @pytest.mark.parametrize(
