@@ -72,7 +72,8 @@ class ConditionalLogitAdjustment(LogitAdjustment):
             ``frequencies``. The recipe ``ula`` sets them.
 
     Raises:
-        ValueError: ``tau`` is negative, or there is not one of ``soft_counts`` per group.
+        ValueError: ``tau`` or one of ``soft_counts`` is negative, or there is not one of them per
+            group.
 
     Differs from the reference: any numbers of classes and of bias values; there both are equal. For
     the smallest prior, see :func:`debias.losses.logit_adjustment.log_priors`.
@@ -95,6 +96,7 @@ class ConditionalLogitAdjustment(LogitAdjustment):
                     f"strategy.soft_counts must have one number per group, {groups.count}; got "
                     f"{len(soft_counts)}. Leave it out: recipe.name=ula sets it"
                 )
+            check_at_least(0, {"soft_counts": min(soft_counts)}, of=type(self).__name__)
             frequencies = torch.tensor(soft_counts, dtype=torch.float64)
         of_bias = frequencies.reshape(groups.rows, groups.biases).T
         # a bias of -1 selects the last row, which is the class prior

@@ -42,6 +42,8 @@ def test_soft_counts_replace_the_frequencies():
     assert (found[1, 1] / found[1, 0]).item() == pytest.approx(3)
     with pytest.raises(ValueError, match=r"soft_counts must have one number per group, 4; got 3\."):
         ConditionalLogitAdjustment(GROUPS, FREQUENCIES, soft_counts=(1.0, 2.0, 3.0))
+    with pytest.raises(ValueError, match=r"soft_counts must be at least 0 .*got -1"):
+        ConditionalLogitAdjustment(GROUPS, FREQUENCIES, soft_counts=(1.0, -1.0, 2.0, 3.0))
 
 
 def test_more_values_of_the_bias_than_classes():
