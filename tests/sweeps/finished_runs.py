@@ -18,7 +18,13 @@ BIAS = [0, 0, 1, 1, 0, 0, 1, 1]
 
 
 def finish(
-    run: PlannedRun, *, worst: float, right: Sequence[int] | None = None, **changes: Any
+    run: PlannedRun,
+    *,
+    worst: float,
+    right: Sequence[int] | None = None,
+    bias: Sequence[int] = BIAS,
+    first: int = 0,
+    **changes: Any,
 ) -> None:
     """Write what a finished run leaves: its worst group at ``worst``, and predictions of images
     right or wrong.
@@ -27,6 +33,8 @@ def finish(
         run: of a sweep.
         worst: accuracy of the third group; the others have 0.95, 0.9 and 0.92.
         right: 0 or 1 for each of eight test images; ``None`` leaves no predictions.
+        bias: bias value of each test image.
+        first: row of the first test image in the data set.
         changes: to the record.
     """
     strategy = run.config.strategy["name"]
@@ -45,6 +53,7 @@ def finish(
         target = torch.tensor(TARGET)
         chosen = torch.where(torch.tensor(right) > 0, target, 1 - target)
         logits = torch.nn.functional.one_hot(chosen, 2).float()
-        paths = tuple(f"{row}.jpg" for row in range(8))
-        rows = Predictions(torch.arange(8), paths, target, torch.tensor(BIAS), logits)
+        index = torch.arange(first, first + 8)
+        paths = tuple(f"{row}.jpg" for row in index.tolist())
+        rows = Predictions(index, paths, target, torch.tensor(bias), logits)
         write(run.folder / "predictions" / "test.csv", rows, typed_report(report).groups)

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -233,6 +234,48 @@ def test_runs_that_cannot_be_paired_are_named(sweep: Sweep) -> None:
         "not compared in pairs: irm seed 0 has no test.csv",
         "not compared: erm and group_reweighting share no seed, or have different test images",
     )
+
+
+def test_pairs_share_resamples_and_adjust_for_all_pairs(sweep: Sweep) -> None:
+    """ERM is always right; the others are right about one image of two in each group. They equal
+    ERM on a resample with probability (1/4)^4, so that p = 2 / 256, times 3 for three pairs."""
+    planned = plan(sweep(f"configs: {THREE}"))
+    write_plan(planned)
+    for run, worst, right in zip(
+        planned.runs, (0.9, 0.5, 0.4), ([1] * 8, [1, 0] * 4, [1, 0] * 4), strict=True
+    ):
+        finish(run, worst=worst, right=right)
+    one, two, same = read(planned.out).paired["drawn_birds"].pairs
+    assert (same.low, same.high, same.p_value) == (0, 0, 1)
+    assert one.p_value == two.p_value == pytest.approx(6 / 256, rel=0.3)
+
+
+@pytest.mark.parametrize(
+    ("bias", "difference"),
+    [([0, 0, 1, 1, 0, 0, 1, 1], 1.0), ([0, 0, 1, 1, 0, 0, -1, -1], 0.0), ([-1] * 8, 0.5)],
+    ids=["groups", "some unknown", "classes"],
+)
+def test_pairs_compare_known_groups_or_else_classes(
+    sweep: Sweep, bias: list[int], difference: float
+) -> None:
+    """The second is wrong about both waterbirds on water, which are half of the waterbirds."""
+    planned = plan(sweep("configs: [drawn_birds, drawn_birds/irm]"))
+    write_plan(planned)
+    for run, right in zip(planned.runs, ([1] * 8, [1] * 6 + [0] * 2), strict=True):
+        finish(run, worst=0.9 if right[7] else 0.5, right=right, bias=bias)
+    (pair,) = read(planned.out).paired["drawn_birds"].pairs
+    assert pair.difference == difference
+
+
+@pytest.mark.parametrize("other", [{"first": 1}, {"bias": [0, 0, 1, 1, 0, 0, 1, 0]}])
+def test_pairs_need_the_same_images_and_groups(sweep: Sweep, other: dict[str, Any]) -> None:
+    planned = plan(sweep("configs: [drawn_birds, drawn_birds/irm]"))
+    write_plan(planned)
+    for run, changes in zip(planned.runs, ({}, other), strict=True):
+        finish(run, worst=0.9, right=[1] * 8, **changes)
+    paired = read(planned.out).paired["drawn_birds"]
+    assert paired.pairs == ()
+    assert "erm and irm share no seed, or have different test images" in paired.left_out[0]
 
 
 def test_a_difference_that_is_real(sweep: Sweep) -> None:
