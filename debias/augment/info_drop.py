@@ -120,7 +120,7 @@ class InfoDrop(LayerAugmentation):
         LayerChange(model, layer, self.changed)
         self.rate, self.temperature, self.bandwidth = rate, temperature, bandwidth
         self.radius, self.patches, self.until = radius, patches, until
-        self.active, self.chances = True, torch.empty(0)
+        self.active, self.repeated = True, torch.empty(0)
 
     def forward(self, batch: Batch, progress: float = 0.0) -> Batch:
         """Return the same batch object, and note whether positions are still dropped."""
@@ -129,24 +129,40 @@ class InfoDrop(LayerAugmentation):
 
     @torch.no_grad()
     def look(self, inputs: tuple[Any, ...], output: Tensor) -> Tensor:
-        """Compute the chances of positions from the convolution's input; its output stays."""
+        """Compute the repetition of patches of the convolution's input; its output stays."""
         if self.active:
             size = (self.patches,)
             rows, columns = (torch.randint(-self.radius, self.radius + 1, size) for _ in range(2))
             precise = inputs[0].to(torch.promote_types(inputs[0].dtype, torch.float32))
             with torch.autocast(precise.device.type, enabled=False):
                 offsets = torch.stack([rows, columns], dim=1)
-                q = repetition(precise, offsets, self.window, bandwidth=self.bandwidth)
-            self.chances = q ** (1 / self.temperature)
+                self.repeated = repetition(precise, offsets, self.window, bandwidth=self.bandwidth)
         return output
 
     def change(self, activation: Tensor) -> Tensor:
         """Set the drawn positions of each channel to 0."""
         if not self.active:
             return activation
-        chances = self.chances if self.pooling is None else -self.pooling(-self.chances)
-        chances = chances / chances.sum(dim=(2, 3), keepdim=True)
+        q = self.repeated if self.pooling is None else -self.pooling(-self.repeated)
+        chances = position_chances(q, self.temperature)
         return activation * kept_positions(chances, activation, self.rate).to(activation.dtype)
+
+
+def position_chances(repeated: Tensor, temperature: float) -> Tensor:
+    r"""Probabilities of positions, proportional to :math:`q^{1/T}` in each image.
+
+    Args:
+        repeated: ``(N, 1, H, W)`` float q in [0, 1].
+        temperature: T, positive.
+
+    Returns:
+        Same shape, with a sum of 1 per image.
+    """
+    # relative to the largest, since small q to the power 1/T are all 0 in float32
+    least = torch.finfo(repeated.dtype).tiny
+    largest = repeated.amax(dim=(2, 3), keepdim=True).clamp(min=least)
+    powers = (repeated.clamp(min=least) / largest) ** (1 / temperature)
+    return powers / powers.sum(dim=(2, 3), keepdim=True)
 
 
 @torch.no_grad()

@@ -8,7 +8,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from debias.augment.info_drop import InfoDrop, Window, kept_positions, repetition
+from debias.augment.info_drop import (
+    InfoDrop,
+    Window,
+    kept_positions,
+    position_chances,
+    repetition,
+)
 from debias.errors import InputError
 from debias.types import Batch
 
@@ -69,6 +75,26 @@ def test_the_share_of_dropped_positions():
         [True, True],
         [False, True],
     ]
+
+
+def test_chances_of_positions_also_where_nothing_repeats():
+    """They are powers, also of values whose powers are 0 in float32, and equal for zeros."""
+    q = torch.tensor([[1e-3, 2e-3, 4e-3], [0.25, 0.5, 1.0], [0.0, 0.0, 0.0]])[:, None, None]
+    found = position_chances(q, 0.1)[:, 0, 0]
+    powers = torch.tensor([1.0, 2**10, 2**20])
+    torch.testing.assert_close(found[:2], (powers / powers.sum()).expand(2, 3))
+    torch.testing.assert_close(found[2], torch.full((3,), 1 / 3))
+    assert position_chances(q, 0.03).isfinite().all()
+
+
+def test_pooled_positions_are_as_likely_as_the_least_of_their_window():
+    """Of 4 x 4 positions pooled 2 x 2, only the last window repeats everywhere."""
+    augment = InfoDrop(stem(nn.MaxPool2d(2)), image(side=8)[:1], rate=5.0)
+    augment.repeated = torch.ones(1, 1, 4, 4)
+    augment.repeated[..., ::3, 0] = augment.repeated[..., 0, 3] = 0.01
+    dropped = augment.change(torch.ones(1, 6, 2, 2))[0] == 0
+    assert dropped[:, 1, 1].all()
+    assert not dropped.flatten(1)[:, :3].any()
 
 
 @pytest.mark.parametrize("pooling", [nn.MaxPool2d(3, 2, 1), nn.ReLU()])
