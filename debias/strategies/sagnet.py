@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import Parameter
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from debias import processes
 from debias.errors import InputError, check_at_least, check_positive
 from debias.models import layers
 from debias.models.copies import layers_after
@@ -91,7 +92,9 @@ class SagNet(Strategy):
 
     Differs from the reference: each turn is a forward pass of its own, so *early* sees the updated
     g, and each turn draws its own partners. Batch normalisation of the early layers then updates
-    its statistics three times per step. Several labels are confused label by label.
+    its statistics three times per step. Several labels are confused label by label. With several
+    processes, the gradient of *early* is averaged over them before it is clipped, and partners are
+    within a process.
     """
 
     smallest_batch = 2
@@ -158,7 +161,9 @@ class SagNet(Strategy):
         loss = self.adversarial_weight * weighted(losses, batch).mean()
         inner = layers.unwrapped(model)
         owned = [inner.get_parameter(name) for name in self.early]
-        slopes = torch.autograd.grad(loss, owned)
+        # autocast would round the gradients of a float32 loss
+        with torch.autocast(loss.device.type, enabled=False):
+            slopes = [processes.mean(slope) for slope in torch.autograd.grad(loss, owned)]
         norm = torch.stack([slope.square().sum() for slope in slopes]).sum().sqrt()
         factor = (self.adversarial_clip / (norm + 1e-6)).clamp(max=1)
         # a function of the parameters with the clipped gradient, and with the value of the loss

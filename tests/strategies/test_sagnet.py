@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from debias import processes
 from debias.errors import InputError
 from debias.models.layers import read_until
 from debias.strategies import sagnet
@@ -160,6 +161,20 @@ def test_the_gradient_of_the_early_layers_is_clipped(same_partner):
     assert norms[1] == pytest.approx(1e-4, rel=2e-2)
     for free, clipped in zip(*slopes, strict=True):
         torch.testing.assert_close(free * norms[1] / norms[0], clipped)
+
+
+def test_the_gradient_of_all_processes_is_clipped(same_partner, monkeypatch):
+    """With a mean over processes that is -0.01 times the own gradient, this mean is clipped."""
+    slopes = []
+    for factor, clip in ((1.0, 1e9), (-0.01, 1e-4), (-0.01, 1e9)):
+        monkeypatch.setattr(processes, "mean", lambda value, factor=factor: factor * value)
+        model, strategy, batch = made(adversarial_clip=clip)
+        total = strategy.fool(model, batch).total
+        found = torch.autograd.grad(total, strategy.players(model)["early"])
+        slopes.append(torch.cat([slope.flatten() for slope in found]))
+    assert float(slopes[0].norm()) > 2e-4
+    torch.testing.assert_close(slopes[2], -0.01 * slopes[0])
+    torch.testing.assert_close(slopes[1], slopes[2] * min(1.0, 1e-4 / float(slopes[2].norm())))
 
 
 def test_refuses():
