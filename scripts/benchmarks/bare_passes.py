@@ -26,6 +26,7 @@ from debias.strategies.learned_mixin import LearnedMixin
 from debias.strategies.rebias import ReBias
 from debias.strategies.reweighting import ClassReweighting, GroupReweighting
 from debias.strategies.rubi import RUBi
+from debias.strategies.sagnet import SagNet
 from debias.strategies.strategy import Strategy
 from debias.strategies.uniform_confusion import UniformConfusion
 from debias.types import Batch, Groups
@@ -38,13 +39,17 @@ Move = Callable[[str, Tensor | None], None]
 
 
 class Case(NamedTuple):
-    """A strategy, its bare passes, the ratio that is its bar, and the steps of its cycle."""
+    """A strategy, its bare passes, the ratio that is its bar, and the steps of its cycle.
+
+    Training passes use ``changed``, a copy of the model with its parameters, if there is one.
+    """
 
     strategy: Strategy
     passes: Callable[[Any, Classifier, Batch, Move, int], None]
     bar: str = "flops"
     cycle: int = 1
     augment: Augmentation | None = None
+    changed: Classifier | None = None
 
 
 def plain(strategy: Strategy, model: Classifier, batch: Batch, move: Move, step: int) -> None:
@@ -151,6 +156,21 @@ def joint_sieve(
     move("model", loss)
 
 
+def sagnet(strategy: SagNet, model: Classifier, batch: Batch, move: Move, step: int) -> None:
+    lower, _ = halves(model)
+    with torch.no_grad():
+        activation = lower(batch.image)
+    move("style", F.cross_entropy(strategy.network(activation), batch.target))
+    own = strategy.players(model)
+    for owned, trains in ((own["model"], False), (own["style"], False), (own["early"], True)):
+        for parameter in owned:
+            parameter.requires_grad_(trains)
+    move("early", F.cross_entropy(strategy.network(lower(batch.image)), batch.target))
+    for parameter in (*own["model"], *own["style"]):
+        parameter.requires_grad_(True)
+    plain(strategy, model, batch, move, step)
+
+
 def rebias(strategy: ReBias, model: Classifier, batch: Batch, move: Move, step: int) -> None:
     (network,) = strategy.networks
     with torch.no_grad():
@@ -218,6 +238,7 @@ def cases(model: Classifier, size: int) -> dict[str, Case]:
         "gradient_projection": Case(GradientProjection(GROUPS), projection, "time"),
         "feature_sieve": Case(FeatureSieve(GROUPS, model, image, layer=LAYER), sieve, cycle=5),
         "feature_sieve, joint": Case(joint, joint_sieve, cycle=5),
+        "sagnet": Case(SagNet(GROUPS, model, image, layer=LAYER), sagnet),
         "rebias": Case(ReBias(GROUPS), rebias, "time"),
         "rubi": Case(RUBi(GROUPS), rubi, "time"),
         "learned_mixin": Case(LearnedMixin(GROUPS, model, warmup=1), mixin, "time"),

@@ -26,6 +26,7 @@ from collections.abc import Callable
 
 import torch
 from bare_passes import Case, cases, plain
+from layer_cases import layer_cases
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -58,7 +59,7 @@ class Sides:
             batch = augment(batch)
         for player, objective in self.case.strategy.turns(step):
             self._freeze_all_but(player)
-            self.move(player, objective(self.model, batch).total)
+            self.move(player, objective(self.case.changed or self.model, batch).total)
         self._freeze_all_but(*self.players)
 
     def bare(self, step: int) -> None:
@@ -154,7 +155,8 @@ def main() -> None:
         f"bar {BAR:.2f}"
     )
     print(f"{'':38}{'step':>7}{'flops':>7}{'time':>7}{'passes':>8}   step / bar")
-    for name, case in cases(model, options.size).items():
+    every = cases(model, options.size) | layer_cases(model, options.size)
+    for name, case in every.items():
         if options.only not in name:
             continue
         sides = Sides(case, model, batch)
