@@ -17,6 +17,7 @@ from debias.checks import (
     check_selection,
     check_turns,
     rate_factor,
+    warn_of_old_bias,
     warn_of_prior,
 )
 from debias.components import Chosen, Component
@@ -170,6 +171,9 @@ def _module(
             raise InputError(f"the strategy has no player {player!r}; {near(player, players)}")
     for player, parameters in players.items():
         scheduler(optimizer(player, parameters))  # finds mistakes in their options before training
+    augment = _augment(chosen, facts)
+    reads = components.needs(chosen.strategy.make)
+    warn_of_old_bias(config, reads, outdated=augment.outdates_bias)
     frequencies = validation.frequencies("train")
     return DebiasModule(
         model,
@@ -179,7 +183,7 @@ def _module(
         training_groups=facts["groups"],
         optimizer=optimizer,
         scheduler=scheduler,
-        augment=_augment(chosen, facts),
+        augment=augment,
         clip=config.clip,
     )
 

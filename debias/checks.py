@@ -153,6 +153,23 @@ def warn_of_prior(config: Config, module: DebiasModule, order: Order, facts: Sec
         )
 
 
+def warn_of_old_bias(config: Config, required: tuple[str, ...], *, outdated: bool) -> None:
+    """Warn if a strategy reads bias labels that the augmented images may no longer have.
+
+    Args:
+        config: the settings of the run.
+        required: what the strategy requires of the training data.
+        outdated: whether the augmentation has ``outdates_bias``.
+    """
+    if outdated and {"bias", "some bias", "groups"} & set(required):
+        warnings.warn(
+            f"strategy.name={config.strategy['name']} reads bias labels, and the "
+            "augmentation keeps those of the original images: use a strategy that reads none, "
+            "unless the changed images have the same bias",
+            stacklevel=2,
+        )
+
+
 def _shares(cell: Tensor, cells: int, groups: Groups, prior: str) -> Tensor:
     """``(cells,)`` share of the samples in each class or group.
 

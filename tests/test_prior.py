@@ -8,8 +8,9 @@ import torch
 
 from debias import config as configs
 from debias.augment.augmentation import Unchanged
+from debias.augment.companions import Companions
 from debias.build import build
-from debias.checks import warn_of_prior
+from debias.checks import warn_of_old_bias, warn_of_prior
 from debias.data.balance import bias_balanced, class_balanced, group_balanced
 from debias.data.orders import portion, upweighted
 from debias.data.subsamples import class_subsample
@@ -64,6 +65,19 @@ def test_recombined_batches_are_told_of_where_the_bias_moves(tmp_path):
     assert told(tmp_path, *options, "augment.bias_follows=foreground") == ""
     assert told(tmp_path, *options, "augment.background=same") == ""
     assert told(tmp_path, "{name: logit_adjustment}", "augment.name=recombination") == ""
+
+
+@pytest.mark.parametrize(
+    ("part", "required", "outdated"),
+    [("background", ("bias",), True), ("all", ("some bias", "mask"), True),
+     ("foreground", ("bias",), False), ("background", ("mask",), False)],
+)  # fmt: skip
+def test_bias_labels_of_companions_are_told_of_where_they_are_read(part, required, outdated):
+    config = configs.load("drawn_birds", [])
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        warn_of_old_bias(config, required, outdated=Companions(part=part).outdates_bias)
+    assert ["reads bias labels" in str(one.message) for one in caught] == [True] * outdated
 
 
 ROW = torch.tensor([0] * 80 + [1] * 20)

@@ -24,6 +24,7 @@ class Augmentation(nn.Module):
         mixes_targets: whether targets become class probabilities.
         reads_backgrounds: whether it needs each image's background with the foreground filled in.
         moves_bias: whether it changes how often each bias value occurs with each class.
+        outdates_bias: whether it may change the bias of an image and keep its bias label.
         changes_layers: whether it changes activations inside the model, in place of the batch.
 
     Raises:
@@ -35,6 +36,7 @@ class Augmentation(nn.Module):
     mixes_targets: bool = False
     reads_backgrounds: ClassVar[bool] = False
     moves_bias: bool = False
+    outdates_bias: bool = False
     changes_layers: bool = False
 
     def __init__(self, groups: Groups | None = None) -> None:

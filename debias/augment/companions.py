@@ -52,9 +52,10 @@ class Companions(Augmentation):
             negative.
 
     Differs from the reference: an image has one mask, not one per instance. So instances are not
-    drawn one by one, and no original instance in front of them has to be pasted back. The edge is a
+    drawn one by one, and no original instance in front of them has to be pasted back. Of an image
+    with a single instance, the reference takes the whole companion, as ``part=all``. The edge is a
     local mean. The bias label stays, so use ``part=background`` only with methods that do not read
-    it, unless companions keep the bias.
+    it, unless companions keep the bias. Training with another method gives a warning.
     """
 
     requires = ("mask", "fills")
@@ -68,7 +69,7 @@ class Companions(Augmentation):
         check_between("[0, 1]", {"probability": probability}, of="Companions")
         check_at_least(0, {"feather": feather}, of="Companions")
         self.part, self.probability, self.feather = part, probability, feather
-        self.moves_bias = part != "foreground"
+        self.moves_bias = self.outdates_bias = part != "foreground"
 
     def forward(self, batch: Batch, progress: float = 0.0) -> Batch:
         """Blend companions into a batch. Random numbers come from torch's global generators.

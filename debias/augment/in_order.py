@@ -27,6 +27,7 @@ class InOrder(Augmentation):
         self.parts = nn.ModuleList(augmentations)
         self.mixes_targets = any(part.mixes_targets for part in augmentations)
         self.moves_bias = any(part.moves_bias for part in augmentations)
+        self.outdates_bias = any(part.outdates_bias for part in augmentations)
         self.changes_layers = any(part.changes_layers for part in augmentations)
 
     def forward(self, batch: Batch, progress: float = 0.0) -> Batch:
