@@ -26,11 +26,11 @@ class PanopticPatches(Augmentation):
         groups: the groups of the data; single-label.
         image: one image batch, whose sides P must divide.
         of_class: name of the class c. An empty name is the last class.
-        patches: P, patches per side.
+        patches: P, patches per side, at least 2.
         most: :math:`r_{\max}` in (0, 1].
 
     Raises:
-        ValueError: ``of_class`` is no class, ``patches`` is below 1 or does not divide the sides of
+        ValueError: ``of_class`` is no class, ``patches`` is below 2 or does not divide the sides of
             the images, ``most`` is outside (0, 1], or the targets are multi-label.
 
     Differs from the reference: only the first part of the method is here. The second part, a
@@ -55,7 +55,7 @@ class PanopticPatches(Augmentation):
         of_class = of_class or groups.target_names[-1]
         check_one_of(groups.target_names, {"of_class": of_class}, of="PanopticPatches")
         check_between("(0, 1]", {"most": most}, of="PanopticPatches")
-        check_grid(patches, image, of="PanopticPatches")
+        check_grid(patches, image, least=2, of="PanopticPatches")
         self.target, self.classes = groups.target_names.index(of_class), groups.outputs
         self.patches, self.most = patches, most
 

@@ -27,24 +27,26 @@ def outside_patches(share: Tensor, patches: int, *, height: int, width: int) -> 
     return grid.repeat_interleave(height // patches, 2).repeat_interleave(width // patches, 3)
 
 
-def check_grid(patches: int, image: Tensor, *, of: str) -> None:
+def check_grid(patches: int, image: Tensor, *, of: str, least: int = 1) -> None:
     """Check that a grid of patches fits the images.
 
     Args:
         patches: patches per side.
         image: ``(1, 3, H, W)``; only the shape is used.
         of: name of the augmentation, for messages.
+        least: smallest number of patches per side.
 
     Raises:
-        ValueError: ``patches`` is below 1, or does not divide height and width.
+        ValueError: ``patches`` is below ``least``, or does not divide height and width.
     """
-    check_at_least(1, {"patches": patches}, of=of)
+    check_at_least(least, {"patches": patches}, of=of)
     sides = image.shape[2:]
     if any(side % patches for side in sides):
         fitting = [each for each in range(2, min(sides)) if not any(side % each for side in sides)]
+        fits = f"These do: {shown(fitting[::-1], 6)}" if fitting else "Set preprocessing.size"
         raise InputError(
             f"patches must divide the sides of the images for {of}; got patches={patches} for "
-            f"images of {sides[0]} x {sides[1]} pixels. These do: {shown(fitting[::-1], 6)}"
+            f"images of {sides[0]} x {sides[1]} pixels. {fits}"
         )
 
 

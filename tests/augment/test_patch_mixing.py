@@ -81,8 +81,15 @@ def test_refuses_a_grid_that_does_not_fit(kind):
     )
     with pytest.raises(ValueError, match=message):
         kind(GROUPS, IMAGE)
-    with pytest.raises(ValueError, match="patches must be at least 1"):
-        kind(GROUPS, IMAGE, patches=0)
+    with pytest.raises(ValueError, match=r"of 5 x 7 pixels\. Set preprocessing\.size"):
+        kind(GROUPS, torch.zeros(1, 3, 5, 7), patches=3)
+
+
+@pytest.mark.parametrize(("kind", "least"), [(PatchMixing, 1), (PanopticPatches, 2)])
+def test_refuses_a_grid_without_patches_to_replace(kind, least):
+    """Of a grid of one patch, panoptic patches would keep that one."""
+    with pytest.raises(ValueError, match=f"patches must be at least {least}"):
+        kind(GROUPS, IMAGE, patches=least - 1)
 
 
 @pytest.mark.parametrize(
