@@ -28,7 +28,8 @@ class ShapeTexture(Strategy):
 
     Args:
         model: the model, whose batch normalisations are copied.
-        second_norms: copies have their own batch normalisations. Without them, f' is f.
+        second_norms: copies have their own batch normalisations. Without them, or in a network
+            that has none, f' is f.
 
     Differs from the reference: copies have the size of the images; the published runs also take
     smaller ones (``--multi_grid``). Image and copy go through the network in two passes, of which
@@ -39,8 +40,14 @@ class ShapeTexture(Strategy):
 
     def __init__(self, model: nn.Module, *, second_norms: bool = True) -> None:
         super().__init__()
-        self.norms = SecondNorms(model) if second_norms else None
-        self.replaces = "the batch normalisations" if second_norms else ""
+        norms = SecondNorms(model)
+        self.norms = norms if second_norms and norms.names else None
+        self.replaces = "the batch normalisations" if self.norms else ""
+
+    def begin(self, model: nn.Module) -> None:
+        """Copy the batch normalisations from which the training starts."""
+        if self.norms is not None:
+            self.norms.load_state_dict(SecondNorms(model).state_dict())
 
     def loss(self, model: nn.Module, batch: Batch) -> Loss:
         """Mean of the task losses of the images and of their copies; both are logged.

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from debias.strategies.shape_texture import ShapeTexture
 from debias.types import Batch, Outputs
-from tests.fakes import batch_of
+from tests.fakes import TinyClassifier, batch_of
 
 
 class Normed(nn.Module):
@@ -76,6 +76,25 @@ def test_without_second_norms_it_is_one_network():
     expected = F.cross_entropy(model(given.image).logits, given.target)
     expected = expected + F.cross_entropy(model(copied.image).logits, copied.target)
     torch.testing.assert_close(strategy.loss(model, given).total, expected / 2)
+
+
+def test_second_norms_begin_with_those_of_an_earlier_stage():
+    """The optimiser already has the copies, so they keep their place and take the values."""
+    model = Normed()
+    strategy = ShapeTexture(model)
+    owned, earlier = list(strategy.parameters()), Normed()
+    earlier(batch().image), torch.nn.init.normal_(earlier.norm.weight)
+    model.load_state_dict(earlier.state_dict())
+    strategy.begin(model)
+    assert all(one is other for one, other in zip(strategy.parameters(), owned, strict=True))
+    for layer, given in zip(strategy.norms.layers, (earlier.body[1], earlier.norm), strict=True):
+        assert all(map(torch.equal, layer.state_dict().values(), given.state_dict().values()))
+
+
+def test_a_network_without_norms_is_not_replaced():
+    assert ShapeTexture(Normed()).replaces == "the batch normalisations"
+    strategy = ShapeTexture(TinyClassifier())
+    assert (strategy.norms, strategy.replaces) == (None, "")
 
 
 def test_evaluation_uses_the_first_norms():
