@@ -247,10 +247,11 @@ def check_targets(strategy: Strategy, augment: Augmentation) -> None:
             "such as augment.name=random_convolution"
         )
     if strategy.hard_targets and augment.mixes_targets:
+        other = "random_convolution" if strategy.views else "none"
         raise InputError(
             f"{type(strategy).__name__} needs one class per sample, and "
             f"{_part_that(augment, 'mixes_targets')} mixes classes: use only one of them, as with "
-            "augment.name=none"
+            f"augment.name={other}"
         )
 
 

@@ -6,6 +6,7 @@ import torch
 from debias import components
 from debias import config as configs
 from debias.augment.augmentation import Augmentation
+from debias.augment.companions import Companions
 from debias.augment.in_order import InOrder
 from debias.methods import METHODS
 from debias.runs.circumstances import own_parts as origins
@@ -73,6 +74,8 @@ def test_both_say_what_they_move_and_mix():
     mixed = InOrder(made("mixup"), made("fda"))
     assert (mixed.moves_bias, mixed.mixes_targets) == (False, True)
     assert [InOrder(made(name), made("fda")).changes_layers for name in ("padain", "fda")] == [1, 0]
+    assert InOrder(made("fda"), Companions(part="background")).outdates_bias
+    assert not InOrder(made("fda"), made("companions")).outdates_bias
     assert list(InOrder(made("mixup"), made("fda")).state_dict()) == []
 
 

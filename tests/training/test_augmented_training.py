@@ -132,6 +132,7 @@ def test_a_strategy_of_views_sees_the_batch_and_its_augmented_copies(tmp_path):
     strategy, augment = SeeingViews(), Brightening()
     trained(strategy, augment, tmp_path)
     assert len(strategy.seen) == 3 * EPOCHS * BATCHES
+    assert len(augment.before) == 2 * EPOCHS * BATCHES  # each view is drawn by itself
     given = [batch.image for batch in TinyData().batches()] * EPOCHS
     for number, image in enumerate(given):
         *views, unchanged = strategy.seen[3 * number : 3 * number + 3]
