@@ -195,8 +195,9 @@ def _patches(model: nn.Module, name: str) -> Window:
         )
     if isinstance(layer.padding, str) or type(layer).forward is not nn.Conv2d.forward:
         raise InputError(
-            f"augment.convolution={name} pads its input by itself: name a convolution with a "
-            "padding in numbers"
+            f"augment.convolution={name} is a {type(layer).__name__} with a padding or gradient of "
+            "its own: name a plain nn.Conv2d with a padding in numbers (model.first_layer=tract "
+            "replaces the first one)"
         )
     return Window(layer.kernel_size, layer.stride, layer.padding, layer.dilation)
 

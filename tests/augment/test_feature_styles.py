@@ -136,6 +136,17 @@ def test_a_probability_of_zero_changes_nothing(make):
         assert torch.equal(model(IMAGE).logits, plain(IMAGE).logits)
 
 
+def test_how_often_and_how_far_styles_are_mixed():
+    """A quarter of the passes; shares of Beta(a, a), whose variance is 1 / (8 a + 4)."""
+    torch.manual_seed(0)
+    augment = MixStyle(Network(), IMAGE[:1], probability=0.25, alpha=0.1)
+    shares = augment.shares(torch.zeros(4000, 1))
+    assert float(shares.mean()) == pytest.approx(0.5, abs=0.03)
+    assert float(shares.var()) == pytest.approx(1 / 4.8, abs=0.01)
+    passes = sum(augment.changed((), IMAGE) is not IMAGE for _ in range(400))
+    assert 70 < passes < 130
+
+
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64])
 def test_the_type_of_an_activation_stays(dtype):
     x = maps().to(dtype)

@@ -140,7 +140,7 @@ def test_refuses():
         ({"until": 1.5}, r"until must lie in \[0, 1\] for InfoDrop; got 1.5"),
         ({"convolution": "maxpool"}, "convolution=maxpool is no convolution of all channels"),
         ({"convolution": "grouped"}, "convolution=grouped is no convolution of all channels"),
-        ({"convolution": "same"}, "convolution=same pads its input by itself: name a conv"),
+        ({"convolution": "same"}, "convolution=same is a Conv2d with a padding .*: name a plain"),
         ({"layer": "grouped"}, r"layer=grouped gives \(6, 6, 6\), and conv1 has \(16, 16\)"),
     ):
         with pytest.raises(InputError, match=message):
