@@ -15,10 +15,13 @@ MADE = (
     *("fb_biased_mnist", "spuco_mnist", "mnist_squares", "mnist_cifar", "corrupted_cifar10"),
     *("wcst_mnist", "wcst_sprites", "availability", "drawn_shapes"),
 )
+#: In ``debias.data.made.procedural``: pictures that formulas draw, for pre-training.
+PROCEDURAL = ("fractals", "spectrum_noise")
 #: Two loaders of one file.
 GENDERED = ("coco_gender", "imsitu_gender")
 READERS = {
     **{name: f"debias.data.sets.{name}:{name}" for name in SETS},
     **{name: f"debias.data.sets.gendered:{name}" for name in GENDERED},
     **{name: f"debias.data.made.{name}:{name}" for name in MADE},
+    **{name: f"debias.data.made.procedural.{name}:{name}" for name in PROCEDURAL},
 }

@@ -1,0 +1,1 @@
+"""Pictures that formulas draw, for initial weights without any photo."""
