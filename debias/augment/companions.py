@@ -33,7 +33,7 @@ class Companions(Augmentation):
     :math:`x'` is the companion: a picture with the name of the image, in the folder ``data.fills``.
     A program of your choice makes it beforehand, such as a diffusion model for inpainting. Each
     image is changed with the same probability. With ``part=foreground``, m is the mask, and the
-    object is drawn anew (instance-level augmentation). With ``part=background``, the object stays,
+    object is drawn again (instance-level augmentation). With ``part=background``, the object stays,
     and everything else comes from the companion. If it shows another background, or another person
     beside the object, image and companion are a counterfactual pair. The class stays.
     ``strategy.name=consistency strategy.clean=true`` makes the predictions for both agree.

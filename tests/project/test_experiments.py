@@ -9,6 +9,7 @@ EXPERIMENTS = Path(__file__).parents[2] / "experiments"
 MEASURES = ("leakage/features", "background_robustness")
 FILES = {
     "drawn_birds/runs.csv": (),
+    "drawn_birds/later.csv": (),
     "waterbirds_lite0/runs.csv": MEASURES,
     "waterbirds_lite0/heads.csv": (),
 }
