@@ -1,6 +1,6 @@
 """Training with two networks in each of two processes."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -15,9 +15,10 @@ from debias.strategies.disentangled import Disentangled
 from debias.strategies.flac import FLAC
 from debias.strategies.lff import LfF
 from debias.strategies.logit_correction import LogitCorrection
+from debias.strategies.selecmix import SelecMix
 from debias.strategies.soft_contrastive import SoftContrastive
 from debias.strategies.strategy import Strategy
-from debias.types import Batch
+from debias.types import Batch, Turn
 from tests.fakes import GROUPS, TinyClassifier, batch_of
 
 
@@ -26,6 +27,13 @@ def soft_contrastive(model: nn.Module) -> Strategy:
     strategy = SoftContrastive(GROUPS, temperature=0.5, task_weight=1.0)
     strategy.network = TinyClassifier()
     return strategy
+
+
+class Contrast(SelecMix):
+    """The turn of the contrastive network alone, because mixing is within a process."""
+
+    def turns(self, step: int) -> Sequence[Turn]:
+        return super().turns(step)[:1]
 
 
 STRATEGIES: dict[str, Callable[[nn.Module], Strategy]] = {
@@ -42,6 +50,7 @@ STRATEGIES: dict[str, Callable[[nn.Module], Strategy]] = {
     "cross_mistakes": lambda model: CrossMistakes(GROUPS, 16, model, 0),
     "bias_amplification": lambda model: BiasAmplification(GROUPS, 16, strength=5.0),
     "soft_contrastive": soft_contrastive,
+    "selecmix": lambda model: Contrast(GROUPS, model, size=7),
     "correct_n_contrast": lambda model: CorrectNContrast(GROUPS, temperature=0.5),
 }
 
