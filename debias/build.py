@@ -1,5 +1,6 @@
 """Builds the objects of a run from its config."""
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from debias.data.checks import check_examples, check_requirements
 from debias.data.datamodule import ImageData
 from debias.data.examples import Examples
 from debias.data.partition import Partition, read_partition, seen_by_run
+from debias.data.pictures.geometry import Geometry
 from debias.data.pictures.picture_folder import read_folder
 from debias.data.pictures.preprocessing import Preprocessing
 from debias.devices import resolve_accelerator
@@ -44,7 +46,7 @@ from debias.training.prediction import choose_precision
 from debias.types import Groups
 
 
-def build(config: Config, partition: Partition | None = None) -> Parts:
+def build(config: Config, partition: Partition | None = None, *, trains: bool = True) -> Parts:
     """Build and check all objects of a run, without training.
 
     No file is written, except the images of a data set that debias draws itself.
@@ -52,6 +54,8 @@ def build(config: Config, partition: Partition | None = None) -> Parts:
     Args:
         config: the settings of the run.
         partition: inferred groups in memory, used in place of ``groups.file``.
+        trains: whether the objects are for training. If not, the folders of pictures that a
+            strategy or an augmentation mixes in are not read.
 
     Raises:
         ValueError: the config or the data has a mistake; the message names it, its value and the
@@ -77,7 +81,7 @@ def build(config: Config, partition: Partition | None = None) -> Parts:
         accumulate(model, config.accumulate)
     facts |= {"model": model, "image": image, "mean": model.mean, "std": model.std}
     facts["process_batch_size"] = config.batch_size
-    facts["read_folder"] = partial(read_folder, geometry=preprocessing.evaluation)
+    facts["read_folder"] = _reader(preprocessing.evaluation, trains=trains)
     module = _module(chosen, model, facts, seen.val, config)
     data = _data(chosen, seen.batches, preprocessing, facts, config)
     check_passes(config, module, accelerator)
@@ -117,6 +121,13 @@ def _model(chosen: Chosen, groups: Groups, section: Section, image: Tensor) -> C
         start_from(run, model, section)
     model.use_channels_last(image)
     return model
+
+
+def _reader(geometry: Geometry, *, trains: bool) -> Callable[[str], Tensor]:
+    """What reads a folder of pictures; without training, one black picture takes their place."""
+    if trains:
+        return partial(read_folder, geometry=geometry)
+    return lambda folder: torch.zeros(1, 3, geometry.height, geometry.width, dtype=torch.uint8)
 
 
 def facts_of(examples: Examples, seed: int, partition: Partition | None = None) -> Settings:

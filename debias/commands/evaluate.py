@@ -100,7 +100,7 @@ def evaluate_run(
     report = None if place.is_file() else read_report(place)
     config = _config_of(place, others)
     rule, checkpoint = _selected(place, report, config.select)
-    parts = build(config)
+    parts = build(config, trains=False)
     if report:
         _check_same_data(report, parts.examples)
         positive = positive or report.positive_class

@@ -64,7 +64,8 @@ def finished(run: Path, overrides: Sequence[str] = ()) -> Parts:
     """
     epoch = read_report(run).selection.epoch
     fresh = ("model.pretrained=false", "model.weights=null", "cache=false")
-    parts = build(configs.from_plain(configs.plain(trained_config(run)), [*overrides, *fresh]))
+    config = configs.from_plain(configs.plain(trained_config(run)), [*overrides, *fresh])
+    parts = build(config, trains=False)
     load_weights(parts.module, run / "checkpoints" / f"epoch={epoch:03d}.ckpt")
     parts.ready()
     return parts

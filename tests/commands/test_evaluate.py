@@ -4,18 +4,24 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from debias import config as configs
 from debias.__main__ import main
+from debias.build import build
 from debias.commands import evaluate
+from debias.commands.train import train
+from debias.evaluation import saved as trained_runs
 from debias.evaluation.families import Evidence
 from debias.evaluation.measures import SEVERAL, measure_all
 from debias.json_files import plain
 from debias.metrics.fairness.rates import fairness_report
 from debias.metrics.families import FAMILIES, of_positive
 from debias.reports.predictions import read
+from tests.commands.conftest import overrides
+from tests.data.small_pictures import write_png
 from tests.reports.sample_runs import typed_report
 
 #: Families that only images with several labels have.
@@ -125,6 +131,22 @@ def test_measures_of_earlier_predictions_are_dropped_with_a_line(copied, capsys)
         "context": "images have one label each",
     }
     assert after["curves"] == {}
+
+
+def test_the_folder_of_pictures_of_the_training_is_not_needed(tmp_path, capsys):
+    folder = tmp_path / "pictures"
+    write_png(folder / "plain.png", np.full((8, 8, 3), 90, np.uint8))
+    options = ["strategy.name=ood_training", f"strategy.folder={folder}"]
+    config = configs.load("drawn_birds", overrides(tmp_path, *options))
+    run = train(config)
+    digest = trained_runs.finished(run).module.strategy.pictures_digest
+    shutil.rmtree(folder)
+    assert torch.equal(trained_runs.finished(run).module.strategy.pictures_digest, digest)
+    reported = metrics_of(run)
+    evaluate.run(str(run), ["progress=false"])
+    assert metrics_of(run) == reported
+    with pytest.raises(ValueError, match=rf"no folder of pictures {folder}: correct the path$"):
+        build(config)
 
 
 def test_fresh_is_true_or_false(copied):

@@ -41,6 +41,22 @@ def test_without_weight_it_is_half_of_erm():
         torch.testing.assert_close(2 * one, two)
 
 
+def test_probabilities_and_weights_of_the_batch_are_kept():
+    batch, weight = batch_of(4), torch.tensor([1.0, 2.0, 3.0, 4.0])
+    target = torch.tensor([[0.75, 0.25]] * 4)
+    both = ood(alpha=0.5).joined(batch._replace(target=target, weight=weight))
+    assert both.target.tolist() == [[0.75, 0.25]] * 4 + [[0.5, 0.5]] * 4
+    assert both.weight.tolist() == [1, 2, 3, 4, 0.5, 0.5, 0.5, 0.5]
+
+
+def test_checkpoints_know_the_pictures():
+    other = POOL.clone()
+    other[2, 1, 1, 0] += 1
+    states = [ood(pool.clone()).state_dict() for pool in (POOL, POOL, other)]
+    first, second, third = (state["pictures_digest"].tolist() for state in states)
+    assert first == second != third
+
+
 def test_both_halves_are_attacked():
     torch.manual_seed(0)
     model, strategy = TinyClassifier(), ood(steps=2, epsilon=0.1)

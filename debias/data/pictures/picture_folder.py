@@ -38,10 +38,7 @@ def read_folder(folder: str, *, geometry: Geometry, most_bytes: int = MOST_BYTES
     """
     root = Path(folder)
     if not root.is_dir():
-        raise InputError(
-            f"no folder of pictures {folder}: correct the path, or take the pictures of the batch, "
-            "as in augment.partner=batch"
-        )
+        raise InputError(f"no folder of pictures {folder}: correct the path")
     paths = sorted(path for path in root.rglob("*") if _is_picture(path.relative_to(root)))
     if not paths:
         raise InputError(
