@@ -8,7 +8,6 @@ from torch.nn import Parameter
 from torch.nn import functional as F
 
 from debias.errors import check_at_least, check_one_of
-from debias.losses.classification import classification_losses
 from debias.models.layers import layer_shape
 from debias.models.mask_network import LensNetwork
 from debias.strategies.objectives import task_loss
@@ -101,6 +100,6 @@ class Lens(Strategy):
         if self.adversary == "full":
             loss = -task_loss(logits, batch)
         else:
-            loss = classification_losses(logits, logits.argmin(dim=1)).mean()
+            loss = task_loss(logits, batch._replace(target=logits.argmin(dim=1)))
         change = F.mse_loss(changed, batch.image)
         return Loss(loss + self.closeness / 2 * change, {"lens_change": change.detach()})

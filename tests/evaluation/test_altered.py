@@ -1,5 +1,7 @@
 """Measures on altered pictures, for models of which they can be derived by hand."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import nn
@@ -29,13 +31,16 @@ def test_accuracy_without_colour_texture_or_shape(tmp_path):
     Without colour no channel is larger, and all are taken for the first class, which cats are.
     """
     pictures = [red_on_blue()[0]] * 4
-    parts = parts_of(examples_of(tmp_path, [0, 1, 1, 1], [0, 0, 1, 1], pictures), RED_OR_BLUE)
-    found = altered_scalars(parts, progress=False)
+    examples = examples_of(tmp_path, [0, 1, 1, 1], [0, 0, 1, 1], pictures)
+    found = altered_scalars(parts_of(examples, RED_OR_BLUE), progress=False)
     keys = ("clean", "greyscale", "edges", "silhouettes", "shuffled")
     expected = [0.75, 0.25, 0.25, 0.25, 0.75]
     assert found == pytest.approx(
         {f"accuracy/{key}": share for key, share in zip(keys, expected, strict=True)}
     )
+    without_masks = replace(examples, mask_root=None, masks=())
+    again = altered_scalars(parts_of(without_masks, RED_OR_BLUE), progress=False)
+    assert again == {key: share for key, share in found.items() if "silhouettes" not in key}
 
 
 def test_smooth_filters_and_what_they_leave_of_noise(tmp_path):

@@ -49,6 +49,10 @@ def test_losses_by_their_definitions(case, adversary):
     expected = {"least_likely": least, "full": -task}[adversary] + 2 * square
     assert found.total.item() == pytest.approx(expected.item(), rel=1e-5)
     assert found.terms["lens_change"].item() == pytest.approx(square.item(), rel=1e-5)
+    weighted = strategy.lens_loss(model, batch._replace(weight=torch.full((8,), 3.0)))
+    assert (weighted.total - 2 * square).item() == pytest.approx(
+        3 * (expected - 2 * square).item(), rel=1e-4
+    )
     both = strategy.model_loss(model, batch)
     plain = F.cross_entropy(model(batch.image).logits, batch.target)
     assert both.total.item() == pytest.approx((task + plain).item(), rel=1e-5)
