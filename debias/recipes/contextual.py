@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from debias import processes
+from debias import components, processes
 from debias.config import Config
 from debias.errors import InputError, check_at_least, check_between
 from debias.files import write_atomically
@@ -64,19 +64,29 @@ class Contextual(Recipe):
         check_at_least(1, {"recipe.top": self.top}, of="Contextual")
 
     def stages(self, run: Run) -> list[Config]:
-        """Configs of the first stage and of the last one, as plain ERM if pairs are still found.
+        """Configs of the first stage and of the last one, with ERM while the pairs are unknown.
 
         Raises:
-            ValueError: the strategy has pairs of its own, which would be replaced.
+            ValueError: the pairs are still found, and the strategy has no option for them, or has
+                pairs of its own, which would be replaced.
         """
-        if self.find and run.config.strategy.get("pairs"):
+        first = run.stage_config(self.standard)
+        if not self.find:
+            return [first, run.last_config()]
+        section = run.config.strategy
+        name = section["name"]
+        if "pairs" not in components.options(components.find("strategy", name)):
+            raise InputError(
+                "recipe.name=contextual finds pairs for the strategy, and "
+                f"strategy.name={name} has no option pairs: take feature_split, context_cam or "
+                "context_weighting, or set recipe.find=false"
+            )
+        if section.get("pairs"):
             raise InputError(
                 "recipe.name=contextual finds the pairs of the strategy by itself; got "
-                f"strategy.pairs={run.config.strategy['pairs']}: leave them out, or set "
-                "recipe.find=false"
+                f"strategy.pairs={section['pairs']}: leave them out, or set recipe.find=false"
             )
-        last = run.stage_config() if self.find else run.last_config()
-        return [run.stage_config(self.standard), last]
+        return [first, run.last_config({"strategy": {"name": "erm"}})]
 
     def check(self, parts: Parts) -> None:
         """Raise an error if an image has one class in place of several labels."""

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from debias import processes
-from debias.errors import check_at_least, check_between
+from debias.errors import InputError, check_at_least, check_between
 from debias.losses.contexts import exclusive_entries, exclusive_weight
 from debias.models.layers import layer_shape
 from debias.strategies.contexts import counts_of, mean_of_entries, named_pairs
@@ -43,7 +43,8 @@ class FeatureSplit(Strategy):
 
     Raises:
         ValueError: the data has one label per image, no pair is known or one is no pair of labels,
-            ``split`` is outside (0, 1), ``least_weight`` is negative, or ``batches`` is below 1.
+            ``split`` is outside (0, 1) or leaves no feature in one part, ``least_weight`` is
+            negative, or ``batches`` is below 1.
 
     Differs from the reference: as long as there was no image for the mean, the own :math:`x_s` is
     used; there it becomes NaN.
@@ -74,6 +75,10 @@ class FeatureSplit(Strategy):
         self.pairs = named_pairs(groups, pairs, of="feature_split")
         (features,) = layer_shape(model, None, image)
         self.own = round(split * features)
+        if self.own in (0, features):
+            raise InputError(
+                f"strategy.split={split} leaves no feature in one part: the model has {features}"
+            )
         alpha = [
             exclusive_weight(each.cooccurring, each.exclusive, least=least_weight)
             for each in counts_of(row, self.pairs)

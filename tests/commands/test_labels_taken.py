@@ -19,7 +19,8 @@ LABELS = Groups(
     multi_label=True,
     contexts=(ContextPair(0, 1),),
 )
-SAMPLES, SIDE = 16, 16
+#: One image of every combination of both labels and the bias, of the smallest side for all methods.
+SAMPLES, SIDE = 8, 16
 TARGET = torch.stack((torch.arange(SAMPLES) % 2, torch.arange(SAMPLES) // 2 % 2), dim=1)
 BIAS = torch.arange(SAMPLES) // 4 % 2
 #: Options without a default.
@@ -71,7 +72,7 @@ def facts(groups: Groups) -> dict[str, object]:
         "partition_by_row": BIAS,
         "chosen": BIAS == 1,
         "chosen_by_row": BIAS == 1,
-        "batch_size": 8,
+        "batch_size": SAMPLES,
         "process_batch_size": SAMPLES,
         "importance": torch.ones(SAMPLES, dtype=torch.float64),
         "seed": 0,

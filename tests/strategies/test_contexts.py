@@ -183,6 +183,8 @@ def test_refuses(model):
         ContextCAM(LABELS, model, image, pairs=[["a", "d"]])
     with pytest.raises(InputError, match=r"must hold pairs .*; got \['a', 'a'\]"):
         FeatureSplit(LABELS, ROW, model, image, pairs=[["a", "a"]])
+    with pytest.raises(InputError, match=r"split=0\.9 leaves no feature in one part: .* has 4"):
+        FeatureSplit(LABELS, ROW, model, image, split=0.9)
     with pytest.raises(InputError, match="label_groups names 'd'"):
         AttributeDecorrelation(LABELS, label_groups=[["d"]])
     model.backbone.insert(3, nn.Tanh())
