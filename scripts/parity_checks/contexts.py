@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from debias.losses.contexts import competition
-from debias.metrics.shortcuts.context import contextual_bias
+from debias.metrics.shortcuts.context import biased_pairs, contextual_bias
 from debias.strategies.context_cam import ContextCAM
 from debias.strategies.context_weighting import ContextWeighting
 from debias.strategies.feature_split import FeatureSplit
@@ -144,16 +144,36 @@ def attribute_decorrelation(clones: Clones) -> Iterator[Row]:
 
 def contextual(clones: Clones) -> Iterator[Row]:
     code = clones.take(AUTHORS, "biased_categories.py", "bias")
+    search = clones.lines(AUTHORS, "biased_categories.py", 146, 181)
+
+    def found(scores: Tensor, held_out: Tensor, training: Tensor) -> list[list[float]]:
+        names = {place: str(place) for place in range(scores.shape[1])}
+        given = {
+            "arg": {"nclasses": len(names), "cooccur": 0.5}, "np": np, "bias": code["bias"],
+            "print": lambda *_, **__: None, "scores_dict": scores,
+            "label_to_img_20": _images(held_out), "label_to_img_80": _images(training),
+            "onehot_to_humanlabels": names,
+            "humanlabels_to_onehot": {name: place for place, name in names.items()},
+        }  # fmt: skip
+        space = search.run(given)
+        rows: list[list[float]] = space["biased_pairs"][space["top_20_idx"][::-1]].tolist()
+        return [row for row in rows if row[2]]
 
     def case(seed: int) -> float:
         generator = draws(seed)
-        scores = torch.rand(40, 4, generator=generator)
-        labels = torch.randint(2, (40, 4), generator=generator)
-        b, z = ({*labels[:, place].nonzero().flatten().tolist()} for place in (1, 3))
-        theirs = code["bias"](1, 3, b, z, b & z, scores)
-        return apart(theirs, contextual_bias(scores, labels, ContextPair(1, 3)))
+        scores = torch.rand(40, 6, generator=generator)
+        held_out, training = (torch.randint(2, (40, 6), generator=generator) for _ in range(2))
+        ours = biased_pairs(scores, held_out, share=0.5, shared=training)
+        values = [[*pair, contextual_bias(scores, held_out, pair).item()] for pair in ours]
+        return apart(found(scores, held_out, training), values)
 
-    yield code.row("contextual", "bias of a pair", map(case, range(6)), bar=1e-10)
+    compared = "the pairs of six labels, their order and bias, from two sets of images"
+    yield code.row("contextual", compared, map(case, range(6)), bar=1e-10)
+
+
+def _images(labels: Tensor) -> list[list[int]]:
+    """The images of each label."""
+    return [column.nonzero().flatten().tolist() for column in labels.T]
 
 
 def _start(seed: int) -> tuple[Mapped, list[Batch]]:

@@ -1,5 +1,7 @@
 """Partitions: inferred, written, read back, and put in place of the labels of some splits only."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -12,6 +14,7 @@ from debias.data.partition import (
     seen_by_run,
     write_inferred,
 )
+from debias.types import ContextPair, Groups
 from tests.fakes import birds
 
 
@@ -54,6 +57,16 @@ def test_each_split_sees_its_own_labels(tmp_path):
     assert torch.equal(seen.batches.bias[train], train % 3)
     rest = torch.cat([val, test])
     assert torch.equal(seen.batches.bias[rest], examples.bias[rest])
+
+
+def test_a_partition_keeps_labels_and_their_contexts(tmp_path):
+    examples, path = birds(tmp_path, train=4, val=4, test=4), tmp_path / "groups.csv"
+    write_groups(path, examples, [0, 1, 2, 0])
+    names, contexts = ("no a", "a", "no b", "b"), (ContextPair(0, 1),)
+    groups = Groups(names, ("x",), multi_label=True, contexts=contexts)
+    labelled = replace(examples, target=torch.ones(12, 2, dtype=torch.int64), groups=groups)
+    seen = seen_by_run(labelled, read_partition(path, labelled, ["train"])).train.groups
+    assert (seen.multi_label, seen.contexts) == (True, contexts)
 
 
 def test_validation_too(tmp_path):

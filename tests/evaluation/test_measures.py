@@ -110,7 +110,7 @@ def test_pairs_of_labels_are_found_on_other_images() -> None:
     expected = {**pair, "context_gap": 1 / 6, "mean_precision": (11 / 12 + 1 / 4 + 1 / 4) / 3}
     assert found == pytest.approx({**expected, **{f"{k}/a|b": v for k, v in pair.items()}})
     known = replace(groups, contexts=(ContextPair(0, 2),))
-    found = MEASURES["context"](Evidence(measured, known))
+    found = MEASURES["context"](Evidence(measured, known, elsewhere=elsewhere))
     assert found["contextual_bias"] == found["contextual_bias/a|c"] == pytest.approx(2.0)
 
 

@@ -1,5 +1,7 @@
 """Contextual: the pairs that it finds reach the strategy, which begins at the first model."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 
@@ -8,7 +10,9 @@ from debias.commands.train import train
 from debias.csv_files import read_csv
 from debias.errors import InputError
 from debias.recipes.contextual import Contextual
+from debias.reports.record import read_report
 from debias.runs.run import Run
+from debias.types import ContextPair, Groups
 
 SMALL = (
     "data.train=64", "data.val=32", "data.test=16", "epochs=1", "recipe.standard.epochs=1",
@@ -24,6 +28,7 @@ def test_pairs_and_start(tmp_path):
     assert len({label for label, _ in pairs}) == len(pairs) > 0
     biases = [float(cell) for cell in found.column("contextual_bias")]
     assert biases == sorted(biases, reverse=True)
+    assert read_report(run).groups.contexts == (ContextPair(0, 1),)
     last = configs.load(str(run / configs.LAST_STAGE))
     assert [tuple(pair) for pair in last.strategy["pairs"]] == pairs
     first, final = (
@@ -39,11 +44,32 @@ def test_pairs_and_start(tmp_path):
     assert not torch.equal(first["model.head.weight"], final["model.head.weight"])
 
 
+def test_training_says_what_is_common_and_validation_what_is_biased(tmp_path):
+    """b and c are beside a in 3 and 1 of 4 training images; a needs c more on validation."""
+    groups = Groups(("no a", "a", "no b", "b", "no c", "c"), ("x",), multi_label=True)
+    training = torch.tensor([[1, 1, 0], [1, 1, 0], [1, 1, 0], [1, 0, 1]])
+    held_out = torch.tensor([[1, 1, 0], [1, 0, 1], [1, 0, 0]])
+    logits = torch.tensor([[1.0, 0, 0], [3.0, 0, 0], [-1.0, 0, 0]])
+    examples = SimpleNamespace(
+        groups=groups,
+        target=torch.cat((held_out, training)),
+        rows=lambda split: {"train": torch.arange(3, 7)}[split],
+    )
+    predicted = {"val": SimpleNamespace(target=held_out, logits=logits)}
+    stage = SimpleNamespace(examples=examples, predictions=predicted.__getitem__)
+    pairs = {
+        share: Contextual(share=share)._pairs(stage, tmp_path / "pairs.csv")
+        for share in (0.75, 0.25)
+    }
+    # b and c always lack each other
+    assert pairs == {0.75: [["a", "b"]], 0.25: [["a", "c"]]}
+
+
 @pytest.mark.parametrize(
     ("override", "message"),
     [
         ("strategy.name=erm", "strategy.name=erm has no option pairs: take feature_split"),
-        ("strategy.pairs=[[circle, cross]]", r"got strategy.pairs=\[\['circle', 'cross'\]\]: leave"),
+        ("strategy.pairs=[[circle, cross]]", r"got strategy.pairs=\[\['circle', 'cross'\]\]: "),
     ],
 )
 def test_refuses_before_the_first_stage(override, message, tmp_path):

@@ -172,6 +172,22 @@ def test_labels_compete_in_the_head_alone(model):
     assert AttributeDecorrelation(LABELS).label_groups == [[0], [1], [2]]
 
 
+@pytest.mark.parametrize("kind", ["context_cam", "attribute_decorrelation"])
+def test_what_is_fixed_keeps_its_statistics(kind, model):
+    """The frozen copy, or the backbone, is in evaluation mode."""
+    model.backbone.insert(1, nn.BatchNorm2d(4))
+    cam = ContextCAM(LABELS, model, torch.zeros(1, 3, 5, 5))
+    strategy, fixed = {
+        "context_cam": (cam, cam.initial),
+        "attribute_decorrelation": (AttributeDecorrelation(LABELS), model),
+    }[kind]
+    before = {name: value.clone() for name, value in fixed.state_dict().items()}
+    strategy.train()
+    strategy.loss(model, batch_of())
+    torch.testing.assert_close(dict(fixed.state_dict()), before, rtol=0, atol=0)
+    assert model.training
+
+
 def test_refuses(model):
     unknown = Groups(LABELS.target_names, ("x", "y"), multi_label=True)
     image = torch.zeros(1, 3, 5, 5)

@@ -19,11 +19,14 @@ def made(root, **options):
 
 
 def test_the_square_is_the_context_in_training_alone(tmp_path):
-    """Of 20 training images with a circle 18 have a square, of 20 without 5. In the test, half."""
+    """Of 20 training images with a circle 18 have a square, of 20 without 5. In the test, half.
+
+    Validation is as biased as training: of 4 and 4 images, 4 and 1.
+    """
     examples = made(tmp_path, together=0.9, alone=0.25)
     assert [len(examples.rows(split)) for split in SPLITS] == [40, 8, 16]
-    counts = {split: examples.frequencies(split)[:4].tolist() for split in ("train", "test")}
-    assert counts == {"train": [15, 5, 2, 18], "test": [4, 4, 4, 4]}
+    counts = {split: examples.frequencies(split)[:4].tolist() for split in SPLITS}
+    assert counts == {"train": [15, 5, 2, 18], "val": [3, 1, 0, 4], "test": [4, 4, 4, 4]}
     assert torch.equal(examples.bias, examples.target[:, 1])
     assert examples.groups.contexts == (ContextPair(0, 1),)
     assert examples.groups.label_names == ("circle", "square", "triangle", "cross")
