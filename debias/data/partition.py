@@ -108,7 +108,7 @@ def read_partition(path: Path, examples: Examples, splits: Sequence[str]) -> Par
     Args:
         path: a CSV file in the form of :func:`write_inferred`. The values may have other names. An
             unknown value is an empty cell, -1, NA, nan or None. The column ``importance`` is
-            optional.
+            optional, and an unknown number is written in the same way.
         examples: the data set.
         splits: "train", "val" or both.
 
@@ -221,5 +221,6 @@ def _read(path: Path) -> tuple[dict[str, str], dict[str, float]]:
         values[image] = "" if value in UNKNOWN else value
     if IMPORTANCE not in columns.cells:
         return values, {}
-    numbers = columns.numbers(IMPORTANCE, finite=False).tolist()
-    return values, dict(zip(images, numbers, strict=True))
+    known = ["nan" if cell in UNKNOWN else cell for cell in columns.cells[IMPORTANCE]]
+    parsed = replace(columns, cells={IMPORTANCE: known}).numbers(IMPORTANCE, finite=False)
+    return values, dict(zip(images, parsed.tolist(), strict=True))

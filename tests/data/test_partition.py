@@ -179,6 +179,19 @@ def test_what_is_refused(tmp_path):
             read_partition(path, examples, splits)
 
 
+def test_an_unknown_importance_may_be_written_like_an_unknown_value(tmp_path):
+    examples, path = birds(tmp_path, train=len(UNKNOWN) + 1, val=4, test=4), tmp_path / "own.csv"
+    names = [examples.images[row] for row in examples.rows("train").tolist()]
+    cells = [f"{name},0,{cell}" for name, cell in zip(names, (*UNKNOWN, "2.5"), strict=True)]
+    path.write_text("\n".join(["path,inferred,importance", *cells]))
+    found = read_partition(path, examples, ["train"]).importance[examples.rows("train")]
+    assert found[-1] == 2.5
+    assert bool(found[:-1].isnan().all())
+    path.write_text(path.read_text().replace("2.5", "much"))
+    with pytest.raises(ValueError, match=r"importance.*'much', but must be a number"):
+        read_partition(path, examples, ["train"])
+
+
 def test_importance_is_read_as_it_was_written(tmp_path):
     """A file has the column only if a recipe found it. Other splits than those read are unknown."""
     examples, path = birds(tmp_path, train=12, val=8, test=8), tmp_path / "groups.csv"
