@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -18,7 +19,7 @@ from debias.progress import say
 from debias.recipes.frozen import Frozen
 from debias.recipes.jtt import refuse_readers
 from debias.recipes.last_layer import TRAINED, backbone_stage, labels_of
-from debias.runs.run import Recipe, Run, Trained
+from debias.runs.run import Recipe, Run, Stage, Trained
 from debias.runs.work import Sizes, Work
 
 
@@ -107,9 +108,10 @@ class BCSI(Recipe):
 
     def train(self, run: Run) -> Trained:
         """Train the biased networks, find the pivotal set, and fine-tune the model on it."""
+        # before the biased networks, since a finished run may be absent or not fit
+        stage = backbone_stage(run, run.stage_config(self.base), self.backbone)
+        _refuse_other_head(stage, self.backbone)
         found = [self._influence(run, *pair) for pair in enumerate(self._biased(run), start=1)]
-        config = run.stage_config(self.base)
-        stage = backbone_stage(run, config, self.backbone)
         examples = stage.examples
         rows = examples.rows("train")
         target = examples.target[rows]
@@ -135,6 +137,21 @@ class BCSI(Recipe):
         config = configs.changed(run.stage_config(strategy), self.biased or {})
         first = run.config.seed * self.networks  # runs of other seeds have other networks
         return [configs.changed(config, {"seed": first + one}) for one in range(self.networks)]
+
+
+def _refuse_other_head(stage: Stage, backbone: str) -> None:
+    """Refuse a model whose last layer is of another kind than that of the run.
+
+    Raises:
+        ValueError: no player owns the last layer, so that fine-tuning would not change it.
+    """
+    module: Any = stage.parts.module
+    owned = {id(parameter) for each in module.players.values() for parameter in each}
+    if not {id(parameter) for parameter in module.model.head.parameters()} <= owned:
+        raise InputError(
+            f"recipe.backbone={backbone} has another kind of last layer than this run: give a run "
+            "whose last layer is linear"
+        )
 
 
 def _report(pivotal: Tensor, target: Tensor, names: tuple[str, ...]) -> None:

@@ -42,7 +42,8 @@ class DrawnBackbone(Frozen):
         with torch.no_grad():
             head.weight.copy_(torch.stack([-drawn, drawn]))
             head.bias.zero_()
-        module = SimpleNamespace(model=SimpleNamespace(head=head))
+        players = {"model": [*head.parameters()]}
+        module = SimpleNamespace(model=SimpleNamespace(head=head), players=players)
         parts = Parts(examples, None, module, "cpu", "32-true")  # type: ignore[arg-type]  # no pictures
         config = configs.load("drawn_birds", [f"select={select}", f"seed={seed}"])
         super().__init__(Stage(parts, Path("nowhere")), config)

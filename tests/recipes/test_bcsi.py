@@ -5,12 +5,13 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from debias import components
 from debias import config as configs
 from debias.group_inference.agreement import highest_in_all
 from debias.group_inference.influence import self_influence
+from debias.models.projection import ProjectedHead
 from debias.recipes import bcsi
 from debias.recipes.bcsi import BCSI
 from debias.runs.run import Run
@@ -76,6 +77,16 @@ def test_most_pivotal_images_contradict_the_shortcut() -> None:
     assert conflicting[pivotal].double().mean() >= 0.5 > 2 * conflicting.double().mean()
 
 
+def test_a_run_with_another_kind_of_last_layer_is_refused_before_training(monkeypatch) -> None:
+    """Its parameters would have no optimiser. Here, training is not even possible."""
+    backbone = DrawnBackbone()
+    backbone.model.head = ProjectedHead(nn.Identity(), nn.Linear(4, 2))
+    monkeypatch.setattr(bcsi, "backbone_stage", lambda run, config, folder: backbone.stage)
+    run: Any = SimpleNamespace(stage_config=lambda changes: BACKBONE.config)
+    with pytest.raises(ValueError, match="=RUN has another kind of last layer"):
+        BCSI(backbone="RUN").train(run)
+
+
 def test_a_set_of_all_images_is_refused(monkeypatch) -> None:
     with pytest.raises(ValueError, match=r"agree on 120 of 120 training images.*recipe\.top"):
         tuned(monkeypatch, networks=1, top=120)
@@ -106,7 +117,7 @@ def test_what_it_refuses(tmp_path, override: str, message: str) -> None:
 
 
 def test_a_hessian_that_does_not_fit_is_refused_before_training() -> None:
-    head = torch.nn.Linear(4096, 10)
-    parts: Any = SimpleNamespace(module=SimpleNamespace(model=torch.nn.ModuleDict({"head": head})))
+    head = nn.Linear(4096, 10)
+    parts: Any = SimpleNamespace(module=SimpleNamespace(model=nn.ModuleDict({"head": head})))
     with pytest.raises(ValueError, match="the Hessian of 1 heads of 40,970 parameters"):
         BCSI().check(parts)
