@@ -19,6 +19,7 @@ EXAMPLES = Examples(
     Path("pictures"), NAMES, torch.tensor([0, 0, 1, 1, 1, 0, 0, 1, 1]),
     torch.tensor([0, 1, 0, 1, -1, 0, 1, 0, 1]), torch.tensor([0] * 5 + [1] * 4), GROUPS,
     Path("table.csv"), masks=tuple(f"mask-{name}" for name in NAMES),
+    fills=tuple(f"fill-{name}" for name in NAMES), units=tuple(f"unit-{name}" for name in NAMES),
 )  # fmt: skip
 
 
@@ -26,7 +27,9 @@ def test_only_training_images_of_the_groups_go() -> None:
     found = without_groups(EXAMPLES, ["waterbird-land", "landbird-land"])
     rows = [1, 3, 4, 5, 6, 7, 8]
     assert found.images == tuple(NAMES[row] for row in rows)
-    assert found.masks == tuple(f"mask-{NAMES[row]}" for row in rows)
+    for kind in ("mask", "fill", "unit"):
+        expected = tuple(f"{kind}-{NAMES[row]}" for row in rows)
+        assert getattr(found, f"{kind}s") == expected
     for name in ("target", "bias", "split"):
         assert torch.equal(getattr(found, name), getattr(EXAMPLES, name)[rows])
     assert found.frequencies("train").tolist() == [0, 1, 0, 1]

@@ -64,6 +64,12 @@ def test_grey_and_channels_see_what_they_say():
     assert torch.equal(two(image).features, image[:, :2].flatten(1))
 
 
+def test_global_pool_is_the_mean_of_each_map():
+    model = made(layers=["global_pool"], size=4)
+    image = torch.rand(2, 3, 4, 4)
+    torch.testing.assert_close(model(image).features, image.mean(dim=(2, 3)))
+
+
 def test_pixels_are_not_normalised_by_default():
     model = made(layers=["flatten"], size=2)
     assert (model.mean, model.std) == ((0.0,) * 3, (1.0,) * 3)

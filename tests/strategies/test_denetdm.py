@@ -34,6 +34,12 @@ def test_turns(parts) -> None:
     assert [turn.objective for turn in turns[3:]] == expected
 
 
+def test_the_deep_branch_starts_from_new_weights(parts) -> None:
+    model, strategy = parts
+    pairs = zip(model.parameters(), strategy.deep.parameters(), strict=True)
+    assert not any(torch.equal(*pair) for pair in pairs)
+
+
 def test_the_branches_are_a_product_of_experts(parts) -> None:
     """h(z_b + z_s) = h(z_b) + h(z_s) - bias, in float64."""
     model, strategy = parts
