@@ -98,12 +98,13 @@ def _check_data(chosen: Chosen, examples: Examples, seen: Examples) -> None:
 
     Both are checked: the data set as it was read, and ``seen``, its form with inferred groups.
     """
-    for kind, name, make, *_ in (chosen.strategy, chosen.sampler, *chosen.augment):
+    for part in (chosen.strategy, chosen.sampler, *chosen.augment):
         # without this check, true labels would silently be read in place of inferred ones
-        if seen is examples and components.INFERRED in components.needs(make):
+        if seen is examples and components.INFERRED in components.needs(part.make):
             raise InputError(
-                f"{kind}.name={name} needs inferred groups, and the training split has none: set "
-                "groups.file to a CSV of `debias infer-groups`, or use a recipe that infers groups"
+                f"{part.place}.name={part.name} needs inferred groups, and the training split has "
+                "none: set groups.file to a CSV of `debias infer-groups`, or use a recipe that "
+                "infers groups"
             )
     check_examples(examples, require=chosen.requires if seen is examples else ())
     if seen is not examples:

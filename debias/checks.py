@@ -14,7 +14,7 @@ from debias.data.checks import absent_groups
 from debias.data.examples import Examples
 from debias.data.orders import Order, seeded_generator
 from debias.errors import InputError, check_at_least, check_finite, check_one_of, near
-from debias.merging import Section
+from debias.merging import Section, named
 from debias.metrics.selection import AUTO, GROUP_RULES, RULES, chosen_rule
 from debias.models.layers import evaluating
 from debias.training.loggers import check_loggers
@@ -144,7 +144,7 @@ def warn_of_prior(config: Config, module: DebiasModule, order: Order, facts: Sec
     augmented = prior != "class" and module.augment.moves_bias
     if augmented or float((shares[0] - shares[1]).abs().sum()) / 2 > LARGEST_SHIFT + chance:
         kind = "augment" if augmented else "sampler"
-        by = f"{kind}.name={getattr(config, kind)['name']}"
+        by = named(kind, getattr(config, kind))
         warnings.warn(
             f"strategy.name={config.strategy['name']} corrects for how often the training data has "
             f"each {prior}, and {by} changes that in its batches: both together over-correct, and "
@@ -255,7 +255,7 @@ def check_passes(config: Config, module: DebiasModule, accelerator: str) -> None
             )
     if config.compile and module.augment.changes_layers:
         raise InputError(
-            f"augment.name={config.augment['name']} changes layers inside the network, which "
+            f"{named('augment', config.augment)} changes layers inside the network, which "
             "compile=true does not allow: leave compile out"
         )
     if config.compile and config.accumulate > 1:

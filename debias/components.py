@@ -32,6 +32,8 @@ PREPROCESSING = (
     *("waterbirds", "waterbirds_augmented", "celeba", "celeba_augmented"),
     *("celeba_augmented_square", "resize", "resize_augmented", "shorter_side", "safe"),
 )
+SCHEDULERS = ("constant", "cosine", "step", "multi_step")
+_OPTIMIZERS = "debias.training.optimizers"
 TABLES: dict[str, dict[str, str]] = {
     **{kind: {name: row.object for name, row in rows.items()} for kind, rows in METHODS.items()},
     "data": READERS,
@@ -39,13 +41,8 @@ TABLES: dict[str, dict[str, str]] = {
         **{name: f"debias.data.pictures.preprocessing:{name}" for name in PREPROCESSING},
         "albumentations": "debias.data.pictures.pipelines:configured",
     },
-    "optimizer": {
-        name: f"debias.training.optimizers:{name}" for name in ("sgd", "adam", "adamw", "timm")
-    },
-    "scheduler": {
-        name: f"debias.training.optimizers:{name}"
-        for name in ("constant", "cosine", "step", "multi_step")
-    },
+    "optimizer": {name: f"{_OPTIMIZERS}:{name}" for name in ("sgd", "adam", "adamw", "timm")},
+    "scheduler": {name: f"{_OPTIMIZERS}:{name}" for name in SCHEDULERS},
 }
 
 MODEL = "debias.models.classifier:timm_classifier"
@@ -70,7 +67,8 @@ class Component(NamedTuple):
     """The class or function that a config section names, with its checked options.
 
     A call with all facts by name builds the object. Only the facts that the positional arguments
-    name are passed on. ``noise`` has the options of :data:`NOISE`, of a data set alone.
+    name are passed on. ``noise`` has the options of :data:`NOISE`, of a data set alone. ``place``
+    is that of the section, such as "augment.then".
     """
 
     kind: str
@@ -78,6 +76,7 @@ class Component(NamedTuple):
     make: Any
     options: Settings
     noise: Settings = {}  # noqa: RUF012 - never changed
+    place: str = ""
 
     def __call__(self, facts: Section) -> Any:
         """Build the object from these facts and the component's options.
@@ -132,13 +131,24 @@ def choose(config: Config) -> Chosen:
             strategy.
     """
     named = {kind: component(kind, getattr(config, kind)) for kind in Chosen._fields[:-2]}
-    chain = tuple(component("augment", each) for each in in_turn(config.augment))
     players = {
         player: component("optimizer", _player_section(player, own, config.optimizer))
         for player, own in config.players.items()
     }
     check_batch_size(config)
-    return Chosen(**named, augment=chain, players=players)
+    return Chosen(**named, augment=augmentations(config), players=players)
+
+
+def augmentations(config: Config) -> tuple[Component, ...]:
+    """The augmentations that a config names, in their order.
+
+    Raises:
+        ValueError: an unknown name or option, or a wrong type.
+    """
+    return tuple(
+        component("augment", each, place="augment" + ".then" * number)
+        for number, each in enumerate(in_turn(config.augment))
+    )
 
 
 def _player_section(player: str, own: Any, optimizer: Section) -> Settings:
@@ -165,8 +175,13 @@ def check_batch_size(config: Config) -> None:
         )
 
 
-def find(kind: str, name: str) -> Any:
+def find(kind: str, name: str, *, place: str = "") -> Any:
     """The class or function with a name, such as "group_dro" of the kind "strategy".
+
+    Args:
+        kind: a key of ``TABLES``.
+        name: the name, or "module:object" for a user's own part.
+        place: place of the section in the config, for messages; default: the kind.
 
     Raises:
         ValueError: the kind has no such name; the message lists valid names. Or a user's own part
@@ -180,7 +195,8 @@ def find(kind: str, name: str) -> Any:
     if not isinstance(name, str) or name not in table:
         module, _, attribute = str(name).rpartition(".")
         own = f"; your own part has the name {module}:{attribute}" if module else ""
-        raise InputError(f"unknown {kind}.name {name!r}; {near(str(name), names(kind))}{own}")
+        known = near(str(name), names(kind))
+        raise InputError(f"unknown {place or kind}.name {name!r}; {known}{own}")
     return imported(table[name])
 
 
@@ -190,20 +206,21 @@ def names(kind: str) -> list[str]:
     return list(dict.fromkeys([*TABLES[kind], *presets]))
 
 
-def component(kind: str, section: Section) -> Component:
+def component(kind: str, section: Section, *, place: str = "") -> Component:
     """The component that a config section names.
 
     Args:
         kind: a key of ``TABLES``, or "model", whose ``name`` is an option.
         section: ``{"name": ..., option: value, ...}``.
+        place: place of the section in the config, for messages; default: the kind.
 
     Raises:
         ValueError: an unknown name or option, or a wrong type.
     """
-    name = section["name"]
+    name, place = section["name"], place or kind
     if kind == "model":
         return _model(section)
-    make = find(kind, name)
+    make = find(kind, name, place=place)
     given = _without_name(section)
     if kind == "data" and is_preset(name):
         given = options_of(name, given)
@@ -212,8 +229,9 @@ def component(kind: str, section: Section) -> Component:
     noise: Any = imported(NOISE) if kind == "data" else None
     beside = set() if noise is None else options(noise).keys() - options(make).keys()
     added = {key: given.pop(key) for key in beside & given.keys()}
-    checked = check_options(make, kind, given, beside=beside)
-    return Component(kind, name, make, checked, check_options(noise, kind, added) if added else {})
+    checked = check_options(make, place, given, beside=beside)
+    noises = check_options(noise, kind, added) if added else {}
+    return Component(kind, name, make, checked, noises, place)
 
 
 def _without_name(section: Section) -> Settings:
@@ -224,11 +242,9 @@ def _model(section: Section) -> Component:
     name = section["name"]
     if is_own(name):
         return _own_model(section)
-    if name in MODELS:
-        make = imported(MODELS[name])
-        return Component("model", name, make, check_options(make, "model", _without_name(section)))
-    make = imported(MODEL)
-    return Component("model", name, make, check_options(make, "model", section))
+    given = _without_name(section) if name in MODELS else section
+    make = imported(MODELS.get(name, MODEL))
+    return Component("model", name, make, check_options(make, "model", given))
 
 
 def _own_model(section: Section) -> Component:
@@ -317,12 +333,10 @@ def check_options(
     """
     schema = option_schema(component)
     valid = schema.__dataclass_fields__
-    for key in options:
-        if key not in valid:
-            raise InputError(
-                f"unknown option {section}.{key}; "
-                f"{near(key, {*valid, *beside}) if valid or beside else 'it has no options'}"
-            )
+    if unknown := [key for key in options if key not in valid]:
+        known = {*valid, *beside}
+        remedy = near(unknown[0], known) if known else "it has no options"
+        raise InputError(f"unknown option {section}.{unknown[0]}; {remedy}")
     try:
         checked = {key: converted(schema, key, value) for key, value in options.items()}
     except InputError as error:

@@ -112,9 +112,8 @@ def laid_over(below: Any, above: Any) -> Any:
     if not isinstance(above, dict):
         return below if above == MISSING else above
     merged = dict(below) if isinstance(below, dict) else {}
-    return merged | {
-        key: laid_over(merged.get(key, MISSING), value) for key, value in above.items()
-    }
+    laid = {key: laid_over(merged.get(key, MISSING), value) for key, value in above.items()}
+    return merged | laid
 
 
 def in_turn(section: Section) -> list[Settings]:
@@ -128,11 +127,21 @@ def in_turn(section: Section) -> list[Settings]:
     return [own, *(in_turn(section["then"]) if isinstance(section.get("then"), dict) else [])]
 
 
+def named(kind: str, section: Section) -> str:
+    """The names in a section as settings.
+
+    Example:
+        >>> named("augment", {"name": "recombination", "then": {"name": "apr_p"}})
+        'augment.name=recombination augment.then.name=apr_p'
+    """
+    sections = enumerate(in_turn(section))
+    return " ".join(f"{kind}{'.then' * at}.name={each['name']}" for at, each in sections)
+
+
 def plain_layer(values: Any) -> dict[Any, Any]:
     """Nested settings as plain dictionaries and lists; references are not resolved."""
-    container = OmegaConf.to_container(
-        values if OmegaConf.is_config(values) else OmegaConf.create(dict(values))
-    )
+    config = values if OmegaConf.is_config(values) else OmegaConf.create(dict(values))
+    container = OmegaConf.to_container(config)
     assert isinstance(container, dict)
     return container
 

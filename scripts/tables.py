@@ -107,6 +107,7 @@ def sections() -> str:
     names |= {
         kind: f"a name of [this table](strategies.md#{place})" for kind, place in PLACES.items()
     }
+    names["augment"] += "; `augment.then` has another one that follows it"
     rows = [[f"`{section}`", names.get(section, model)] for section in SECTIONS]
     return table(["section", "components"], rows)
 

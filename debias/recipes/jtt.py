@@ -8,7 +8,7 @@ from debias import components
 from debias.config import Config
 from debias.errors import InputError, check_at_least
 from debias.group_inference.errors import error_set
-from debias.merging import Settings
+from debias.merging import Settings, named
 from debias.runs.run import Recipe, Run, Stage, Trained
 from debias.runs.work import Sizes, Work
 
@@ -78,7 +78,7 @@ def refuse_readers(run: Run) -> None:
         raise InputError(
             f"recipe.name={config.recipe['name']} infers an error set, not group labels. Its "
             "strategy and augmentation must need no group labels; got "
-            f"strategy.name={config.strategy['name']} and augment.name={config.augment['name']}. "
+            f"strategy.name={config.strategy['name']} and {named('augment', config.augment)}. "
             "Name others"
         )
 

@@ -24,7 +24,7 @@ from debias.evaluation.measures import chosen_families
 from debias.evaluation.predictions import predict_split
 from debias.files import write_atomically
 from debias.json_files import read_json
-from debias.merging import Section, Settings
+from debias.merging import Section, Settings, named
 from debias.models.checkpoints import load_weights
 from debias.parts import Parts
 from debias.progress import say
@@ -152,7 +152,7 @@ class Run:
             if section != PLAIN[kind]:
                 raise InputError(
                     f"recipe.name={self.config.recipe['name']} has a {kind} of its own; got "
-                    f"{kind}.name={section['name']}: {remedy}"
+                    f"{named(kind, section)}: {remedy}"
                 )
 
     def build(self, config: Config) -> Parts:

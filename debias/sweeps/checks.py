@@ -45,6 +45,10 @@ def _check_options(config: Config, passed: set[str]) -> None:
     for kind in (*components.TABLES, "model"):
         section = getattr(config, kind)
         written = json.dumps([kind, section], sort_keys=True)
-        if written not in passed:
+        if written in passed:
+            continue
+        if kind == "augment":
+            components.augmentations(config)
+        else:
             components.component(kind, section)
-            passed.add(written)
+        passed.add(written)

@@ -11,6 +11,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from debias.augment.augmentation import Augmentation, Unchanged
+from debias.augment.in_order import InOrder
 from debias.errors import InputError
 from debias.metrics import GroupCounts
 from debias.strategies.strategy import Strategy
@@ -240,7 +241,9 @@ def check_targets(strategy: Strategy, augment: Augmentation) -> None:
         ValueError: the strategy has ``hard_targets``, and the augmentation ``mixes_targets``; or
             the strategy reads views, and the augmentation does not change images.
     """
-    if strategy.views and (isinstance(augment, Unchanged) or augment.changes_layers):
+    parts = augment.parts if isinstance(augment, InOrder) else [augment]
+    unchanged = all(isinstance(part, Unchanged) for part in parts)
+    if strategy.views and (unchanged or augment.changes_layers):
         raise InputError(
             f"{type(strategy).__name__} reads changed copies of the images, and "
             f"{_part_that(augment, 'changes_layers')} changes no image: set another augmentation, "

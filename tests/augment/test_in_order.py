@@ -1,5 +1,8 @@
 """Augmentations in order: every pair works or is refused in one line, and so does Group DRO."""
 
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -9,8 +12,12 @@ from debias.augment.augmentation import Augmentation
 from debias.augment.companions import Companions
 from debias.augment.in_order import InOrder
 from debias.methods import METHODS
+from debias.recipes.jtt import refuse_readers
 from debias.runs.circumstances import own_parts as origins
+from debias.runs.run import Run
+from debias.strategies.consistency import Consistency
 from debias.strategies.group_dro import GroupDRO
+from debias.sweeps.checks import _check_options
 from debias.training.module import check_targets
 from debias.types import Batch, Groups
 from tests.augment.test_augmentation import FACTS as ANY_FACTS
@@ -120,6 +127,41 @@ def test_another_name_drops_the_options_of_the_old_one():
 def test_mistakes_are_named(override, message):
     with pytest.raises(ValueError, match=message):
         configs.load("waterbirds", ["augment.name=recombination", override])
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("augment.then.probabilty=1", r"^unknown option augment\.then\.probabilty; did you mean"),
+        ("augment.then.probability=high", r"^augment\.then\.probability must be a number"),
+        ("augment.then.name=apr", r"^unknown augment\.then\.name 'apr'; did you mean"),
+        ("augment.then.then.name=apr", r"^unknown augment\.then\.then\.name 'apr'"),
+    ],
+)
+def test_mistakes_in_later_ones_are_named_by_their_place(override, message):
+    config = configs.load("drawn_birds", [*THEN, override])
+    with pytest.raises(ValueError, match=message):
+        components.choose(config)
+    with pytest.raises(ValueError, match=message):
+        _check_options(config, set())
+
+
+def test_sweeps_take_several_and_recipes_name_them_all():
+    config = configs.load("drawn_birds", [*THEN[:2], "augment.then.then.name=lisa"])
+    _check_options(config, set())
+    run = Run(replace(config, recipe={"name": "dfr"}), Path())
+    with pytest.raises(ValueError, match=r"got augment\.name=\w+ augment\.then\.name=apr_p"):
+        run.refuse_own("augment")
+    with pytest.raises(ValueError, match=r"augment\.then\.then\.name=lisa\. Name others"):
+        refuse_readers(run)
+
+
+def test_strategies_of_views_refuse_augmentations_that_change_nothing():
+    nothing, layers = made("none"), made("padain")
+    for augment in (InOrder(nothing, nothing), InOrder(made("fda"), layers)):
+        with pytest.raises(ValueError, match=r"^Consistency reads changed copies"):
+            check_targets(Consistency(GROUPS), augment)
+    check_targets(Consistency(GROUPS), InOrder(nothing, made("fda")))
 
 
 def test_own_parts_are_known_at_every_place(monkeypatch):
