@@ -271,12 +271,13 @@ def test_list_shows_what_a_module_defines(here, capsys):
         "my_method:backwards",
     ]
     start = lines.index("my_method:Mine: Weigh groups in a way of one's own.")
-    assert lines[start + 1 : start + 8] == [
+    assert lines[start + 1 : start + 9] == [
         "    strategy.name=my_method:Mine",
         "    needs bias",
         "    strategy.rate=0.5 (float)",
         "    strategy.width=null (any type)",
         "    reads: train labels",
+        "    labels: any",
         "    stages: 1",
         "    beside the model: -",
     ]

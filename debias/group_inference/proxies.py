@@ -29,6 +29,7 @@ def soft_counts(logits: Tensor, target: Tensor, *, temperature: float = 1.0) -> 
         ValueError: ``temperature`` is not positive.
 
     Example:
+        >>> import torch
         >>> logits = torch.tensor([[0.0, 0.0], [9.0, -9.0], [-9.0, 9.0]])
         >>> soft_counts(logits, torch.tensor([0, 0, 1])).round(decimals=2)
         tensor([[1.5000, 0.5000],

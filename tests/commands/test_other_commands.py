@@ -23,13 +23,14 @@ def test_list_strategies_is_a_table(capsys):
     rows = {cells[0]: cells[1:] for cells in (line.split("  ") for line in lines)}
     assert rows.keys() >= components.TABLES["strategy"].keys() | components.TABLES["recipe"].keys()
     told = [cell.strip() for cell in rows["ssa"] if cell]
-    assert told[:4] == [
+    assert told[:5] == [
         "val labels, infers train",
+        "one",
         "K + 2",
         "K + 1 predictors",
         "teacher + K folds + 1",
     ]
-    assert told[4:] == [
+    assert told[5:] == [
         "Nam et al., ICLR 2022",
         "formula",
         "89.0 ± 0.6",
@@ -42,11 +43,12 @@ def test_list_strategies_by_pattern(capsys):
     """The strategy, its options, and its row of the table of methods; a sampler by pattern too."""
     lines = lines_of(capsys, "list", "strategies", "group_[db]*")
     assert lines[0].startswith("group_dro: ")
-    assert lines[1:6] == [
+    assert lines[1:7] == [
         "    needs bias, groups",
         "    strategy.step_size=0.01 (float)",
         "    strategy.adjustment=0.0 (float)",
         "    reads: train labels",
+        "    labels: one",
         "    stages: 1",
     ]
     assert [line.partition(":")[0] for line in lines if not line.startswith(" ")] == [

@@ -123,7 +123,7 @@ STRATEGIES: dict[str, Callable[[], Strategy]] = {
         HALF, HALF, steps=2, epsilon=0.1, random_start=False
     ),
     "free_adversarial_training": lambda: FreeAdversarialTraining(
-        HALF, HALF, IMAGE, 12, epsilon=0.1, replays=2
+        HALF, HALF, IMAGE, 16, epsilon=0.1, replays=2
     ),
     "feature_sieve": lambda: FeatureSieve(GROUPS, TinyClassifier(), IMAGE, layer="body", width=8),
     "feature_sieve_joint": lambda: FeatureSieve(
