@@ -114,8 +114,8 @@ class Groups:
         multi_label: whether targets are ``(N, L)`` 0/1.
         attributes: the attributes whose combinations the bias values are. The first one varies
             slowest. Empty if there is only one attribute.
-        contexts: the pairs (label, context) of labels, of which the first nearly always occurs
-            with the second, if they are known. Both are positions of labels; see
+        contexts: the pairs (label, context), if they are known. The label nearly always occurs
+            with its context. Both are positions of labels; see
             :class:`ContextPair`.
 
     Raises:

@@ -35,7 +35,7 @@ def _columns(labels: Tensor, pairs: Sequence[ContextPair]) -> tuple[Tensor, Tens
 
 
 def cell_weights(cooccurring: int, exclusive: int, other: int, *, beta: float) -> Tensor:
-    r"""Class-balancing weights of the three kinds of images of a pair, of which the least is 1.
+    r"""Class-balancing weights of the three kinds of images of a pair. The least is 1.
 
     .. math:: w_k \propto \frac{1 - \beta}{1 - \beta^{n_k}}
 

@@ -32,8 +32,8 @@ class ShapeTexture(Strategy):
             that has none, f' is f.
 
     Differs from the reference: copies have the size of the images; the published runs also take
-    smaller ones (``--multi_grid``). Image and copy go through the network in two passes, of which
-    each normalises over its own images, as there.
+    smaller ones (``--multi_grid``). Image and copy go through the network in two passes. Each pass
+    normalises over its own images, as there.
     """
 
     views = 1

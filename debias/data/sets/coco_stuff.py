@@ -64,7 +64,7 @@ def coco_stuff(
             ``stuff_train2017.json`` and ``stuff_val2017.json``.
         targets: categories to predict, of objects or stuff. Several are a multi-label problem. By
             default all but ``bias``. The contexts of the labels are the biased pairs of the paper
-            of which both are targets (``debias.data.sets.coco_stuff.CONTEXTS``).
+            whose two categories are both targets (``debias.data.sets.coco_stuff.CONTEXTS``).
         bias: the category whose presence is the bias attribute.
         holdout: share of ``train2014`` that is held out for validation, in (0, 1).
         split_seed: another seed holds out other pictures.
@@ -124,7 +124,7 @@ def _chosen(names: Collection[str], targets: Sequence[str], bias: str) -> Sequen
 
 
 def _groups(chosen: Sequence[str], bias: str) -> Groups:
-    """The groups. Contexts are the biased pairs of which both categories are to be predicted."""
+    """The groups. Contexts are the biased pairs whose two categories are both targets."""
     several = len(chosen) > 1
     pairs = tuple(name for label in chosen for name in (f"not {label}", label))
     contexts = tuple(
