@@ -41,7 +41,8 @@ Move = Callable[[str, Tensor | None], None]
 class Case(NamedTuple):
     """A strategy, its bare passes, the ratio that is its bar, and the steps of its cycle.
 
-    Training passes use ``changed``, a copy of the model with its parameters, if there is one.
+    Training passes use ``changed``, a copy of the model with its parameters, if there is one. Both
+    sides use ``batch`` instead of the common batch, if there is one.
     """
 
     strategy: Strategy
@@ -50,6 +51,7 @@ class Case(NamedTuple):
     cycle: int = 1
     augment: Augmentation | None = None
     changed: Classifier | None = None
+    batch: Batch | None = None
 
 
 def plain(strategy: Strategy, model: Classifier, batch: Batch, move: Move, step: int) -> None:
@@ -215,9 +217,9 @@ def replayed(
         move("model", F.cross_entropy(model(image).logits, batch.target))
 
 
-def cases(model: Classifier, size: int) -> dict[str, Case]:
+def cases(model: Classifier, batch: Batch) -> dict[str, Case]:
     """Every strategy at its defaults, except for the layer and the width of the mask network."""
-    counts, image = torch.tensor([4, 1, 1, 4]), torch.zeros(1, 3, size, size)
+    counts, image = torch.tensor([4, 1, 1, 4]), torch.zeros_like(batch.image[:1])
     flattened = FeatureAdversary(GROUPS, model, image, layer=LAYER, feed="flattened")
     half = (0.5, 0.5, 0.5)
     joint = FeatureSieve(GROUPS, model, image, layer=LAYER, joint=True)

@@ -15,11 +15,12 @@ from debias.augment.info_drop import InfoDrop
 from debias.models.classifier import Classifier
 from debias.models.first_layer import TrActConvolution
 from debias.strategies.erm import ERM
+from debias.types import Batch
 
 
-def layer_cases(model: Classifier, size: int) -> dict[str, Case]:
+def layer_cases(model: Classifier, batch: Batch) -> dict[str, Case]:
     """Changes inside the model, at their defaults. The mean of eight steps, as they are drawn."""
-    image, found = torch.zeros(1, 3, size, size), {}
+    image, found = torch.zeros_like(batch.image[:1]), {}
     makes: dict[str, Callable[[Classifier], Augmentation]] = {
         "mixstyle": lambda changed: MixStyle(changed, image),
         "efdmix": lambda changed: EFDMix(changed, image),

@@ -11,6 +11,7 @@ the same run). One of them is the bar:
   1x1 convolutions and batch normalisation at full resolution. The biased networks of ReBias, RUBi
   and Learned-Mixin are such, and the mask network of the input adversary. It also holds for
   gradient projection, which reads two gradients of the model's size twice, and writes one.
+  Augmentations are such too. Their bare passes change the images by a plain reference.
 
 ``passes`` is the step's own FLOPs over those of the bare passes: 1.00 means that the step makes no
 unnecessary pass. A step of a strategy with a cycle is the mean over the cycle. Steps run in a plain
@@ -26,7 +27,10 @@ from collections.abc import Callable
 
 import torch
 from bare_passes import Case, cases, plain
+from context_cases import context_cases
 from layer_cases import layer_cases
+from network_cases import network_cases
+from pixel_cases import pixel_cases
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -41,7 +45,7 @@ class Sides:
     """The two sides of a case: the trained strategy, and its bare passes; optimisers are shared."""
 
     def __init__(self, case: Case, model: Classifier, batch: Batch) -> None:
-        self.case, self.model, self.batch = case, model, batch
+        self.case, self.model, self.batch = case, model, case.batch or batch
         self.players = case.strategy.players(model)
         # a tiny learning rate, because all sides share the model
         self.optimizers = {
@@ -81,7 +85,8 @@ class Sides:
 
     def cycle(self, side: Callable[[int], None]) -> None:
         """Run all steps of a cycle, after any warm-up."""
-        start = 15  # every cycle begins again here
+        start = 15  # every cycle begins again here, with the same draws
+        torch.manual_seed(start)
         for step in range(start, start + self.case.cycle):
             side(step)
 
@@ -140,7 +145,9 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--size", type=int, default=64)
     parser.add_argument("--batch-size", type=int, default=32)
-    parser.add_argument("--only", default="", help="strategies whose name contains this")
+    parser.add_argument(
+        "--only", default="", help="cases whose name contains one of these words, as lens,selecmix"
+    )
     options = parser.parse_args()
     torch.set_num_threads(1)
     torch.manual_seed(0)
@@ -155,10 +162,15 @@ def main() -> None:
         f"bar {BAR:.2f}"
     )
     print(f"{'':38}{'step':>7}{'flops':>7}{'time':>7}{'passes':>8}   step / bar")
-    every = cases(model, options.size) | layer_cases(model, options.size)
+    every = {
+        name: case
+        for group in (cases, network_cases, context_cases, layer_cases, pixel_cases)
+        for name, case in group(model, batch).items()
+        if any(word in name for word in options.only.split(","))
+    }
+    if not every:
+        parser.error(f"--only must name a part of a case; got {options.only}")
     for name, case in every.items():
-        if options.only not in name:
-            continue
         sides = Sides(case, model, batch)
         bare, own = flops(sides.bare, sides), flops(sides.trained, sides)
         by_flops = bare / erm_flops
