@@ -11,6 +11,7 @@ from torch import Tensor
 
 from debias.errors import InputError
 from debias.evaluation.altered import altered_scalars
+from debias.evaluation.attacked import attacked_scalars
 from debias.evaluation.attacks import counted_attacks
 from debias.evaluation.looking import attention_scalars, band_pass_scalars, maps_missing
 from debias.evaluation.predictions import features_of
@@ -146,13 +147,12 @@ def _thresholds(evidence: Evidence) -> Scalars:
 
 
 def _context(evidence: Evidence) -> Scalars:
-    groups, others = evidence.groups, evidence.elsewhere
+    groups, rows, others = evidence.groups, evidence.predictions, evidence.elsewhere
     pairs: Sequence[ContextPair] = groups.contexts
     if not pairs:
         assert others is not None
         pairs = biased_pairs(_probabilities(others, groups), others.target)
-    target = evidence.predictions.target
-    return context_report(evidence.probabilities, target, pairs, groups.label_names)
+    return context_report(evidence.probabilities, rows.target, pairs, groups.label_names)
 
 
 def _uncommon(evidence: Evidence) -> Scalars:
@@ -261,6 +261,7 @@ MEASURES: Mapping[str, Callable[[Evidence], Scalars]] = {
     "attention": _of_run(attention_scalars),
     "frequency": _of_run(band_pass_scalars),
     "altered": _of_run(altered_scalars),
+    "attacked": _of_run(attacked_scalars),
 }
 
 

@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from debias.metrics.altered.family import ALTERED
 from debias.metrics.amplification.family import AMPLIFICATION, THRESHOLDS
+from debias.metrics.attacked.family import ATTACKED
 from debias.metrics.attention.family import ATTENTION
 from debias.metrics.descriptions import Description, Family
 from debias.metrics.discovery.family import ERRORS, INFORMATION
@@ -51,6 +52,7 @@ FAMILIES: Mapping[str, Family] = {
     "attention": ATTENTION,
     "frequency": FREQUENCY,
     "altered": ALTERED,
+    "attacked": ATTACKED,
 }
 
 
