@@ -60,9 +60,9 @@ def spectrum_noise(
         for number, part in enumerate(pairwise(edges))
     ]
 
-    def draw(number: int, rng: np.random.Generator) -> NDArray[np.uint8]:
+    def draw(shown: list[int], rng: np.random.Generator) -> NDArray[np.uint8]:
         """Noise of one spectrum."""
-        return noise_picture(exponents[number], size, rng)
+        return noise_picture(exponents[shown[0]], size, rng)
 
     return design.read(root, "spectrum_noise", "spectra", "spectrum", draw)
 

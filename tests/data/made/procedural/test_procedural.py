@@ -2,12 +2,15 @@
 
 import numpy as np
 import pytest
+import torch
 
 from debias.components import construct
 from debias.data.examples import SPLITS
 from debias.data.made.allocation import generator
+from debias.data.made.procedural import fractal_pictures
 from debias.data.made.procedural.affine_systems import draw_system
-from debias.data.made.procedural.fractals import fractal_picture
+from debias.data.made.procedural.classes import ProceduralDesign
+from debias.data.made.procedural.fractal_pictures import fractal_picture, several_fractals
 from debias.data.made.procedural.spectrum_noise import (
     EXPONENTS,
     draw_exponents,
@@ -48,6 +51,59 @@ def test_one_key_gives_one_fractal():
     assert pictures[0].shape == (32, 32, 3)
     assert np.array_equal(*pictures[:2])
     assert not np.array_equal(*pictures[1:])
+
+
+def test_several_fractals_are_labels(tmp_path):
+    """Every picture has the system of its number, and some have another one too."""
+    examples = drawn("fractals", tmp_path, systems=2, train=12, instances=3)
+    assert examples.groups.label_names == ("system 0", "system 1")
+    assert examples.groups.multi_label
+    assert examples.bias.eq(-1).all()
+    labels, first = examples.target[:12], torch.arange(12) % 2
+    assert labels.gather(1, first[:, None]).eq(1).all()
+    assert 0 < labels.gather(1, 1 - first[:, None]).sum() < 12
+    again = drawn("fractals", tmp_path, systems=2, train=4, instances=3)
+    assert torch.equal(again.target[:4], labels[:4])
+    assert np.array_equal(again.store.read(3), examples.store.read(3))
+
+
+def test_a_picture_shows_up_to_its_number_of_systems_at_random():
+    """All numbers from 1 to 3 are equally likely. Deviations of 3,000 draws are 0.009 and 0.02."""
+    design, rng = ProceduralDesign(5, 5, 5, 5, 16, 0, instances=3), generator(0)
+    shown = [design.shown(4, rng) for _ in range(3000)]
+    assert {each[0] for each in shown} == {4}
+    counts = np.bincount([len(each) for each in shown], minlength=4) / 3000
+    assert counts == pytest.approx([0, 1 / 3, 1 / 3, 1 / 3], abs=0.03)
+    others = np.bincount([other for each in shown for other in each[1:]])
+    assert others / others.sum() == pytest.approx(np.full(5, 0.2), abs=0.03)
+    assert ProceduralDesign(5, 5, 5, 5, 16, 0).shown(3, rng) == [3]
+
+
+def test_one_instance_is_the_set_without_the_option(tmp_path):
+    first, again = drawn("fractals", tmp_path), drawn("fractals", tmp_path, instances=1)
+    assert first.root == again.root
+    assert first.target.ndim == 1
+
+
+def test_small_fractals_lie_on_the_ground_one_before_the_other(monkeypatch):
+    """Their sides are from 0.15 to 0.6 of 40 pixels, and they reach every border."""
+    monkeypatch.setattr(fractal_pictures, "_blurred", lambda picture, rng: picture)
+    systems = [draw_system(generator(0, 3, number)) for number in range(3)]
+    sides, reached = [], np.zeros((40, 40), bool)
+    for row in range(40):
+        ground, one, three = (
+            several_fractals(shown, 40, generator(row)).astype(int)
+            for shown in ([], systems[:1], systems)
+        )
+        first = (ground != one).any(axis=2)
+        rows, columns = np.nonzero(first)
+        sides.append(1 + max(np.ptp(rows), np.ptp(columns)))
+        reached |= first
+        assert (ground != three).any(axis=2)[first].all()
+    assert 16 < max(sides) <= 24
+    assert min(sides) < 10
+    assert reached[[0, -1]].any(axis=1).all()
+    assert reached[:, [0, -1]].any(axis=0).all()
 
 
 def test_noise_has_the_spectrum_of_its_class():
@@ -92,3 +148,8 @@ def test_refuses(name, option, value, message, tmp_path):
     with pytest.raises(InputError, match=message.format(SETS[name])):
         drawn(name, tmp_path, **{option or SETS[name]: value})
     assert not list(tmp_path.iterdir())
+
+
+def test_refuses_pictures_without_a_fractal(tmp_path):
+    with pytest.raises(InputError, match=r"data.instances must be at least 1; got 0"):
+        drawn("fractals", tmp_path, instances=0)
