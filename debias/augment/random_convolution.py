@@ -37,6 +37,12 @@ class RandomConvolution(Augmentation):
     Larger ones also change textures smaller than k pixels. Targets, bias labels and masks do not
     change. ``strategy.name=consistency`` adds the consistency loss of the paper.
 
+    A filter shifts the mean of its whole batch. The running statistics of a batch normalisation are
+    then means over filters, and may fit no image: on drawn sprites, a network learnt the class and
+    was at chance in evaluation. The published network of the digits has no batch normalisation.
+    Take such a network, ``model.freeze_batch_norm`` with pretrained weights, or
+    ``strategy.name=shape_texture``, whose copies have their own batch normalisations.
+
     Source: Xu et al., "Robust and Generalizable Visual Representation Learning via Random
     Convolutions" (RandConv), ICLR 2021; reference code wildphoton/RandConv.
 
