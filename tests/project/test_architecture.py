@@ -71,6 +71,7 @@ ALLOWED = {
         "build",
         "config",
         "data",
+        "losses",
         "merging",
         "metrics",
         "models",
