@@ -40,6 +40,9 @@ class Search:
         objectives: validation metrics to optimise. With several, the search finds their Pareto
             front.
         prune: "none", or "asha" or "hyperband" to stop runs early that are behind.
+        factor: a check of runs keeps the best ``1 / factor`` of those that have reached it, and
+            the next check is after ``factor`` times as many epochs.
+        min_epochs: epochs before the first check; by default ``epochs / factor ** 2``.
         storage: URL of a database; by default a file in the sweep's folder.
     """
 
@@ -49,6 +52,8 @@ class Search:
     seed: int = 0
     objectives: list[str] = field(default_factory=lambda: ["worst_group"])
     prune: str = "none"
+    factor: int = 3
+    min_epochs: Optional[int] = None  # noqa: UP045
     storage: Optional[str] = None  # noqa: UP045
 
 

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Sequence
-from operator import ge
 from typing import NamedTuple
 
 from debias.errors import InputError, near
@@ -10,6 +9,7 @@ from debias.merging import Section
 from debias.metrics.selection import best_epochs, chosen_rule
 from debias.reports.record import Selection
 from debias.sweeps.protocol import allowed_splits
+from debias.sweeps.search.fronts import Point, hypervolume, undominated
 
 
 class Objective(NamedTuple):
@@ -17,24 +17,26 @@ class Objective(NamedTuple):
 
     Attributes:
         scalar: name of the metric.
-        maximize: whether a higher value is better.
-        reads_groups: whether it needs the group labels of validation.
+        maximize: whether a higher value is better. Every metric lies in [0, 1].
+        reads: the splits whose group labels it needs.
     """
 
     scalar: str
     maximize: bool
-    reads_groups: bool
+    reads: tuple[str, ...] = ()
 
 
 OBJECTIVES = {
-    "worst_group": Objective("worst_group", True, True),
-    "balanced": Objective("group_balanced", True, True),
-    "worst_group_gap": Objective("robustness_gap", False, True),
-    "worst_class": Objective("worst_class", True, False),
-    "average": Objective("average", True, False),
-    "class_difference": Objective("class_difference", False, False),
+    "worst_group": Objective("worst_group", True, ("val",)),
+    "balanced": Objective("group_balanced", True, ("val",)),
+    "worst_group_gap": Objective("robustness_gap", False, ("val",)),
+    "worst_class": Objective("worst_class", True),
+    "average": Objective("average", True),
+    "adjusted_average": Objective("adjusted_average", True, ("train", "val")),
+    "class_difference": Objective("class_difference", False),
 }
-"""The objectives by name. ``worst_group_gap`` is average accuracy minus worst-group accuracy."""
+"""The objectives by name. ``worst_group_gap`` is average accuracy minus worst-group accuracy, and
+``adjusted_average`` weights the groups by their shares of the training images."""
 
 
 def check_objectives(names: Sequence[str], labels: str) -> None:
@@ -48,8 +50,8 @@ def check_objectives(names: Sequence[str], labels: str) -> None:
         ValueError: there is no name, or one is repeated, unknown, of the test split, or needs group
             labels that the protocol does not allow.
     """
-    allowed = "val" in allowed_splits(labels)
-    usable = [name for name, entry in OBJECTIVES.items() if allowed or not entry.reads_groups]
+    allowed = set(allowed_splits(labels))
+    usable = [name for name, entry in OBJECTIVES.items() if allowed.issuperset(entry.reads)]
     if not names or len(set(names)) < len(names):
         raise InputError(f"search.objectives must name each objective once; got {list(names)}")
     for name in names:
@@ -63,8 +65,10 @@ def check_objectives(names: Sequence[str], labels: str) -> None:
                 f"search.objectives: unknown objective {name!r}; {near(name, OBJECTIVES)}"
             )
         if name not in usable:
+            read = [split for split in OBJECTIVES[name].reads if split not in allowed]
+            splits = " and ".join({"val": "validation", "train": "training"}[one] for one in read)
             raise InputError(
-                f"search.objectives: {name} reads group labels of validation, which "
+                f"search.objectives: {name} reads group labels of {splits}, which "
                 f"labels={labels} does not allow. Choose {' or '.join(usable)}"
             )
 
@@ -109,21 +113,53 @@ def pareto_front(values: Sequence[Sequence[float]], names: Sequence[str]) -> lis
         >>> pareto_front(values, ["average", "worst_group_gap"])
         [0, 1]
     """
-    signs = [1 if OBJECTIVES[name].maximize else -1 for name in names]
-    points = [tuple(sign * value for sign, value in zip(signs, row, strict=True)) for row in values]
+    points = gains(values, names)
     return [place for place in undominated(points) if points.index(points[place]) == place]
 
 
-def undominated(points: Sequence[tuple[float, ...]]) -> list[int]:
-    """Find the positions of the points that no other point equals or exceeds in every number.
+def gains(values: Sequence[Sequence[float]], names: Sequence[str]) -> list[Point]:
+    """Change the sign of the objectives that are minimised, so that more is better in all."""
+    signs = [1 if OBJECTIVES[name].maximize else -1 for name in names]
+    return [tuple(sign * value for sign, value in zip(signs, row, strict=True)) for row in values]
 
-    Points with the same numbers do not exclude each other.
+
+def dominated_share(values: Sequence[Sequence[float]], names: Sequence[str]) -> float:
+    """Compute the hypervolume of trials above the worst values of all objectives, in [0, 1].
+
+    The worst value is 0 for an objective that is maximised, and 1 for one that is minimised. The
+    result is 1 only if a trial has the best values of all objectives.
+
+    Args:
+        values: one entry per trial, with one value per objective.
+        names: names of the objectives.
+
+    Example:
+        >>> dominated_share([[0.75, 0.5]], ["average", "worst_group_gap"])
+        0.375
     """
-    return [
-        place
-        for place, point in enumerate(points)
-        if not any(all(map(ge, other, point)) for other in points if other != point)
-    ]
+    (reference,) = gains([worst_values(names)], names)
+    return hypervolume(gains(values, names), reference)
+
+
+def hypervolume_line(front: Sequence[Sequence[float]], objectives: Sequence[str]) -> str:
+    """Name the hypervolume of a front, and the worst values that it is measured from.
+
+    Args:
+        front: one entry per trial, with one value per objective.
+        objectives: names of the objectives.
+
+    Example:
+        >>> hypervolume_line([[0.75, 0.5]], ["average", "worst_group_gap"])
+        'hypervolume 0.375 of 1 (from average 0, worst_group_gap 100)'
+    """
+    worst = zip(objectives, worst_values(objectives), strict=True)
+    reference = ", ".join(f"{name} {100 * value:.0f}" for name, value in worst)
+    return f"hypervolume {dominated_share(front, objectives):.3f} of 1 (from {reference})"
+
+
+def worst_values(names: Sequence[str]) -> list[float]:
+    """The worst possible value of each objective: 0 if it is maximised, otherwise 1."""
+    return [0.0 if OBJECTIVES[name].maximize else 1.0 for name in names]
 
 
 def _defined(value: float | None) -> float | None:

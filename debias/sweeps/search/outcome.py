@@ -8,6 +8,7 @@ from pathlib import Path
 
 from debias.errors import InputError
 from debias.files import write_atomically
+from debias.sweeps.search.objectives import hypervolume_line
 from debias.sweeps.search.planning import SearchPlan, Tuned
 from debias.sweeps.search.study import Study, Trial
 
@@ -16,7 +17,7 @@ def write_trials(path: Path, studies: Sequence[Study]) -> None:
     """Write a CSV file with one row per trial.
 
     The columns are the trial's config, number, status, objective values on validation, settings,
-    and the reason if it failed.
+    and the reason if it failed or was pruned.
 
     Args:
         path: the file to write.
@@ -52,7 +53,10 @@ def lines(studies: Sequence[Study]) -> Iterator[str]:
         failed = [trial for trial in trials if trial.state == "failed"]
         yield from (f"  failed: trial {trial.number}: {trial.reason}" for trial in failed)
         objectives = study.section.objectives
-        yield from (f"  chosen: {_described(trial, objectives)}" for trial in study.best())
+        best = study.best()
+        yield from (f"  chosen: {_described(trial, objectives)}" for trial in best)
+        if best and len(objectives) > 1:
+            yield f"  {hypervolume_line([trial.values for trial in best], objectives)}"
 
 
 def chosen(planned: SearchPlan, studies: Sequence[Study]) -> list[tuple[Tuned, dict[str, object]]]:

@@ -162,13 +162,7 @@ def _check(sweep: Sweep, section: Search) -> None:
     check_objectives(section.objectives, sweep.labels)
     check_at_least(0, {"search.seed": section.seed})
     _check_trials(section)
-    if PRUNERS[section.prune] and (
-        len(section.objectives) > 1 or len(sweep.seeds) > 1 or "epochs" in section.space
-    ):
-        raise InputError(
-            f"search.prune={section.prune} needs one objective, one search seed, and a number of "
-            "epochs that is not searched"
-        )
+    _check_pruning(sweep, section)
     if not sweep.final_seeds or set(sweep.final_seeds) & set(sweep.seeds):
         raise InputError(
             f"final_seeds must be one or more seeds, none of them among the search seeds "
@@ -184,3 +178,19 @@ def _check_trials(section: Search) -> None:
         )
     if section.sampler != "grid" and (section.trials or 0) < 1:
         raise InputError(f"search.trials must be at least 1; got {section.trials}")
+
+
+def _check_pruning(sweep: Sweep, section: Search) -> None:
+    check_at_least(2, {"search.factor": section.factor})
+    if section.min_epochs is not None:
+        check_at_least(1, {"search.min_epochs": section.min_epochs})
+    if PRUNERS[section.prune] and (len(sweep.seeds) > 1 or "epochs" in section.space):
+        raise InputError(
+            f"search.prune={section.prune} needs one search seed, and a number of epochs that is "
+            "not searched"
+        )
+    if section.prune == "hyperband" and len(section.objectives) > 1:
+        raise InputError(
+            f"search.prune=hyperband needs one objective; got {section.objectives}. Use "
+            "search.prune=asha"
+        )

@@ -1,15 +1,20 @@
 """Stop a run of a search early, at the end of an epoch, if it is behind the other runs."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from debias import config as configs
 from debias.config import Config
 from debias.sweeps.launchers.worker import Pruned
 from debias.sweeps.search.objectives import of_history
 from debias.sweeps.sweep_file import Search
+
+if TYPE_CHECKING:
+    from optuna import Trial
 
 
 @dataclass(frozen=True)
@@ -34,8 +39,36 @@ class PrunedTraining:
         Raises:
             Pruned: the pruner ended the run.
         """
-        judge = Judge(self.section, self.url, self.studies[config.name], config)
+        judge = judge_of(self.section, self.url, self.studies[config.name], config)
         return self.train(config, resume=resume, watch=judge)
+
+
+def judge_of(
+    section: Search, url: str, name: str, config: Config
+) -> Callable[[Sequence[dict[str, Any]]], None] | None:
+    """Make the judge of a run, which ends it after an epoch if it is behind.
+
+    ``None`` if no trial of the study has this run, because another command recorded it as failed.
+
+    Args:
+        section: the section ``search`` of the sweep file.
+        url: URL of the database.
+        name: name of the study.
+        config: config of the run.
+    """
+    from debias.sweeps.search.halving import FrontJudge
+    from debias.sweeps.search.study import open_study, reopened
+
+    study = open_study(url, name, section, epochs=config.epochs)
+    run, trials = configs.run_name(config), study.get_trials(deepcopy=False)
+    unfinished = [trial for trial in trials if not trial.state.is_finished()]
+    own = [trial for trial in unfinished if run in trial.user_attrs.get("runs", ())]
+    if not own:
+        return None
+    trial = reopened(study, own[0].number)
+    if len(section.objectives) > 1:
+        return FrontJudge(section, trial, config)
+    return Judge(section.objectives[0], trial, config, max(own[0].intermediate_values, default=0))
 
 
 class Judge:
@@ -46,23 +79,15 @@ class Judge:
     reported, because the run is then done.
 
     Args:
-        section: the section ``search`` of the sweep file. It has one objective.
-        url: URL of the database.
-        name: name of the study.
+        objective: name of the objective.
+        trial: the trial of the run.
         config: config of the run.
+        reported: number of epochs that were reported before the run was resumed.
     """
 
-    def __init__(self, section: Search, url: str, name: str, config: Config) -> None:
-        from debias.sweeps.search.study import open_study, reopened
-
-        self.objective, self.rule, self.epochs = section.objectives[0], config.select, config.epochs
-        study = open_study(url, name, section, epochs=config.epochs)
-        run, trials = configs.run_name(config), study.get_trials(deepcopy=False)
-        unfinished = [trial for trial in trials if not trial.state.is_finished()]
-        own = [trial for trial in unfinished if run in trial.user_attrs.get("runs", ())]
-        # there is no trial if another command has recorded it as failed
-        self.trial = reopened(study, own[0].number) if own else None
-        self.reported = max(own[0].intermediate_values, default=0) if own else 0
+    def __init__(self, objective: str, trial: Trial, config: Config, reported: int = 0) -> None:
+        self.objective, self.trial, self.config = objective, trial, config
+        self.reported = reported
 
     def __call__(self, history: Sequence[dict[str, Any]]) -> None:
         """Report the objective after an epoch. Epochs from before a resumption are skipped.
@@ -73,10 +98,11 @@ class Judge:
         Raises:
             Pruned: the pruner ended the run.
         """
-        epoch, value = len(history), of_history(self.objective, history, self.rule)
-        if self.trial is None or value is None or epoch >= self.epochs or epoch <= self.reported:
+        epochs, rule = self.config.epochs, self.config.select
+        epoch, value = len(history), of_history(self.objective, history, rule)
+        if value is None or epoch >= epochs or epoch <= self.reported:
             return
         self.trial.report(value, epoch)
         if self.trial.should_prune():
             reached = f"validation {self.objective} {100 * value:.1f}"
-            raise Pruned(f"pruned after epoch {epoch} of {self.epochs}, at {reached}")
+            raise Pruned(f"pruned after epoch {epoch} of {epochs}, at {reached}")

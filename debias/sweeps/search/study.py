@@ -16,8 +16,9 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
 from debias.errors import InputError
+from debias.sweeps.search.halving import first_check
 from debias.sweeps.search.objectives import OBJECTIVES, pareto_front
-from debias.sweeps.search.planning import Tuned
+from debias.sweeps.search.planning import PRUNERS, Tuned
 from debias.sweeps.search.space import points, readable, suggest
 from debias.sweeps.sweep_file import Search
 
@@ -30,8 +31,6 @@ STATES = {
 }
 #: Attribute of a trial that two commands started at once beyond the number of trials.
 SURPLUS = "surplus"
-#: Each pruning step keeps the best third. The first comes after a ninth of the epochs.
-FACTOR, RUNGS = 3, 2
 
 
 class Trial(NamedTuple):
@@ -42,7 +41,7 @@ class Trial(NamedTuple):
         settings: a value for every key of the space.
         state: "done", "pruned", "failed" or "running".
         values: the objective values if it is done, otherwise empty.
-        reason: why it failed; otherwise empty.
+        reason: why it failed or was pruned; otherwise empty.
     """
 
     number: int
@@ -91,24 +90,28 @@ class Study:
         """Record that a trial is done, with its objective values."""
         self._end(number, list(values))
 
-    def prune(self, number: int) -> None:
-        """Record that a trial was stopped early because it was behind the others."""
-        self._end(number, state=TrialState.PRUNED)
+    def prune(self, number: int, reason: str) -> None:
+        """Record that a trial was stopped early because it was behind the others, and where."""
+        self._end(number, state=TrialState.PRUNED, reason=reason)
 
     def fail(self, number: int, reason: str) -> None:
         """Record that a trial failed, and the reason."""
-        with suppress(UpdateFinishedTrialError):
-            reopened(self.study, number).set_user_attr("reason", reason)
-        self._end(number, state=TrialState.FAIL)
+        self._end(number, state=TrialState.FAIL, reason=reason)
 
     def _end(
-        self, number: int, values: list[float] | None = None, state: TrialState | None = None
+        self,
+        number: int,
+        values: list[float] | None = None,
+        state: TrialState | None = None,
+        reason: str = "",
     ) -> None:
         """End a trial, unless another command ends it first.
 
         The other command may end it after Optuna's own check, so the error is suppressed too.
         """
         with suppress(UpdateFinishedTrialError):
+            if reason:
+                reopened(self.study, number).set_user_attr("reason", reason)
             self.study.tell(number, values, state=state, skip_if_finished=True)
 
     def trials(self) -> list[Trial]:
@@ -129,8 +132,7 @@ class Study:
         return Trial(number, readable(values, self.tuned.space))
 
     def _read(self, trial: FrozenTrial) -> Trial:
-        complete = trial.params.keys() >= self.tuned.space.keys()
-        settings = readable(trial.params, self.tuned.space) if complete else {}
+        settings = readable(trial.params, self.tuned.space)
         values = tuple(trial.values or ()) if trial.state == TrialState.COMPLETE else ()
         reason = trial.user_attrs.get("reason", "")
         return Trial(trial.number, settings, STATES[trial.state], values, reason)
@@ -161,7 +163,7 @@ def open_study(
             study_name=name,
             load_if_exists=True,
             directions=[signs[OBJECTIVES[entry].maximize] for entry in section.objectives],
-            pruner=pruner(section.prune, epochs),
+            pruner=pruner(section, epochs),
             sampler=Listed([]),
         )
     except (ImportError, ArgumentError, SQLAlchemyError) as error:
@@ -247,19 +249,20 @@ def sampler(points: Sequence[Mapping[str, Any]] | None, *, seed: int, number: in
     return TPESampler(seed=seed * 1_000_003 + number) if points is None else Listed(points)
 
 
-def pruner(name: str, epochs: int) -> BasePruner:
+def pruner(section: Search, epochs: int) -> BasePruner:
     """Make the Optuna pruner that decides after an epoch whether to stop a run.
 
     ``asha`` is asynchronous successive halving (Li et al., 2020). ``hyperband`` (Li et al., 2018)
     uses several of these. Some of them start later, so that some trials are never stopped early.
+    Optuna has none for several objectives; see :mod:`debias.sweeps.search.halving`.
 
     Args:
-        name: "none", "asha" or "hyperband".
+        section: the section ``search`` of the sweep file.
         epochs: number of epochs of a complete run.
     """
-    first = max(1, epochs // FACTOR**RUNGS)
-    if name == "asha":
-        return SuccessiveHalvingPruner(min_resource=first, reduction_factor=FACTOR)
-    if name == "hyperband":
-        return HyperbandPruner(min_resource=first, max_resource=epochs, reduction_factor=FACTOR)
-    return NopPruner()
+    first = first_check(section, epochs)
+    if not PRUNERS[section.prune] or len(section.objectives) > 1:
+        return NopPruner()
+    if section.prune == "asha":
+        return SuccessiveHalvingPruner(min_resource=first, reduction_factor=section.factor)
+    return HyperbandPruner(min_resource=first, max_resource=epochs, reduction_factor=section.factor)

@@ -88,8 +88,8 @@ class Trials:
     def _settled(self, candidate: Candidate, failure: str) -> bool:
         study, number, runs = candidate
         files = [files_of(run) for run in runs]
-        if any(entry.pruned.is_file() for entry in files):
-            study.prune(number)
+        if pruned := [entry for entry in files if entry.pruned.is_file()]:
+            study.prune(number, pruned[0].reason())
         elif failure:
             study.fail(number, failure)
         elif all(entry.report.is_file() for entry in files):
@@ -106,7 +106,7 @@ class Trials:
             if len(defined) < len(values):
                 remedy = ". Choose search.objectives=[worst_class]"
                 reason = f"{name} is undefined on validation"
-                study.fail(number, reason + remedy if OBJECTIVES[name].reads_groups else reason)
+                study.fail(number, reason + remedy if OBJECTIVES[name].reads else reason)
                 return
             means.append(statistics.fmean(defined))
         study.finish(number, means)

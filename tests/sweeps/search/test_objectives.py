@@ -9,6 +9,7 @@ from debias.reports.record import Selection
 from debias.sweeps.search.objectives import (
     OBJECTIVES,
     check_objectives,
+    dominated_share,
     of_history,
     of_selection,
     pareto_front,
@@ -94,6 +95,17 @@ def test_one_objective_takes_the_first_of_the_best():
     assert pareto_front([[0.3], [0.1], [0.1], [0.2]], ["class_difference"]) == [1]
 
 
+def test_the_share_that_a_front_dominates():
+    """Average 0.8 at gap 0.2, and 0.9 at gap 0.5: 0.8 x 0.8 + (0.9 - 0.8) x 0.5. More is better in
+    the first, less in the second.
+    """
+    names, values = ["average", "worst_group_gap"], [[0.8, 0.2], [0.9, 0.5], [0.7, 0.6]]
+    assert dominated_share(values, names) == pytest.approx(0.8 * 0.8 + 0.1 * 0.5)
+    assert dominated_share([[1, 0]], names) == 1
+    assert dominated_share([[0, 0.5], [0.5, 1]], names) == 0
+    assert dominated_share([], names) == 0
+
+
 def test_front_against_the_definition():
     """A point is kept exactly if none is as good everywhere, better somewhere, in other words."""
     generator = random.Random(0)
@@ -127,6 +139,16 @@ def test_front_against_the_definition():
         ),
         (["average", "balanced"], "validation_groups_unknown", "balanced reads group labels"),
         (
+            ["adjusted_average"],
+            "validation_groups_known",
+            "adjusted_average reads group labels of training, which labels=validation_groups_known",
+        ),
+        (
+            ["adjusted_average"],
+            "validation_groups_unknown",
+            "reads group labels of training and validation, .* Choose worst_class or average or",
+        ),
+        (
             ["test_worst_group"],
             "training_groups_known",
             "got test_worst_group. Only the runs of the final seeds read the test split",
@@ -153,4 +175,6 @@ def test_refused(names, labels, message):
 
 def test_allowed():
     check_objectives(["worst_class", "average", "class_difference"], "validation_groups_unknown")
-    check_objectives(list(OBJECTIVES), "validation_groups_known")
+    known = [name for name in OBJECTIVES if name != "adjusted_average"]
+    check_objectives(known, "validation_groups_known")
+    check_objectives(list(OBJECTIVES), "training_groups_known")

@@ -1,12 +1,14 @@
 """A sweep file with a search: space to settings, settings to runs, every mistake in one line."""
 
 import pytest
+from optuna.trial import FixedTrial
 
 from debias import config as configs
+from debias.commands.sweep_search import prepare_search
 from debias.sweeps.draws import draw
 from debias.sweeps.plan import plan
 from debias.sweeps.search.planning import plan_search
-from debias.sweeps.search.space import ends, points, readable
+from debias.sweeps.search.space import check_space, ends, points, readable, suggest
 
 SPACE = {"optimizer.lr": {"log_uniform": [0.001, 0.1]}, "clip": {"choice": [None, 1.0, 5.0]}}
 LR = "space: {optimizer.lr: {log_uniform: [0.001, 0.1]}}, trials: 4"
@@ -36,6 +38,88 @@ def test_numbers_are_shortened_and_stay_in_bounds():
         "clip": 5.0,
     }
     assert readable({"a": 1.00001}, {"a": {"uniform": [1.00001, 2]}}) == {"a": 1.00001}
+
+
+CONDITIONAL = {
+    "strategy.strength": {"choice": [0.1, 1.0], "when": {"strategy.name": ["mmd", "coral"]}},
+    "strategy.name": {"choice": ["erm", "mmd", "coral"]},
+    "strategy.warmup": {"uniform": [0, 9], "when": {"strategy.name": "mmd"}},
+}
+
+
+def space_of(*keys: str) -> dict:
+    return {key: CONDITIONAL[key] for key in keys}
+
+
+def test_a_grid_leaves_out_what_does_not_exist():
+    """ERM once, without the strength; the order is that of the product."""
+    found = points(space_of("strategy.strength", "strategy.name"), "grid", 0, 0)
+    assert found == [
+        {"strategy.name": "erm"},
+        {"strategy.strength": 0.1, "strategy.name": "mmd"},
+        {"strategy.strength": 0.1, "strategy.name": "coral"},
+        {"strategy.strength": 1.0, "strategy.name": "mmd"},
+        {"strategy.strength": 1.0, "strategy.name": "coral"},
+    ]
+
+
+def test_random_settings_leave_out_what_does_not_exist():
+    space = space_of("strategy.strength", "strategy.name")
+    found = points(space, "random", 20, 3)
+    assert all(("strategy.strength" in one) == (one["strategy.name"] != "erm") for one in found)
+    assert {len(one) for one in found} == {1, 2}
+
+
+def test_optuna_proposes_a_key_only_if_its_condition_holds():
+    space = space_of("strategy.strength", "strategy.name")
+    for name, expected in (("erm", ["strategy.name"]), ("mmd", list(space))):
+        fixed = {"strategy.name": name, "strategy.strength": 1.0}
+        found = suggest(FixedTrial(fixed), space)
+        assert sorted(found) == sorted(expected)
+        assert list(readable(found, space)) == expected
+    assert readable({"strategy.name": "mmd"}, space) == {}  # killed while it was proposed
+    assert readable({"strategy.strength": 1.0}, space) == {}
+
+
+def test_ends_hold_each_value_beside_its_condition():
+    found = list(ends(space_of("strategy.strength", "strategy.name")))
+    pairs = {(one["strategy.name"], one.get("strategy.strength")) for one in found}
+    every = {(name, strength) for name in ("mmd", "coral") for strength in (0.1, 1.0)}
+    assert pairs == {("erm", None), *every}
+
+
+@pytest.mark.parametrize(
+    ("condition", "message"),
+    [
+        ("mmd", r"strength\.when must be \{key: value\}; got 'mmd'"),
+        ({"strategy.nam": "mmd"}, r"must name another key of the space that has a choice"),
+        ({"strategy.strength": 1.0}, r"must name another key .* got strategy.strength"),
+        ({"strategy.warmup": 1}, r"must name another key .* got strategy.warmup"),
+        ({"strategy.name": "irm"}, r"when.strategy.name must be one of \['erm', 'mmd', 'coral'\]"),
+    ],
+)
+def test_mistakes_of_conditions(condition, message):
+    own = {"strategy.strength": {"choice": [1.0], "when": condition}}
+    with pytest.raises(ValueError, match=message):
+        check_space(CONDITIONAL | own, "tpe")
+
+
+def test_backbones_and_conditional_options_are_searched(search_file):
+    """Strength is an option of CORAL only, and pooling one of every network: all ends are valid."""
+    space = (
+        "{model.name: {choice: [test_resnet, test_vit]}, model.pooling: {choice: [null, max]}, "
+        "strategy.name: {choice: [erm, coral]}, "
+        "strategy.strength: {log_uniform: [0.1, 10], when: {strategy.name: coral}}}"
+    )
+    labels = "training_groups_known"
+    path = search_file(f"{{trials: 3, space: {space}}}", labels=labels)
+    planned, _ = prepare_search(str(path), [])
+    models = {run.config.model["name"] for run in planned.check_runs()}
+    assert models == {"test_resnet", "test_vit"}
+    assert {run.config.strategy.get("strength") for run in planned.check_runs()} == {None, 0.1, 10}
+    without = space.replace(", when: {strategy.name: coral}", "")
+    with pytest.raises(ValueError, match=r"unknown option strategy\.strength"):
+        prepare_search(str(search_file(f"{{trials: 3, space: {without}}}", labels=labels)), [])
 
 
 def test_runs_of_a_trial(search_file):
@@ -143,13 +227,15 @@ def test_what_belongs_to_a_study(search_file):
         (
             f"{{{LR}, prune: asha}}",
             {"seeds": "[0, 1]"},
-            "search.prune=asha needs one objective, one search seed",
+            "search.prune=asha needs one search seed, and a number of epochs that is not searched",
         ),
         (
-            f"{{{LR}, prune: asha, objectives: [average, worst_group]}}",
+            f"{{{LR}, prune: hyperband, objectives: [average, worst_group]}}",
             {},
-            "search.prune=asha needs one objective",
+            r"search.prune=hyperband needs one objective; got .* Use search.prune=asha",
         ),
+        (f"{{{LR}, factor: 1}}", {}, "search.factor must be at least 2; got 1"),
+        (f"{{{LR}, min_epochs: 0}}", {}, "search.min_epochs must be at least 1; got 0"),
         (
             f"{{{LR}, objectives: [test_average]}}",
             {},

@@ -12,6 +12,7 @@ from debias.commands.sweep_search import prepare_search, search
 from debias.sweeps.search.outcome import most_tried
 from debias.sweeps.search.planning import SearchPlan, plan_search
 from debias.sweeps.search.study import Study, open_study, pruner
+from debias.sweeps.sweep_file import Search
 from tests.sweeps.search import trainings
 from tests.sweeps.search.inline import inline
 
@@ -58,12 +59,15 @@ def test_objective_is_the_mean_over_search_seeds(search_file):
     )
 
 
-def test_two_objectives_choose_the_front(search_file):
+def test_two_objectives_choose_the_front(search_file, capsys):
     """(worst group, average): (0.75, 0.8), (0.92, 0.88), (1, 0.89), (0.75, 0.899): the last two
     lead in one each.
     """
     found, out = searched(search_file(f"{{{GRID}, objectives: [worst_group, average]}}"))
     assert found == [(0.01, 10), (0.001, 10), (0.01, 11), (0.001, 11)]
+    # columns of worst group 1 up to 0.89, and 0.75 from there to 0.899
+    line = "  hypervolume 0.897 of 1 (from worst_group 0, average 0)"
+    assert line in capsys.readouterr().out.splitlines()
     assert [float(row["average"]) for row in table(out)] == pytest.approx([0.8, 0.88, 0.89, 0.899])
 
 
@@ -316,13 +320,13 @@ def test_pruned_runs(search_file):
 
 def test_pruners():
     """A ninth of the epochs, thrice as many per rung; hyperband spares a third of its brackets."""
-    assert isinstance(pruner("none", 9), optuna.pruners.NopPruner)
+    assert isinstance(pruner(Search(), 9), optuna.pruners.NopPruner)
     for epochs, first in ((27, 3), (100, 11), (5, 1)):
-        assert pruner("asha", epochs)._min_resource == first
-        assert (
-            pruner("hyperband", epochs)._min_resource,
-            pruner("hyperband", epochs)._max_resource,
-        ) == (first, epochs)
+        assert pruner(Search(prune="asha"), epochs)._min_resource == first
+        hyperband = pruner(Search(prune="hyperband"), epochs)
+        assert (hyperband._min_resource, hyperband._max_resource) == (first, epochs)
+    own = pruner(Search(prune="asha", factor=2, min_epochs=3), 16)
+    assert (own._min_resource, own._reduction_factor) == (3, 2)
 
 
 @pytest.mark.parametrize(
