@@ -15,6 +15,7 @@ from debias.reports.record import Report
 from debias.sweeps.files import Files, read_plan
 from debias.sweeps.protocol import Protocol, allowed_splits, read_protocol
 from debias.sweeps.report_pairs import Paired, compare_pairs
+from debias.sweeps.report_trials import Tried, tried
 
 #: Options of ``data`` that do not make two runs belong to different data sets.
 COMPANIONS = ("mask", "masks", "fills")
@@ -59,6 +60,7 @@ class Results:
         protocol: which group labels the sweep allows, and how its settings were chosen; ``None`` if
             the sweep declares no protocol.
         left_out: one line for each finished run of the folder that is in no table, with the reason.
+        trials: the trials of each config, if the folder is that of a search.
     """
 
     out: Path
@@ -67,6 +69,7 @@ class Results:
     paired: dict[str, Paired]
     protocol: Protocol | None
     left_out: tuple[str, ...] = ()
+    trials: tuple[Tried, ...] = ()
 
     def methods(self) -> dict[str, tuple[str, ComparedMethod]]:
         """Map the folder name of each finished run to its data set and method."""
@@ -124,7 +127,8 @@ def results(out: Path, *, ignore: Collection[str], seed: int = 0) -> Results:
         runs.setdefault(dataset, []).append(report)
     comparisons = {name: comparison_of(same, ignore=ignore) for name, same in runs.items()}
     paired = {name: compare_pairs(one.methods, seed) for name, one in comparisons.items()}
-    return Results(out, tuple(every), comparisons, paired, protocol, left_out)
+    trials = tried(out, protocol.objectives if protocol else ())
+    return Results(out, tuple(every), comparisons, paired, protocol, left_out, trials)
 
 
 def added_rows(

@@ -15,7 +15,8 @@ from debias.reports.record import Report
 from debias.reports.sections import settings
 from debias.reports.wording import percent
 from debias.sweeps.report import Results
-from debias.sweeps.search.objectives import undominated
+from debias.sweeps.report_trials import front_charts
+from debias.sweeps.search.fronts import undominated
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -26,27 +27,9 @@ Scores = dict[Any, float]
 LOGARITHMIC = 10
 
 
-def pareto_front(points: Sequence[tuple[float, float]]) -> list[int]:
-    """Find the Pareto front of points (average, gap): the points that no other point dominates.
-
-    Args:
-        points: pairs (average, gap). A higher average and a lower gap are better.
-
-    Returns:
-        The positions of the points on the front, in rising order of the average. Equal points are
-        all included.
-
-    Example:
-        >>> pareto_front([(0.9, 0.2), (0.8, 0.1), (0.8, 0.3), (0.9, 0.2)])
-        [1, 0, 3]
-    """
-    front = undominated([(average, -gap) for average, gap in points])
-    return sorted(front, key=lambda place: points[place])
-
-
 def sweep_charts(results: Results, ignore: Collection[str]) -> list[Chart]:
-    """Draw the charts of every data set: the trade-off of its methods, and each varied setting."""
-    drawn = []
+    """Draw the trials of a search; for every data set the trade-off of its methods and settings."""
+    drawn = front_charts(results.trials)
     for number, (dataset, comparison) in enumerate(results.comparisons.items()):
         suffix = f", {dataset}" if len(results.comparisons) > 1 else ""
         drawn += _trade_off(f"trade{number}", f"Average and gap{suffix}", comparison.methods)
@@ -110,7 +93,8 @@ def _trade_off(name: str, title: str, methods: Sequence[ComparedMethod]) -> list
     if not defined:
         return []
     points = [(average, gap) for _, average, gap in defined]
-    front = pareto_front(points)
+    front = undominated([(average, -gap) for average, gap in points])
+    front.sort(key=lambda place: points[place])
     drawing = charts.drawing(name, partial(_paint_trade_off, points=points, front=front))
     words = [
         f"{label}: average {percent(average)} %, gap {percent(gap)} "

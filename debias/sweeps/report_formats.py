@@ -122,6 +122,7 @@ def page(results: Results, folder: Path, ignore: Collection[str]) -> str:
         "comparisons": results.comparisons,
         "tables": tables(results) if results.comparisons else [],
         "charts": sweep_charts(results, ignore),
+        "trials": results.trials,
         "notes": [*_left_out(results), *results.failures()],
     }
     return render("sweep.html", context)

@@ -10,6 +10,7 @@ from debias.reports.split import SCALARS
 from debias.reports.tables import listed, spread_of
 from debias.reports.wording import percent
 from debias.sweeps.report import Results, Row
+from debias.sweeps.report_trials import chosen_rows
 
 PAIRS = (
     "Worst-{kind} accuracy of the first method minus that of the second, in points, on the same "
@@ -23,6 +24,10 @@ COSTS = (
     "(in MB, of the process on the host) are means over these runs."
 )
 RANKS = "Ranks by mean worst-{kind} accuracy on each data set; 1 is the best."
+CHOSEN = (
+    "Objectives on validation, in percent. A trial is chosen if no other is at least as good in "
+    "every objective and better in one; of equal trials, the first."
+)
 RUNS = (
     "Test split, in percent: worst-{kind} accuracy with its 95 % interval, average, and the gap "
     "between the two. The seconds include the training of every stage and the evaluation, but not "
@@ -40,11 +45,12 @@ class ReportTable(NamedTuple):
 
 
 def tables(results: Results) -> list[ReportTable]:
-    """Make the tables of pairs, ranks, costs and runs; tables without rows are left out.
+    """Make the tables of pairs, ranks, trials, costs and runs; those without rows are left out.
 
     At least one run must be done. The comparison of the methods is not among these tables.
     """
-    every = (_pairs(results), _ranks(results.comparisons), _costs(results), _runs(results))
+    before = (_pairs(results), _ranks(results.comparisons), _trials(results))
+    every = (*before, _costs(results), _runs(results))
     filled, kind = [table for table in every if table.rows], kind_of_all(results)
     return [table._replace(note=table.note.replace("{kind}", kind)) for table in filled]
 
@@ -103,6 +109,14 @@ def _ranks(comparisons: dict[str, Comparison]) -> ReportTable:
     rows.sort(key=lambda row: float(row[3]))
     header = ["method", "group labels", "data sets", "mean rank", *placed]
     return ReportTable("Ranks", RANKS, header, rows)
+
+
+def _trials(results: Results) -> ReportTable:
+    """List the trials that a search chose. The table is empty without a search."""
+    objectives = results.protocol.objectives if results.protocol else ()
+    note = " ".join([CHOSEN, *(f"{one.summary()}." for one in results.trials)])
+    header = ["config", "trial", "settings", *objectives]
+    return ReportTable("Chosen trials of the search", note, header, chosen_rows(results.trials))
 
 
 def _costs(results: Results) -> ReportTable:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
 from debias.__main__ import main
 from debias.config import EXECUTION
@@ -18,7 +17,7 @@ from debias.sweeps.files import Files, write_plan
 from debias.sweeps.plan import Plan, PlannedRun, make_run, plan
 from debias.sweeps.protocol import Protocol, write_protocol
 from debias.sweeps.report import Results, datasets, results, rows
-from debias.sweeps.report_charts import pareto_front, sensitivity
+from debias.sweeps.report_charts import sensitivity
 from debias.sweeps.report_formats import FORMATS, formatted
 from debias.sweeps.report_tables import ReportTable, ranks, tables
 from tests.reports.test_page import Page
@@ -428,23 +427,6 @@ def test_values_that_are_words_are_numbered(sweep: Sweep) -> None:
         "values: 1 constant, 2 cosine; drawn_birds: constant 50.0 %"
         in Page(shown(planned.out, "html")).text
     )
-
-
-def test_pareto_front_equals_its_definition() -> None:
-    """Every point of a grid with noise, against the definition written out."""
-    generator = torch.Generator().manual_seed(0)
-    points = [
-        (round(a, 1), round(g, 1)) for a, g in torch.rand(40, 2, generator=generator).tolist()
-    ]
-    front = set()
-    for place, (average, gap) in enumerate(points):
-        beaten = False
-        for a, g in points:
-            beaten = beaten or (a > average and g <= gap) or (a >= average and g < gap)
-        front |= set() if beaten else {place}
-    assert set(pareto_front(points)) == front
-    assert 0 < len(front) < 40
-    assert pareto_front([(0.5, 0.5)]) == [0]
 
 
 @pytest.mark.parametrize("format", FORMATS)
