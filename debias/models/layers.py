@@ -1,6 +1,6 @@
 """Reads the activation of a named layer, in a whole or a partial forward pass, or changes it."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from typing import Any, NamedTuple, TypeVar
 
@@ -88,6 +88,25 @@ def read_layer(model: nn.Module, layer: str | None, image: Tensor) -> Reading:
     with _hook(model, layer, activations.append):
         outputs = model(image)
     return Reading(outputs, _only(activations, layer))
+
+
+def read_layers(model: nn.Module, layers: Sequence[str], image: Tensor) -> list[Tensor]:
+    """Activations of several layers, from one forward pass, with gradients.
+
+    Args:
+        model: any module, not compiled.
+        layers: dotted names, as for :func:`read_layer`.
+        image: ``(N, 3, H, W)`` float.
+
+    Raises:
+        ValueError: a layer does not exist, is not called exactly once, or gives no tensor.
+    """
+    activations: dict[str, list[Tensor]] = {layer: [] for layer in layers}
+    with ExitStack() as hooks:
+        for layer, calls in activations.items():
+            hooks.enter_context(_hook(model, layer, calls.append))
+        model(image)
+    return [_only(activations[layer], layer) for layer in layers]
 
 
 def read_until(model: nn.Module, layer: str | None, image: Tensor) -> Tensor:

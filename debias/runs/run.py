@@ -208,15 +208,15 @@ class Run:
         Args:
             changes: changes of the run's config.
             partition: the result of :meth:`infer`, which replaces bias labels.
-            start: the stage whose trained model is the initial model; ``None`` uses the initial
-                weights of the config.
+            start: the stage whose trained model is the initial model, and whose strategy
+                ``Strategy.begin`` gets; ``None`` uses the initial weights of the config.
         """
         record = {"groups": partition.section} if partition else {}
         config = self.last_config({**(changes or {}), **record})
         parts = build(config, partition) if partition else self.build(config)
         if start is not None:
             parts.module.model.load_state_dict(start.parts.module.model.state_dict())
-            parts.module.strategy.begin(parts.module.model)
+            parts.module.strategy.begin(parts.module.model, start.parts.module.strategy)
         if config != self.config:
             processes.by_first(partial(configs.save, config, self.folder / configs.LAST_STAGE))
             say(f"last stage: {config.epochs} epochs")

@@ -78,7 +78,7 @@ class ContextCAM(Strategy):
         """The model alone; the copy is frozen."""
         return {"model": list(model.parameters())}
 
-    def begin(self, model: nn.Module) -> None:
+    def begin(self, model: nn.Module, earlier: nn.Module) -> None:
         """Copy the weights from which the training starts."""
         self.initial.load_state_dict(unwrapped(model).state_dict())
 

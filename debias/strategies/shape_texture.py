@@ -44,7 +44,7 @@ class ShapeTexture(Strategy):
         self.norms = norms if second_norms and norms.names else None
         self.replaces = "the batch normalisations" if self.norms else ""
 
-    def begin(self, model: nn.Module) -> None:
+    def begin(self, model: nn.Module, earlier: nn.Module) -> None:
         """Copy the batch normalisations from which the training starts."""
         if self.norms is not None:
             self.norms.load_state_dict(SecondNorms(model).state_dict())

@@ -89,11 +89,15 @@ class Strategy(nn.Module):
         """
         return (Turn("model", self.loss),)
 
-    def begin(self, model: nn.Module) -> None:
-        """Take note of the weights that the model starts from: those of an earlier stage.
+    def begin(self, model: nn.Module, earlier: nn.Module) -> None:
+        """Take note of what training starts from: the model and the strategy of an earlier stage.
 
-        It is called before the first step if these weights were loaded after the strategy was
-        built. By default nothing happens.
+        It is called before the first step if the weights of the model were loaded after the
+        strategy was built. By default nothing happens.
+
+        Args:
+            model: the model, with the weights of the earlier stage.
+            earlier: the strategy of that stage, after its last step.
         """
 
     def prepare(self, image: Tensor) -> Tensor:

@@ -20,6 +20,7 @@ REFERENCES = {
     "HazyResearch/correct-n-contrast": Reference(
         "eaa1c664fd2002ed4dd45344353583dbce31fac0", "Apache-2.0"
     ),
+    "Jiaxuan-Li/PnD": Reference("e53042a80273c089ac8f5455da753b4ca29375a3", "none stated"),
     "KaiyangZhou/mixstyle-release": Reference("16f7cf1fe2c7b1b3c660c72b32817ebb0545397a", "MIT"),
     "MadryLab/robustness": Reference("a9541241defd9972e9334bfcdb804f6aefe24dc7", "MIT"),
     "LiYingwei/ShapeTextureDebiasedTraining": Reference(

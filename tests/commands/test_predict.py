@@ -23,7 +23,10 @@ from tests.commands.conftest import overrides
 from tests.project.test_architecture import PACKAGE
 
 #: Strategies that change the pictures or compute the classes themselves.
-OWN_CLASSES = ("domain_independent", "domain_discriminative", "disentangled", "input_adversary")
+OWN_CLASSES = (
+    *("domain_independent", "domain_discriminative", "disentangled", "input_adversary"),
+    "partition",
+)
 
 
 @pytest.fixture(scope="module")

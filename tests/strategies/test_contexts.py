@@ -106,7 +106,7 @@ def test_overlap_of_the_maps_by_definition(model):
     gradient = torch.autograd.grad(found.total, model.head.weight)[0]
     torch.testing.assert_close(gradient, torch.autograd.grad(expected, model.head.weight)[0])
     assert strategy.players(model) == {"model": list(model.parameters())}
-    strategy.begin(model)
+    strategy.begin(model, strategy)
     assert strategy.loss(model, batch).terms["distance"].item() < 1e-6
 
 

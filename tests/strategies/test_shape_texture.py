@@ -85,7 +85,7 @@ def test_second_norms_begin_with_those_of_an_earlier_stage():
     owned, earlier = list(strategy.parameters()), Normed()
     earlier(batch().image), torch.nn.init.normal_(earlier.norm.weight)
     model.load_state_dict(earlier.state_dict())
-    strategy.begin(model)
+    strategy.begin(model, strategy)
     assert all(one is other for one, other in zip(strategy.parameters(), owned, strict=True))
     for layer, given in zip(strategy.norms.layers, (earlier.body[1], earlier.norm), strict=True):
         assert all(map(torch.equal, layer.state_dict().values(), given.state_dict().values()))

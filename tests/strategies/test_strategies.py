@@ -263,7 +263,7 @@ SINGLE_LABEL = {
     *("conditional_logit_adjustment", "domain_discriminative", "end", "bias_contrastive"),
     *("soft_contrastive", "learned_mixin", "lff", "disentangled", "debian", "flac"),
     *("correct_n_contrast", "bias_amplification", "cross_mistakes", "decompose_compose"),
-    "denetdm",
+    *("denetdm", "partition"),
     *("generalized_cross_entropy", "amplified_lff", "amplified_disentangled"),
     *("logit_correction", "echoes", "selecmix", "selecmix_lff"),
     *("lens", "ood_training"),

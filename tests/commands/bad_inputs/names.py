@@ -80,6 +80,11 @@ SIZES = rows(
             "check own.yaml compile=true strategy.name=feature_sieve strategy.layer=layer2",
             "reads the layer layer2 inside the network, which compile=True does not allow",
         ),
+        ("check own.yaml recipe.name=pnd", "strategy.name must be one of partition; got 'erm'"),
+        (
+            "check own.yaml strategy.name=partition strategy.layers=[global_pool]",
+            "experts read maps; layer 'global_pool' gives",
+        ),
         ("check own.yaml compile=true accumulate=2", "compile=true does not work with accumulate"),
         ("check own.yaml ema=1", "ema must be in (0, 1), or null for no average; got 1.0"),
         ("check own.yaml loggers=[csvv]", "unknown logger 'csvv' in loggers; did you mean 'csv'"),

@@ -1,0 +1,87 @@
+"""PnD's two stages: their options, where the second one starts, an interrupted run, refusals."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from debias import components
+from debias import config as configs
+from debias.commands.train import train
+from debias.recipes.pnd import PnD
+from debias.reports.predictions import read
+from debias.runs.run import Run
+from tests.commands.conftest import overrides
+
+OPTIONS = (
+    *("strategy.name=partition", "strategy.width=8", "strategy.layers=[layer1,layer4]"),
+    *("recipe.name=pnd", "recipe.experts.epochs=1", "epochs=1"),
+)
+
+
+def config_of(folder: Path, *more: str) -> configs.Config:
+    return configs.load("drawn_birds", overrides(folder, *OPTIONS, *more))
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory) -> Path:
+    return train(config_of(tmp_path_factory.mktemp("pnd")))
+
+
+def test_the_first_stage_has_its_own_weights_and_no_contrast(tmp_path: Path) -> None:
+    """All else is the run's: its sampler, its options of the strategy."""
+    more = ("sampler.name=class_balanced", "strategy.contrast_weight=3", "recipe.experts.seed=7")
+    run = Run(config_of(tmp_path, *more, "recipe.debiased_weight=0.3"), tmp_path)
+    first, last = components.construct("recipe", run.config.recipe, {}).stages(run)
+    options = {"name": "partition", "width": 8, "layers": ["layer1", "layer4"]}
+    assert first.strategy == options | {"debiased_weight": 0.3, "contrast_weight": 0.0}
+    assert last.strategy == options | {"contrast_weight": 3}
+    assert [each.sampler["name"] for each in (first, last)] == ["class_balanced"] * 2
+    assert [each.recipe["name"] for each in (first, last)] == ["single"] * 2
+    assert (first.epochs, first.seed, last.seed) == (1, 7, run.config.seed)
+    assert PnD().debiased_weight == 0.2
+
+
+def test_the_last_stage_starts_from_all_that_the_first_one_learnt(
+    run: Path, tmp_path: Path
+) -> None:
+    """At a learning rate of 0 its parameters are still those of the first one."""
+    shutil.copytree(run / "stages", tmp_path / "stages")
+    config = configs.changed(configs.read(run / "config.yaml"), {"optimizer": {"lr": 0.0}})
+    recipe: Any = components.construct("recipe", config.recipe, {})
+    module = recipe.train(Run(config, tmp_path)).parts.module
+    file = run / "stages" / "experts" / "checkpoints" / "last.ckpt"
+    state = torch.load(file, weights_only=True)["state_dict"]
+    for name, value in module.named_parameters():
+        assert torch.equal(state[name], value), name
+    seen = (module.strategy.difficulty[0].biased.target >= 0).sum()
+    assert seen == (state["strategy.difficulty.0.biased.target"] >= 0).sum() > 0
+
+
+def test_an_interrupted_run_ends_as_one_without_a_break(run: Path, tmp_path: Path) -> None:
+    halfway = tmp_path / run.name
+    shutil.copytree(run, halfway)
+    for left in ("checkpoints", "predictions", "tensorboard"):
+        shutil.rmtree(halfway / left)
+    for left in ("report.json", "report.html"):
+        (halfway / left).unlink()
+    train(configs.read(halfway / "config.yaml"), resume=halfway)
+    found, expected = (
+        read(folder / "predictions" / "test.csv").logits for folder in (halfway, run)
+    )
+    assert found.equal(expected)
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("strategy.name=erm", "strategy.name must be one of partition; got 'erm'"),
+        ("recipe.debiased_weight=-1", "recipe.debiased_weight must be at least 0; got -1"),
+    ],
+)
+def test_what_it_refuses(tmp_path: Path, override: str, message: str) -> None:
+    config = configs.load("drawn_birds", ["recipe.name=pnd", "strategy.name=partition", override])
+    with pytest.raises(ValueError, match=message):
+        components.construct("recipe", config.recipe, {}).stages(Run(config, tmp_path))
