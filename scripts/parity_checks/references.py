@@ -29,6 +29,7 @@ REFERENCES = {
     "PolinaKirichenko/deep_feature_reweighting": Reference(
         "9d8d5de78feafb0ba99878b8a1f91c5cd942e62a", "BSD-2-Clause"
     ),
+    "SPChytas/CatHarm": Reference("d28fb816d8e5cdd1a529264953c33e1f4a3d631b", "none stated"),
     "TaoWen0309/ElRep": Reference("8c3e62c897f7df862463e41797afd5df87a2fef4", "MIT"),
     "YBZh/EFDM": Reference("80e26bdf8679ad0f735925f1b7d735beb444798c", "MIT"),
     "Visual-AI/vCLR": Reference("c02cd16f37a95fefe0b1a2805bcde69567e8657e", "MIT"),

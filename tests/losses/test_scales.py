@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -13,6 +14,7 @@ from debias.strategies.bias_contrastive import BiasContrastive
 from debias.strategies.coral import CORAL
 from debias.strategies.correct_n_contrast import CorrectNContrast
 from debias.strategies.end import EnD
+from debias.strategies.equivariant import Equivariant
 from debias.strategies.fair_regularised import FairRegularised
 from debias.strategies.flac import FLAC
 from debias.strategies.irm import IRM
@@ -81,7 +83,14 @@ def flac(model: AtTheHead, batch: Batch) -> Tensor:
     return strength * flac_loss(F.normalize(model.features, dim=1), biases, batch.target)
 
 
+def equivariant(model: AtTheHead, batch: Batch) -> Tensor:
+    strategy = Equivariant(GROUPS, SimpleNamespace(feature_size=model.features.shape[1]))  # type: ignore[arg-type]
+    outputs = model(batch.image)
+    return strategy.loss(model, batch).total - F.cross_entropy(outputs.logits, batch.target)
+
+
 TERMS = {
+    "equivariant": equivariant,
     "rebias": of_strategy(lambda: ReBias(GROUPS)),
     "mmd": of_strategy(lambda: MMD(GROUPS)),
     "mmd, within classes": of_strategy(lambda: MMD(GROUPS, conditional=True)),

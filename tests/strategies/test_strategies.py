@@ -28,6 +28,7 @@ from debias.strategies.domain_independent import DomainIndependent
 from debias.strategies.echoes import Echoes
 from debias.strategies.elastic import Elastic
 from debias.strategies.end import EnD
+from debias.strategies.equivariant import Equivariant
 from debias.strategies.erm import ERM
 from debias.strategies.fair_regularised import FairRegularised
 from debias.strategies.feature_adversary import FeatureAdversary
@@ -159,6 +160,7 @@ STRATEGIES: dict[str, Callable[[], Strategy]] = {
     "vrex": lambda: VREx(GROUPS, warmup=5),
     "coral": lambda: CORAL(GROUPS),
     "mmd": lambda: MMD(GROUPS, conditional=True),
+    "equivariant": lambda: Equivariant(GROUPS, TinyClassifier(), deviation=0.5),
     "cross_mistakes": lambda: CrossMistakes(GROUPS, 48, TinyClassifier(), 0),
     "bias_amplification": lambda: BiasAmplification(GROUPS, 48),
     "correct_n_contrast": lambda: CorrectNContrast(GROUPS),
@@ -240,6 +242,7 @@ def test_requirements():
         "end": ("bias",),
         "bias_contrastive": ("bias",),
         "badd": ("bias",),
+        "equivariant": ("bias",),
         "fair_regularised": ("bias",),
         "correct_n_contrast": ("bias",),
     }
