@@ -73,7 +73,8 @@ class PartitionAndDebias(Strategy):
         contrast_weight: :math:`\beta \ge 0`; 0 leaves the contrast out.
         anchors: number of anchors A in a batch of N images, at least 2, and N if the batch is
             smaller. An anchor has N // A negatives.
-        sharpness: factor of the distances in the contrast, positive.
+        sharpness: factor of the distances in the contrast, positive. With ``squash``, the contrast
+            is within it of :math:`\log(1 + J)`, with J negatives per anchor.
 
     Raises:
         ValueError: a weight is negative, ``q`` is outside (0, 1], ``momentum`` is outside [0, 1),
