@@ -114,6 +114,11 @@ def _check_data(chosen: Chosen, examples: Examples, seen: Examples) -> None:
 
 
 def _model(chosen: Chosen, groups: Groups, section: Section, image: Tensor) -> Classifier:
+    if groups.multi_label and section.get("one_logit"):
+        raise InputError(
+            "model.one_logit=true is for images of two classes, and these have several labels: "
+            "leave it out"
+        )
     make, run = chosen.model, run_of(section)
     if run is not None:
         make = make._replace(options=make.options | {"weights": None, "pretrained": False})

@@ -372,3 +372,10 @@ def test_a_partition_in_memory_stands_in_for_its_file(tmp_path):
     assert torch.equal(parts.data.examples.bias[train], inferred[train])
     with pytest.raises(ValueError, match=r"groups\.file=.*gone\.csv is not a file"):
         build(config)
+
+
+def test_a_single_logit_is_not_for_several_labels(tmp_path):
+    sizes = ["data.train=64", "data.val=32", "data.test=16", f"data.root={tmp_path}/shapes"]
+    config = configs.load("drawn_shapes", [*sizes, "model.one_logit=true"])
+    with pytest.raises(ValueError, match=r"one_logit=true is for .* two classes.* several labels"):
+        build(config)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from debias.errors import InputError
+from debias.models.last_layers import linear_layer
 
 
 class Heads(NamedTuple):
@@ -81,6 +82,7 @@ def repeated(layer: nn.Module, *, count: int) -> Heads:
     Raises:
         ValueError: the layer is not linear, or has no bias.
     """
+    layer = linear_layer(layer)
     if not isinstance(layer, nn.Linear):
         raise InputError(
             f"the last layer must be linear to start from it; got {type(layer).__name__}: give "

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from debias.errors import InputError
+from debias.models.last_layers import OneLogit
 from debias.models.layers import BACKBONE, evaluating, find_layer, read_layer, unwrapped
 from debias.models.networks import linear_head
 
@@ -27,13 +28,16 @@ def twin(model: nn.Module, *, outputs: int | None = None, redrawn: bool = False)
     """
     copied: Any = copy.deepcopy(model)
     head = linear_head(copied, of="a second network")
-    copied.head = nn.Linear(
-        head.in_features,
-        head.out_features if outputs is None else outputs,
-        bias=head.bias is not None,
-        device=head.weight.device,
-        dtype=head.weight.dtype,
-    )
+    if isinstance(head, OneLogit) and outputs is None:
+        copied.head = OneLogit(head.in_features).to(head.weight)
+    else:
+        copied.head = nn.Linear(
+            head.in_features,
+            head.out_features if outputs is None else outputs,
+            bias=head.bias is not None,
+            device=head.weight.device,
+            dtype=head.weight.dtype,
+        )
     network: nn.Module = copied
     for layer in network.modules() if redrawn else ():
         if callable(reset := getattr(layer, "reset_parameters", None)):

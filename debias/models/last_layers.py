@@ -1,4 +1,4 @@
-"""Last layers that are not linear: an ensemble of prototypes, and additive energies.
+"""Other last layers: a single logit, an ensemble of prototypes, and additive energies.
 
 A :class:`debias.models.classifier.Classifier` has such a head in place of its ``nn.Linear``. The
 names in a state dict say which head it belongs to, so loading the state dict also makes the head.
@@ -15,6 +15,41 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from debias.models.projection import ProjectedHead, head_of_state
+
+
+class OneLogit(nn.Linear):
+    """A head for two classes with a single score z, which gives the logits -z/2 and z/2.
+
+    The softmax of these logits is the sigmoid of z, so that cross-entropy is binary cross-entropy.
+    Copies of the head and new heads in its place have two logits.
+    """
+
+    def __init__(self, features: int) -> None:
+        super().__init__(features, 1)
+        self.out_features = 2
+
+    def forward(self, features: Tensor) -> Tensor:
+        """``(N, 2)`` logits of ``(N, D)`` features."""
+        half = super().forward(features) / 2
+        return torch.cat([-half, half], dim=1)
+
+
+@torch.no_grad()
+def linear_layer(head: nn.Module) -> nn.Module:
+    """The head itself, or in place of a :class:`OneLogit` the linear layer of the same logits.
+
+    Example:
+        >>> head = OneLogit(1)
+        >>> _ = nn.init.constant_(head.weight, 3.0), nn.init.constant_(head.bias, 1.0)
+        >>> linear_layer(head).weight.tolist(), linear_layer(head).bias.tolist()
+        ([[-1.5], [1.5]], [-0.5, 0.5])
+    """
+    if not isinstance(head, OneLogit):
+        return head
+    two = nn.Linear(head.in_features, 2).to(head.weight)
+    for own, single in zip(two.parameters(), head.parameters(), strict=True):
+        own.copy_(torch.cat([-single, single]) / 2)
+    return two
 
 
 class FittedHead(nn.Module):
@@ -203,5 +238,7 @@ def make_head_of_state(
         if tensors.keys() == set(kind.names):
             classifier.head = kind(*(tensors[name].clone() for name in kind.names)).to(device)
             return
+    if isinstance(classifier.head, OneLogit) and len(tensors.get("bias", ())) == 2:
+        classifier.head = linear_layer(classifier.head)
     head = head_of_state(tensors, isinstance(classifier.head, ProjectedHead))
     classifier.head = classifier.head if head is None else head.to(device)

@@ -5,31 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import torch
 from torch import Tensor, nn
 
 from debias.errors import InputError, check_at_least, check_one_of
 from debias.models.classifier import Classifier
+from debias.models.last_layers import OneLogit
 from debias.models.layer_lists import layer_chain
 from debias.models.projection import NO_PROJECTION, Projection
 from debias.models.weights import load_weights
 
 INITIALISATIONS = ("torch", "xavier")
-
-
-class OneLogit(nn.Linear):
-    """A head for two classes with a single score z, which gives the logits -z/2 and z/2.
-
-    The softmax of these logits is the sigmoid of z, so that cross-entropy is binary cross-entropy.
-    """
-
-    def __init__(self, features: int) -> None:
-        super().__init__(features, 1)
-
-    def forward(self, features: Tensor) -> Tensor:
-        """``(N, 2)`` logits of ``(N, D)`` features."""
-        half = super().forward(features) / 2
-        return torch.cat([-half, half], dim=1)
 
 
 class LayeredNet(nn.Module):
@@ -87,7 +72,8 @@ def layered_classifier(
         size: side of the images in pixels, the same as that of the preprocessing.
         initialisation: "torch" for that of PyTorch's layers, or "xavier" for weights from Xavier's
             uniform distribution and biases of zero.
-        one_logit: whether the network has a single score for two classes, see :class:`OneLogit`.
+        one_logit: whether the network has a single score for two classes, see
+            :class:`debias.models.last_layers.OneLogit`.
         mean: mean of each channel that is subtracted from pixels in [0, 1]. By default 0.
         std: standard deviation of each channel, a positive number that divides the result. By
             default 1, so that the network gets the pixels in [0, 1].
@@ -105,7 +91,9 @@ def layered_classifier(
     if pretrained:
         raise InputError("no pretrained weights exist for layers; set model.pretrained=false")
     if one_logit and outputs != 2:
-        raise InputError(f"model.one_logit=true is for two classes; got {outputs}: leave it out")
+        raise InputError(
+            f"model.one_logit=true is for two logits, one per class; got {outputs}: leave it out"
+        )
     body, features = layer_chain(layers, (3, size, size), of="model.layers")
     fc = OneLogit(features) if one_logit else nn.Linear(features, outputs)
     network = LayeredNet(body, fc, _three(mean, 0.0, "mean"), _three(std, 1.0, "std"))

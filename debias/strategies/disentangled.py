@@ -167,10 +167,11 @@ def _draw_as_one(head: nn.Linear, context: nn.Linear) -> None:
     """Draw new weights for the two parts of a linear layer on a concatenation, as for one layer."""
     whole = nn.Linear(head.in_features + context.in_features, head.out_features)
     own, other = torch.split(whole.weight, head.in_features, dim=1)
-    head.weight.copy_(own)
+    rows = len(head.weight)  # a single one for two classes, if the model has one logit
+    head.weight.copy_(own[:rows])
     context.weight.copy_(other)
     if head.bias is not None:
-        head.bias.copy_(whole.bias)
+        head.bias.copy_(whole.bias[:rows])
 
 
 def permutation(count: int, *, key: int) -> Tensor:

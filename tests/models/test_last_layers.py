@@ -8,12 +8,16 @@ import timm
 import torch
 from torch import nn
 
+from debias import components
+from debias.heads.linear import repeated
 from debias.models.classifier import Classifier
 from debias.models.last_layers import (
     AdditiveEnergies,
     FittedHead,
+    OneLogit,
     PrototypeEnsemble,
     centred_directions,
+    linear_layer,
     prototype_logits,
 )
 
@@ -111,3 +115,18 @@ def test_a_new_ensemble_is_another_one() -> None:
     head = PrototypeEnsemble(torch.zeros(3, 2, 96), torch.zeros(3))
     head.reset_parameters()
     assert float(head.prototypes.detach().std()) == pytest.approx(1 / math.sqrt(96), rel=0.2)
+
+
+def test_a_single_logit_as_two():
+    """The linear layer has the same logits, and its state dict replaces the single logit."""
+    single = OneLogit(3)
+    features = torch.randn(5, 3, generator=torch.Generator().manual_seed(0))
+    two = linear_layer(single)
+    torch.testing.assert_close(two(features), single(features))
+    torch.testing.assert_close(repeated(single, count=2).logits(features)[1], single(features))
+    assert linear_layer(two) is two
+    options = {"layers": ["flatten"], "size": 1, "one_logit": True}
+    model = components.construct("model", {"name": "layers", **options}, {"outputs": 2})
+    state = model.state_dict() | {"head.weight": two.weight, "head.bias": two.bias}
+    model.load_state_dict(state)
+    torch.testing.assert_close(model(features[..., None, None]).logits, single(features))

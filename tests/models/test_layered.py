@@ -138,5 +138,5 @@ def test_refused(options, message):
 
 
 def test_one_logit_is_for_two_classes():
-    with pytest.raises(InputError, match="is for two classes; got 3: leave it out"):
+    with pytest.raises(InputError, match="is for two logits, one per class; got 3: leave it out"):
         made(3, layers=["flatten"], size=6, one_logit=True)

@@ -10,6 +10,7 @@ from debias.audits.leaning.reliance import FeatureGap, spuriosity_gaps
 from debias.audits.leaning.rows import held_out, model_of, no_run, percent
 from debias.audits.lines import AuditLine, Section, Strip
 from debias.audits.steps import Arrays, Audited, Step
+from debias.models.last_layers import linear_layer
 
 NAME = "features"
 #: Pictures that are ranked, and the number at each end of a ranking.
@@ -30,11 +31,12 @@ def _unavailable(audited: Audited) -> str:
 
 def _compute(audited: Audited) -> Arrays:
     shown, model = held_out(audited, MOST), model_of(audited)
+    weight = linear_layer(model.network.model.head).get_parameter("weight")
     return {
         "positions": shown.positions,
         "decided": model.decided(shown.pictures),
         "features": model.features(shown.pictures),
-        "weight": model.network.model.head.weight.detach().float().cpu().numpy(),
+        "weight": weight.detach().float().cpu().numpy(),
     }
 
 
