@@ -76,6 +76,7 @@ class AmplifiedDisentangled(Disentangled):
         samples: number of rows in the whole data set.
         model: the classifier.
         chosen_by_row: ``(samples,)`` bool: the rows in A.
+        seed: as for DisEnt.
         momentum, swap_after, swap_weight, biased_weight, biased_swap_weight, separate_start: as for
             DisEnt.
 
@@ -94,6 +95,7 @@ class AmplifiedDisentangled(Disentangled):
         samples: int,
         model: nn.Module,
         chosen_by_row: Tensor,
+        seed: int = 0,
         *,
         momentum: float = 0.7,
         swap_after: int = 10000,
@@ -103,7 +105,7 @@ class AmplifiedDisentangled(Disentangled):
         separate_start: bool = False,
     ) -> None:
         super().__init__(
-            groups, samples, model, momentum=momentum, swap_after=swap_after,
+            groups, samples, model, seed, momentum=momentum, swap_after=swap_after,
             swap_weight=swap_weight, biased_weight=biased_weight,
             biased_swap_weight=biased_swap_weight, separate_start=separate_start,
         )  # fmt: skip

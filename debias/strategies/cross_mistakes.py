@@ -10,6 +10,7 @@ from debias.losses.classification import classification_losses
 from debias.losses.group_means import group_means
 from debias.losses.label_memory import LabelMemory
 from debias.models.copies import twin
+from debias.strategies.objectives import step_key
 from debias.strategies.strategy import Strategy
 from debias.types import Batch, Groups, Loss, Turn
 
@@ -77,5 +78,5 @@ class CrossMistakes(Strategy):
         return Loss(group_means(losses, target, self.classes).means.sum(), terms)
 
     def _draws(self, step: int) -> Tensor:
-        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + step + 1)
+        generator = torch.Generator().manual_seed(step_key(self.seed, step + 1))
         return torch.rand(self.samples, generator=generator)

@@ -13,6 +13,7 @@ from debias.losses.generalized_cross_entropy import generalized_cross_entropy
 from debias.losses.sample_memory import RelativeDifficulty
 from debias.models.copies import twin
 from debias.models.layers import without_autocast
+from debias.strategies.objectives import step_key
 from debias.strategies.strategy import Strategy
 from debias.types import Batch, Groups, Loss, Outputs, Turn
 
@@ -48,6 +49,7 @@ class Disentangled(Strategy):
         groups: the groups of the data, with single-label targets.
         samples: number of rows in the whole data set.
         model: the classifier; the bias encoder starts as its copy, with a newly drawn head.
+        seed: seed of the run, which with the step determines the permutations.
         q: exponent of the generalized cross-entropy (GCE), in (0, 1].
         scaled: use the GCE of the authors' code, see
             :func:`debias.losses.generalized_cross_entropy.generalized_cross_entropy`.
@@ -65,8 +67,8 @@ class Disentangled(Strategy):
         ValueError: ``q`` is outside (0, 1], ``momentum`` is outside [0, 1), or ``swap_after`` or a
             weight is negative.
 
-    Differs from the reference: the step determines the permutation, and each process permutes its
-    own samples. Without ``separate_start``, both encoders start from the same weights, and each
+    Differs from the reference: seed and step determine the permutation, and each process permutes
+    its own samples. Without ``separate_start``, both encoders start from the same weights, and each
     part of a classifier as a layer of D inputs. Swapping begins at step ``swap_after``; there one
     step later. The code selects the epoch on the *test* split; here the validation split selects.
     """
@@ -79,6 +81,7 @@ class Disentangled(Strategy):
         groups: Groups,
         samples: int,
         model: nn.Module,
+        seed: int = 0,
         *,
         q: float = 0.7,
         scaled: bool = True,
@@ -94,7 +97,7 @@ class Disentangled(Strategy):
         weights["biased_swap_weight"] = biased_swap_weight
         check_at_least(0, weights | {"swap_after": swap_after}, of="Disentangled")
         check_between("(0, 1]", {"q": q}, of="Disentangled")
-        self.q, self.scaled, self.swap_after = q, scaled, swap_after
+        self.q, self.scaled, self.seed, self.swap_after = q, scaled, seed, swap_after
         self.swap_weight, self.biased_weight = swap_weight, biased_weight
         self.biased_swap_weight = biased_swap_weight
         self.network = twin(model, redrawn=separate_start)
@@ -108,7 +111,7 @@ class Disentangled(Strategy):
 
     def turns(self, step: int) -> Sequence[Turn]:
         """One turn that trains both sides; from ``swap_after`` on also on swapped features."""
-        key = step if step >= self.swap_after else None
+        key = step_key(self.seed, step) if step >= self.swap_after else None
         return (Turn("model", partial(self.objective, key=key)),)
 
     def objective(self, model: nn.Module, batch: Batch, *, key: int | None = None) -> Loss:

@@ -13,6 +13,7 @@ from debias.losses.classification import classification_losses
 from debias.losses.generalized_cross_entropy import generalized_cross_entropy
 from debias.losses.logit_correction import SMALLEST_SHARE, ConfidenceTable, group_partners
 from debias.models.copies import twin
+from debias.strategies.objectives import step_key
 from debias.strategies.strategy import Strategy
 from debias.types import Batch, Groups, Loss, Turn
 
@@ -44,6 +45,7 @@ class LogitCorrection(Strategy):
     Args:
         groups: the groups of the data, with single-label targets.
         model: the classifier f; g starts as its copy, with a newly drawn head.
+        seed: seed of the run, which determines the mixing.
         q: exponent of the generalized cross-entropy (GCE) of g, in (0, 1].
         momentum: m of the table of priors, in [0, 1).
         temperature: positive; the logits of g are divided by it for the table.
@@ -70,6 +72,7 @@ class LogitCorrection(Strategy):
         self,
         groups: Groups,
         model: nn.Module,
+        seed: int = 0,
         *,
         q: float = 0.7,
         momentum: float = 0.5,
@@ -86,7 +89,7 @@ class LogitCorrection(Strategy):
         check_positive(positive, of="LogitCorrection")
         check_at_least(0, {"ramp": ramp}, of="LogitCorrection")
         self.q, self.temperature, self.biased_weight = q, temperature, biased_weight
-        self.mixing, self.ramp = mixing, ramp
+        self.mixing, self.ramp, self.seed = mixing, ramp, seed
         self.network = twin(model, redrawn=separate_start)
         self.table = ConfidenceTable(groups.rows, momentum=momentum)
         self.biased_logits = torch.zeros(0)
@@ -118,7 +121,7 @@ class LogitCorrection(Strategy):
         Args:
             model: the model f.
             batch: the batch of the turn before.
-            step: step of training, which seeds the mixing.
+            step: step of training, which with the seed determines the mixing.
         """
         probabilities = (self.biased_logits.float() / self.temperature).softmax(dim=1)
         prior, predicted = self.table(probabilities, batch.target), self.biased_logits.argmax(dim=1)
@@ -134,7 +137,7 @@ class LogitCorrection(Strategy):
         """Images and priors after Group MixUp; unchanged if ``mixing`` is 0."""
         if not self.mixing:
             return batch.image, prior
-        generator = torch.Generator().manual_seed(step)
+        generator = torch.Generator().manual_seed(step_key(self.seed, step))
         partner = group_partners(batch.target, predicted, generator)
         tau = self.mixing * self._grown(step)
         own = 1 - tau * (1 + float(torch.rand(1, generator=generator)))

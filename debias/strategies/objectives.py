@@ -1,4 +1,4 @@
-"""Terms that several strategies share: the task loss, and means over samples with a bias label."""
+"""What strategies share: the task loss, means over samples of known bias, seeds of draws."""
 
 import torch
 from torch import Tensor
@@ -7,6 +7,16 @@ from torch.nn import functional as F
 from debias.losses.classification import classification_losses
 from debias.losses.group_means import group_means
 from debias.types import Batch, Groups
+
+
+def step_key(seed: int, step: int) -> int:
+    """A seed for the draws of one step, so that a resumed run repeats them.
+
+    Args:
+        seed: seed of the run, at least 0. Runs of other seeds have other draws.
+        step: number of the step, at least 0.
+    """
+    return seed * 1_000_003 + step
 
 
 def task_loss(logits: Tensor, batch: Batch) -> Tensor:

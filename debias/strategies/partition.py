@@ -16,6 +16,7 @@ from debias.losses.sample_memory import RelativeDifficulty
 from debias.models.copies import twin
 from debias.models.experts import Gate, StageExperts, StageFeatures, stage_layers
 from debias.models.layers import early_parameters, read_layers, unwrapped
+from debias.strategies.objectives import step_key
 from debias.strategies.strategy import Strategy
 from debias.types import Batch, Groups, Loss, Outputs, Turn
 
@@ -61,6 +62,7 @@ class PartitionAndDebias(Strategy):
         samples: number of rows in the whole data set.
         model: the classifier whose layers are the first trunk; the second starts as its copy.
         image: ``(1, 3, H, W)`` image of the size that the model is trained on.
+        seed: seed of the run, which with the step determines the swaps.
         layers: dotted names of the layers that experts follow, in their order. ``None`` means the
             last four stages of a network of timm.
         width: number of class features and of bias features per stage, at least 4.
@@ -81,9 +83,10 @@ class PartitionAndDebias(Strategy):
             ``anchors``, ``width`` or ``sharpness`` is too small, or a layer is unknown or gives no
             maps.
 
-    Differs from the reference: A and N are free; there they are 16 and 128. The step determines the
-    draws, and each process draws among its own samples. Layers after the last stage are computed,
-    but not trained. With another number of stages than four, the sum has more or fewer terms.
+    Differs from the reference: A and N are free; there they are 16 and 128. Seed and step determine
+    the draws, and each process draws among its own samples. Layers after the last stage are
+    computed, but not trained. With another number of stages than four, the sum has more or fewer
+    terms.
     """
 
     single_label = True
@@ -96,6 +99,7 @@ class PartitionAndDebias(Strategy):
         samples: int,
         model: nn.Module,
         image: Tensor,
+        seed: int = 0,
         *,
         layers: tuple[str, ...] | None = None,
         width: int = 512,
@@ -115,7 +119,7 @@ class PartitionAndDebias(Strategy):
         check_between("(0, 1]", {"q": q}, of="PartitionAndDebias")
         check_positive({"sharpness": sharpness}, of="PartitionAndDebias")
         self.debiased_weight, self.contrast_weight = debiased_weight, contrast_weight
-        self.q, self.anchors, self.sharpness = q, anchors, sharpness
+        self.q, self.anchors, self.sharpness, self.seed = q, anchors, sharpness, seed
         channels = stage_layers(model, layers, image)
         self.layers, outputs = list(channels), groups.outputs
         self.layer = self.layers[-1]
@@ -142,8 +146,8 @@ class PartitionAndDebias(Strategy):
             self.load_state_dict(earlier.state_dict())
 
     def turns(self, step: int) -> Sequence[Turn]:
-        """One turn that trains everything. The step is the seed of the swaps."""
-        return (Turn("model", partial(self.objective, key=step)),)
+        """One turn that trains everything. Seed and step determine the swaps."""
+        return (Turn("model", partial(self.objective, key=step_key(self.seed, step))),)
 
     def objective(self, model: nn.Module, batch: Batch, *, key: int) -> Loss:
         """The loss L.

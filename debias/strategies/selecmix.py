@@ -15,6 +15,7 @@ from debias.losses.contradicting_pairs import contradicting_partners
 from debias.models.copies import twin
 from debias.processes import joined_rows
 from debias.strategies.lff import LfF
+from debias.strategies.objectives import step_key
 from debias.strategies.strategy import Strategy
 from debias.types import Batch, Groups, Loss, Turn
 
@@ -38,6 +39,7 @@ class ContradictingMixer(nn.Module):
     Args:
         model: the classifier; c starts as its copy, with two new linear layers in place of the
             head.
+        seed: seed of the run, which determines the mixing.
         q: exponent of the contrast, in (0, 1].
         temperature: temperature of the contrast, positive.
         size: size of the embeddings, at least 1.
@@ -48,13 +50,13 @@ class ContradictingMixer(nn.Module):
     """
 
     def __init__(
-        self, model: nn.Module, *, q: float, temperature: float, size: int, redrawn: bool
+        self, model: nn.Module, *, seed: int, q: float, temperature: float, size: int, redrawn: bool
     ) -> None:
         super().__init__()
         check_between("(0, 1]", {"q": q}, of="SelecMix")
         check_positive({"temperature": temperature}, of="SelecMix")
         check_at_least(1, {"size": size}, of="SelecMix")
-        self.q, self.temperature = q, temperature
+        self.seed, self.q, self.temperature = seed, q, temperature
         network: Any = twin(model, redrawn=redrawn)
         inputs = network.head.in_features
         network.head = nn.Sequential(
@@ -82,9 +84,9 @@ class ContradictingMixer(nn.Module):
         Args:
             model: the classifier.
             batch: the batch of the turn before, with class indices.
-            step: step of training, which seeds the draws.
+            step: step of training, which with the seed determines the draws.
         """
-        generator = torch.Generator().manual_seed(step)
+        generator = torch.Generator().manual_seed(step_key(self.seed, step))
         positives = bool(torch.rand(1, generator=generator) > 0.5)
         partner = contradicting_partners(self.similarities, batch.target, positives=positives)
         own = 0.5 * torch.rand(len(partner), generator=generator)
@@ -110,6 +112,7 @@ class SelecMix(Strategy):
     Args:
         groups: the groups of the data, with single-label targets.
         model: the classifier f.
+        seed: seed of the run, which determines the mixing.
         q: exponent of the contrast of c, in (0, 1]. With larger values, c prefers easy pairs more.
         temperature: temperature of the contrast, positive.
         size: size of the embeddings of c, at least 1.
@@ -137,6 +140,7 @@ class SelecMix(Strategy):
         self,
         groups: Groups,
         model: nn.Module,
+        seed: int = 0,
         *,
         q: float = 0.7,
         temperature: float = 0.2,
@@ -145,7 +149,7 @@ class SelecMix(Strategy):
     ) -> None:
         super().__init__(groups)
         self.mixer = ContradictingMixer(
-            model, q=q, temperature=temperature, size=size, redrawn=separate_start
+            model, seed=seed, q=q, temperature=temperature, size=size, redrawn=separate_start
         )
 
     def players(self, model: nn.Module) -> dict[str, list[Parameter]]:
@@ -163,7 +167,7 @@ class SelecMix(Strategy):
         Args:
             model: the model f.
             batch: the batch of the turn before.
-            step: step of training, which seeds the mixing.
+            step: step of training, which with the seed determines the mixing.
         """
         return Loss(self.mixer.mixed_loss(model, batch, step=step), {})
 
@@ -185,6 +189,7 @@ class SelecMixLfF(LfF):
         groups: the groups of the data, with single-label targets.
         samples: number of rows in the whole data set.
         model: the classifier f; g starts as its copy, with a newly drawn head.
+        seed: seed of the run, which determines the mixing.
         momentum: as for LfF.
         mixed_weight: a, not negative.
         temperature, size: as for SelecMix. Both exponents q are 0.7.
@@ -203,6 +208,7 @@ class SelecMixLfF(LfF):
         groups: Groups,
         samples: int,
         model: nn.Module,
+        seed: int = 0,
         *,
         momentum: float = 0.7,
         mixed_weight: float = 0.1,
@@ -214,7 +220,12 @@ class SelecMixLfF(LfF):
         check_at_least(0, {"mixed_weight": mixed_weight}, of="SelecMixLfF")
         self.mixed_weight = mixed_weight
         self.mixer = ContradictingMixer(
-            model, q=self.q, temperature=temperature, size=size, redrawn=separate_start
+            model,
+            seed=seed,
+            q=self.q,
+            temperature=temperature,
+            size=size,
+            redrawn=separate_start,
         )
 
     def players(self, model: nn.Module) -> dict[str, list[Parameter]]:
@@ -233,7 +244,7 @@ class SelecMixLfF(LfF):
         Args:
             model: the model f.
             batch: the batch of the turn before.
-            step: step of training, which seeds the mixing.
+            step: step of training, which with the seed determines the mixing.
         """
         total, terms, _ = self.loss(model, batch)
         mixed = self.mixer.mixed_loss(model, batch, step=step)

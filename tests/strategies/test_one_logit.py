@@ -19,6 +19,7 @@ OPTIONS = {
     "ood_training": {"folder": "pictures"},
     "denetdm": {"shallow": ["conv 4 3", "relu", "global_pool"]},
     "disentangled": {"separate_start": True},
+    "partition": {"layers": ["layer1", "layer2"], "width": 8},
 }
 SINGLE = [name for name in METHODS["strategy"] if labels_taken("strategy", name) != "several"]
 
