@@ -1,6 +1,6 @@
 """Accuracy of a trained model on altered pictures, and the smoothness of its first convolution."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from debias.data.orders import seeded_generator
 from debias.evaluation.looking import chosen
 from debias.metrics.altered.pictures import (
+    GRID,
     edges,
     filter_variation,
     greyscale,
@@ -44,16 +45,16 @@ def altered_scalars(
     space = PixelSpace(parts.data.mean.tolist(), parts.data.std.tolist()).to(parts.device)
     name = _first_convolution(parts.ready().model)
     right: dict[str, list[Tensor]] = {}
-    variation, generator = torch.zeros(2, dtype=torch.float64), seeded_generator(0)
+    variation = torch.zeros(2, dtype=torch.float64)
     loader = parts.loader(chosen(parts, split, most))
     for batch in parts.batches(loader, f"altering {split}", progress=progress):
         pixels = space.pixels(batch.image)
-        for alteration, image in _alterations(pixels, batch, space, generator):
+        order, noise = _draws(batch.index.tolist(), pixels.shape[1:])
+        for alteration, image in _alterations(pixels, batch, space, order):
             found = parts.decisions(batch._replace(image=image)) == batch.target
             right.setdefault(alteration, []).append(found.double().flatten())
-        noise = torch.randn(pixels.shape, generator=generator).to(pixels)
         if name:
-            for place, given in enumerate((pixels + NOISE * noise, pixels)):
+            for place, given in enumerate((pixels + NOISE * noise.to(pixels), pixels)):
                 prepared = parts.module.strategy.prepare(space.normalised(given))
                 maps = read_until(parts.module.model, name, prepared)
                 variation[place] += total_variation(maps.float()).sum().double().cpu()
@@ -66,8 +67,16 @@ def altered_scalars(
     return scalars | smoothness | {"map_variation": (variation[0] / variation[1]).item()}
 
 
+def _draws(rows: list[int], shape: Sequence[int]) -> tuple[Tensor, Tensor]:
+    """An order of patches and noise for each row, which do not depend on the other rows."""
+    generators = [seeded_generator(row) for row in rows]
+    orders = [torch.randperm(GRID * GRID, generator=generator) for generator in generators]
+    noise = [torch.randn(*shape, generator=generator) for generator in generators]
+    return torch.stack(orders), torch.stack(noise)
+
+
 def _alterations(
-    pixels: Tensor, batch: Batch, space: PixelSpace, generator: torch.Generator
+    pixels: Tensor, batch: Batch, space: PixelSpace, order: Tensor
 ) -> Iterator[tuple[str, Tensor]]:
     """The name of each alteration, and its normalised images."""
     yield "clean", batch.image
@@ -75,7 +84,7 @@ def _alterations(
     yield "edges", space.normalised(edges(pixels))
     if batch.mask is not None:
         yield "silhouettes", space.normalised(silhouettes(pixels, batch.mask))
-    yield "shuffled", space.normalised(shuffled_patches(pixels, generator=generator))
+    yield "shuffled", space.normalised(shuffled_patches(pixels, order))
 
 
 def _first_convolution(model: nn.Module) -> str:

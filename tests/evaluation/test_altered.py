@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -56,3 +57,26 @@ def test_smooth_filters_and_what_they_leave_of_noise(tmp_path):
     sharp = altered_scalars(parts_of(examples, model), progress=False)
     assert sharp["filter_variation"] == pytest.approx(4)
     assert sharp["map_variation"] > 2 * smooth > 2
+
+
+class Corner(Smoothing):
+    """Decides by the red of the upper left pixel; its first layer smoothes."""
+
+    def forward(self, image):
+        red = self.first(image)[:, 0, 0, 0]
+        features = torch.stack([red, torch.full_like(red, 0.15)], dim=1)
+        return Outputs(features, features)
+
+
+def test_the_draws_of_a_row_do_not_depend_on_the_batch(tmp_path):
+    """Pictures of 16 patches, each of another red: the order of patches decides the class."""
+    picture = np.zeros((16, 16, 3), np.uint8)
+    picture[..., 0] = 10 * np.arange(16).reshape(4, 4).repeat(4, 0).repeat(4, 1)
+    examples = examples_of(tmp_path, [0] * 12, [0] * 12, [picture] * 12)
+    found = []
+    for size in (1, 5):
+        parts = parts_of(examples, Corner())
+        parts.data.batch_size = size
+        found.append(altered_scalars(parts, progress=False))
+    assert found[0] == pytest.approx(found[1])
+    assert 0 < found[0]["accuracy/shuffled"] < 1

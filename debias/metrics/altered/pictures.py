@@ -51,25 +51,24 @@ def silhouettes(pixels: Tensor, mask: Tensor) -> Tensor:
     return (1 - mask).expand_as(pixels)
 
 
-def shuffled_patches(pixels: Tensor, *, generator: torch.Generator, grid: int = GRID) -> Tensor:
+def shuffled_patches(pixels: Tensor, order: Tensor, *, grid: int = GRID) -> Tensor:
     """``(N, 3, H, W)`` pictures whose patches have changed places: local texture without shape.
 
-    Every picture has its own order. Pixels beyond the last whole patch stay.
+    Pixels beyond the last whole patch stay.
 
     Args:
         pixels: as for :func:`greyscale`, with sides of at least ``grid`` pixels.
-        generator: a generator of the CPU, which draws the orders.
+        order: ``(N, grid * grid)`` int64: the patch that comes to each place, row by row.
         grid: number of patches along each side.
     """
     count, channels, height, width = pixels.shape
     high, wide = height // grid, width // grid
     whole = pixels[:, :, : high * grid, : wide * grid]
     patches = whole.reshape(count, channels, grid, high, grid, wide).permute(0, 2, 4, 1, 3, 5)
-    order = torch.rand(count, grid * grid, generator=generator).argsort(dim=1).to(pixels.device)
     rows = torch.arange(count, device=pixels.device)[:, None]
-    moved = patches.flatten(1, 2)[rows, order].view_as(patches).permute(0, 3, 1, 4, 2, 5)
+    moved = patches.flatten(1, 2)[rows, order.to(pixels.device)].view_as(patches)
     shuffled = pixels.clone()
-    shuffled[:, :, : high * grid, : wide * grid] = moved.reshape_as(whole)
+    shuffled[:, :, : high * grid, : wide * grid] = moved.permute(0, 3, 1, 4, 2, 5).reshape_as(whole)
     return shuffled
 
 

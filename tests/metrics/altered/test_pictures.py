@@ -37,7 +37,12 @@ def test_silhouettes_show_the_mask_alone():
 def test_patches_change_places_and_stay_whole():
     """9 x 8 pixels in a grid of 4: patches of 2 x 2, and the last row stays."""
     pixels = torch.arange(2 * 3 * 9 * 8).view(2, 3, 9, 8).float()
-    found = shuffled_patches(pixels, generator=torch.Generator().manual_seed(0))
+    generator = torch.Generator().manual_seed(0)
+    order = torch.stack([torch.randperm(16, generator=generator) for _ in range(2)])
+    found = shuffled_patches(pixels, order)
+    row, column = divmod(int(order[1, 0]), 4)  # the patch that comes to the upper left corner
+    taken = pixels[1, :, 2 * row : 2 * row + 2, 2 * column : 2 * column + 2]
+    assert torch.equal(found[1, :, :2, :2], taken)
     assert torch.equal(found[:, :, 8], pixels[:, :, 8])
     assert not torch.equal(found[0] - found[1], pixels[0] - pixels[1])  # each has its own order
 
