@@ -256,7 +256,7 @@ def check_names(sections: Mapping[str, Section]) -> None:
         if section.partition(".")[0] == "augment" and "then" in options:
             check_names({f"{section}.then": options["then"]})
         if not isinstance(name, str) or not name:
-            given = "null" if name is None else shortened(str(name))
+            given = "null" if name is None else shortened(str(name)) or "none"
             raise InputError(
                 f"{section}.name must be one name, as `debias list` shows them; got {given}"
             )

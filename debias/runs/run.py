@@ -23,6 +23,7 @@ from debias.errors import InputError
 from debias.evaluation.measures import chosen_families
 from debias.evaluation.predictions import predict_split
 from debias.files import write_atomically
+from debias.idle import check_effects
 from debias.json_files import read_json
 from debias.merging import Section, Settings, named
 from debias.models.checkpoints import load_weights
@@ -163,12 +164,12 @@ class Run:
         """Build the objects of every stage that is known before training; return the first's.
 
         Raises:
-            ValueError: a config or the data has a mistake, or the recipe does not allow
-                ``groups.file`` or multi-label targets.
+            ValueError: a config or the data has a mistake, a setting has no effect, or the recipe
+                does not allow multi-label targets.
         """
         check_numbers(self.config)
         chosen_families(self.config.measures)
-        check_groups_file(self.config)
+        check_effects(self.config)
         stages = recipe.stages(self)
         if len(stages) > 1:  # the last stage may need groups that are inferred only later
             components.choose(self.config)
@@ -281,20 +282,6 @@ def _finish_stage(record: Path, config: Config, recorder: Recorder) -> None:
     write_atomically(record, json.dumps({"epochs": config.epochs, "seconds": seconds}) + "\n")
     forget_state(record.parent)
     recorder.forget_previous()
-
-
-def check_groups_file(config: Config) -> None:
-    """Refuse ``groups.file`` for a recipe that infers groups by itself.
-
-    Raises:
-        ValueError: the config has both.
-    """
-    name, file = config.recipe["name"], config.groups.file
-    if file and not components.find("recipe", name).takes_groups:
-        raise InputError(
-            f"recipe.name={name} infers groups by itself, and does not allow groups.file; got "
-            f"groups.file={file}: leave it out"
-        )
 
 
 class Recipe:

@@ -25,7 +25,7 @@ def check(runs: Sequence[PlannedRun], labels: str | None = None) -> None:
     """
     from debias.checks import check_numbers
     from debias.evaluation.measures import chosen_families
-    from debias.runs.run import check_groups_file
+    from debias.idle import check_effects
 
     passed: set[str] = set()
     for run in runs:
@@ -37,7 +37,7 @@ def check(runs: Sequence[PlannedRun], labels: str | None = None) -> None:
                     raise InputError(f"{key} must be 1 in a sweep; got {key}={number}")
             _check_options(run.config, passed)
             components.check_batch_size(run.config)
-            check_groups_file(run.config)
+            check_effects(run.config)
     check_runs(labels, runs)
 
 

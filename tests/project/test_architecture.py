@@ -51,6 +51,7 @@ ALLOWED = {
     | {"launched"},
     "reports": {"config", "csv_files", "files", "json_files", "merging", "metrics", "progress"},
     "checks": {"config", "data", "merging", "metrics", "models", "training"},
+    "idle": {"components", "config", "merging", "own_parts"},
     "parts": {"data", "progress", "training"},
     "run_weights": {"merging", "models", "reports"},
     "build": {
@@ -94,7 +95,7 @@ ALLOWED = {
         "progress",
         "reports",
     }
-    | {"places", "run_weights", "store"}
+    | {"idle", "places", "run_weights", "store"}
     | {"training"},
     "recipes": {
         "augment",
@@ -113,6 +114,7 @@ ALLOWED = {
     | {"heads", "json_files", "metrics", "models", "parts", "progress", "reports", "trained"},
     "sweeps": {
         "build",
+        "idle",
         "imports",
         "methods",
         "checks",
