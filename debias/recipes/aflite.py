@@ -8,10 +8,11 @@ from debias.data.orders import seeded_generator
 from debias.errors import check_at_least
 from debias.group_inference.predictability import check_filter, unpredictable
 from debias.merging import Settings
+from debias.parts import Parts
 from debias.progress import say
 from debias.recipes.frozen import Frozen
 from debias.recipes.jtt import refuse_readers
-from debias.recipes.last_layer import TRAINED, backbone_stage, labels_of
+from debias.recipes.last_layer import TRAINED, backbone_stage, check_backbone, labels_of
 from debias.runs.run import Recipe, Run, Trained
 from debias.runs.work import Sizes, Work
 
@@ -89,6 +90,10 @@ class AFLite(Recipe):
     def labels_before(self) -> tuple[str, ...]:
         """Splits whose true group labels the run of its backbone has read."""
         return labels_of(self.backbone)
+
+    def check(self, parts: Parts, config: Config) -> None:
+        """Raise an error if the run ``backbone`` is not finished, or its weights do not fit."""
+        check_backbone(self.backbone, parts)
 
     def train(self, run: Run) -> Trained:
         """Compute features, filter the training images, and train on those that remain."""

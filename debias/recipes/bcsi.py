@@ -18,7 +18,7 @@ from debias.parts import Parts
 from debias.progress import say
 from debias.recipes.frozen import Frozen
 from debias.recipes.jtt import refuse_readers
-from debias.recipes.last_layer import TRAINED, backbone_stage, labels_of
+from debias.recipes.last_layer import TRAINED, backbone_stage, check_backbone, labels_of
 from debias.runs.run import Recipe, Run, Stage, Trained
 from debias.runs.work import Sizes, Work
 
@@ -101,10 +101,13 @@ class BCSI(Recipe):
         """Splits whose true group labels the run of its model has read."""
         return labels_of(self.backbone)
 
-    def check(self, parts: Parts) -> None:
-        """Raise an error if the head is not linear, or its Hessian does not fit into memory."""
+    def check(self, parts: Parts, config: Config) -> None:
+        """Raise an error if the head is not linear or its Hessian does not fit into memory, or if
+        the run ``backbone`` is not finished.
+        """
         head = linear_head(parts.module.model, of="recipe.name=bcsi")
         check_hessian(1, head.out_features * (head.in_features + 1), bytes_each=8)
+        check_backbone(self.backbone)  # the weights fit the model of another stage than this one
 
     def train(self, run: Run) -> Trained:
         """Train the biased networks, find the pivotal set, and fine-tune the model on it."""

@@ -34,7 +34,7 @@ class ClassBalancedLastLayer(LastLayer):
     them in training mode on augmented images.
     """
 
-    halved = True
+    halved = "class"
 
     epochs: int = 100
     learning_rate: float = 3e-3

@@ -88,7 +88,7 @@ class Contextual(Recipe):
             )
         return [first, run.last_config({"strategy": {"name": "erm"}})]
 
-    def check(self, parts: Parts) -> None:
+    def check(self, parts: Parts, config: Config) -> None:
         """Raise an error if an image has one class in place of several labels."""
         parts.examples.groups.check_several_labels("recipe.name=contextual")
 

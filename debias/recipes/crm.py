@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from debias.config import Config
 from debias.data.orders import seeded_generator
 from debias.errors import InputError, check_at_least, check_positive
 from debias.heads.energies import checked_prior, fit_energies
@@ -59,13 +60,13 @@ class CRM(LastLayer):
         check_at_least(1, sizes, of="CRM")
         check_positive({"recipe.learning_rate": self.learning_rate}, of="CRM")
 
-    def check(self, parts: Parts) -> None:
+    def check(self, parts: Parts, config: Config) -> None:
         """Raise an error also for a bias value without a training image. Empty groups are allowed.
 
         Raises:
             ValueError: a class or a bias value has no training image of known bias.
         """
-        super().check(parts)
+        super().check(parts, config)
         examples = parts.seen("train")
         rows = examples.rows("train")
         sizes = {"classes": examples.groups.rows, "biases": examples.groups.biases}

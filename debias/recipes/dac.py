@@ -106,9 +106,9 @@ class DaC(MapMasks):
         first, _ = self.stages(run)
         return [Work(first, sizes, looks=1 + len(QUANTILES)), Work(run.last_config(), sizes)]
 
-    def check(self, parts: Parts) -> None:
+    def check(self, parts: Parts, config: Config) -> None:
         """Raise an error for several labels, a model without spatial maps, or missing kneed."""
-        super().check(parts)
+        super().check(parts, config)
         elbows(torch.zeros(1, 2), torch.arange(2))
 
     def train(self, run: Run) -> Trained:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
+from debias.config import Config
 from debias.data.orders import seeded_generator
 from debias.errors import check_at_least, check_one_of
 from debias.heads.sparse import STRENGTHS, sparse_head
@@ -42,9 +43,9 @@ class DFR(LastLayer):
         check_at_least(1, {"recipe.subsamples": self.subsamples})
         self.reads = (self.split,)
 
-    def check(self, parts: Parts) -> None:
+    def check(self, parts: Parts, config: Config) -> None:
         """Raise an error also for a group of one validation image, if that split is halved."""
-        super().check(parts)
+        super().check(parts, config)
         if self.split == "val":
             refuse_single_images(parts)
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from debias import processes
+from debias.config import Config
 from debias.data.orders import seeded_generator
 from debias.data.partition import write_inferred
 from debias.errors import check_at_least, check_one_of
@@ -79,11 +80,11 @@ class ExMap(LastLayer):
         check_one_of(WITHIN, {"recipe.within": self.within})
         check_one_of(CAMS, {"recipe.cam": self.cam})
 
-    def check(self, parts: Parts) -> None:
+    def check(self, parts: Parts, config: Config) -> None:
         """Raise an error also for several labels, a model without spatial maps, or numbers of
         validation images that cannot be clustered.
         """
-        super().check(parts)
+        super().check(parts, config)
         check_maps(parts, layer=self.layer)
         target = parts.examples.target[parts.examples.rows("val")]
         check_counts(target, clusters=self.clusters, within=self.within)

@@ -102,8 +102,7 @@ class Frozen:
     @property
     def grouped(self) -> bool:
         """Whether the worst group, and not the worst class, chooses the head on validation."""
-        labelled = bool(self.stage.parts.seen("val").frequencies("val").any())
-        return chosen_rule(self.config.select, labelled=labelled) in GROUP_RULES
+        return reads_groups(self.stage.parts, self.config)
 
     def predictions(self, head: nn.Module) -> dict[str, Predictions]:
         """Predictions of the backbone with a given head, for every split by name."""
@@ -130,6 +129,12 @@ class Frozen:
         for name, value in sorted(self.model.backbone.state_dict().items()):
             digest.update(name.encode() + value.cpu().contiguous().numpy().tobytes())
         return digest.hexdigest()
+
+
+def reads_groups(parts: Parts, config: Config) -> bool:
+    """Whether the selection rule of a run reads the groups of the validation split."""
+    labelled = bool(parts.seen("val").frequencies("val").any())
+    return chosen_rule(config.select, labelled=labelled) in GROUP_RULES
 
 
 def refitted(run: Run, frozen: Frozen, head: nn.Module, seconds: float) -> Trained:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
+from debias.config import Config
 from debias.data.orders import seeded_generator
 from debias.errors import InputError, check_at_least, check_positive
 from debias.heads.orders import halves
@@ -52,9 +53,9 @@ class GSR(LastLayer):
                 f"recipe.share must lie in (0, 1), to leave rows for the head; got {self.share}"
             )
 
-    def check(self, parts: Parts) -> None:
+    def check(self, parts: Parts, config: Config) -> None:
         """Raise an error also for a group of one validation image, which cannot be halved."""
-        super().check(parts)
+        super().check(parts, config)
         refuse_single_images(parts)
 
     def fit(self, frozen: Frozen, seed: int) -> nn.Linear:

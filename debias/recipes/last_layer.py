@@ -1,5 +1,6 @@
 """Base class of recipes that freeze the backbone and fit a new last layer."""
 
+import copy
 import time
 from abc import abstractmethod
 from dataclasses import dataclass, field, replace
@@ -22,7 +23,7 @@ from debias.merging import Settings
 from debias.models.checkpoints import load_weights
 from debias.models.projection import ProjectedHead
 from debias.parts import Parts
-from debias.recipes.frozen import Frozen, refitted
+from debias.recipes.frozen import Frozen, reads_groups, refitted
 from debias.reports.record import read_report
 from debias.runs.choice import HeadChoice, described
 from debias.runs.run import Recipe, Run, Stage, Trained
@@ -45,13 +46,14 @@ class LastLayer(Recipe):
     Attributes:
         share: share of the training split on which the backbone is trained. The head may be fitted
             on the rest.
-        halved: whether the head is fitted on half of the validation split.
+        halved: "class" or "group" if the head is fitted on half of the validation split, which is
+            drawn within classes or, if the selection rule reads groups, within groups; or "".
         choice: settings that :meth:`fit` chose on held-out images, or ``None`` if it chose none.
     """
 
     takes_groups = True
     share = 1.0
-    halved = False
+    halved = ""
 
     backbone: str = TRAINED
     base: Settings | None = None
@@ -84,10 +86,10 @@ class LastLayer(Recipe):
         """Splits whose true group labels the run of its backbone has read."""
         return labels_of(self.backbone)
 
-    def check(self, parts: Parts) -> None:
+    def check(self, parts: Parts, config: Config) -> None:
         """Raise an error if a class has too few images to fit a head: one of known bias in each
         split of ``reads``, and two in a halved validation split. Also if ``share`` leaves no
-        training image for the head.
+        training image for the head, or the weights of the run ``backbone`` do not fit.
         """
         images = len(parts.examples.rows("train"))
         if self.share < 1 and round(self.share * images) == images:
@@ -104,6 +106,9 @@ class LastLayer(Recipe):
             examples = parts.seen("val")
             target = examples.target[examples.rows("val")]
             _refuse_few(examples, target, 2, "images in val, which this recipe halves")
+        if self.halved == "group" and reads_groups(parts, config):
+            refuse_single_images(parts)
+        check_backbone(self.backbone, parts)
 
     def train(self, run: Run) -> Trained:
         """Train or load the backbone, compute its features, and fit a head."""
@@ -177,6 +182,24 @@ def backbone_stage(run: Run, config: Config, backbone: str) -> Stage:
     return Stage(parts, run.folder / "stages" / "backbone")
 
 
+def check_backbone(backbone: str, parts: Parts | None = None) -> None:
+    """Check the folder of a finished run that is the option ``backbone``, without changing a model.
+
+    Args:
+        backbone: "trained", "pretrained", or the folder.
+        parts: the objects of the stage that reads the weights, to check that they fit.
+
+    Raises:
+        ValueError: the folder has no report, or its weights are absent or of another model.
+    """
+    if backbone in (TRAINED, PRETRAINED):
+        return
+    path = _selected(Path(backbone))
+    if parts is not None:
+        copied: nn.Module = copy.deepcopy(parts.module.model)
+        load_weights(nn.ModuleDict({"model": copied}), path, only="model.")
+
+
 def _refuse_few(examples: Examples, target: Tensor, least: int, what: str) -> None:
     counts = torch.bincount(target, minlength=examples.groups.rows)
     if few := fewer(examples.groups.target_names, counts, least=least):
@@ -224,8 +247,12 @@ def load_model(parts: Parts, run: Path) -> None:
     Raises:
         ValueError: the folder has no report or no weights, or they belong to another model.
     """
-    epoch = read_report(run).selection.epoch
-    load_weights(parts.module, run / "checkpoints" / f"epoch={epoch:03d}.ckpt", only="model.")
+    load_weights(parts.module, _selected(run), only="model.")
+
+
+def _selected(run: Path) -> Path:
+    """The checkpoint of a finished run's selected epoch."""
+    return run / "checkpoints" / f"epoch={read_report(run).selection.epoch:03d}.ckpt"
 
 
 def erm_head(rows: Rows, classes: int, seed: int) -> nn.Linear:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from debias import components, processes
+from debias.config import Config
 from debias.data.masks.files import write_masks
 from debias.data.masks.grabcut import Made
 from debias.data.masks.makers import Maker
@@ -83,7 +84,7 @@ class MapMasks(Recipe):
                 "folder, table or pattern"
             )
 
-    def check(self, parts: Parts) -> None:
+    def check(self, parts: Parts, config: Config) -> None:
         """Raise an error for several labels per image, or a model without spatial maps."""
         check_maps(parts, layer=self.layer)
 

@@ -70,7 +70,7 @@ class PerSampleGradient(Recipe):
         first, last = self.stages(run)
         return [Work(first, sizes, looks=1), Work(last, sizes)]
 
-    def check(self, parts: Parts) -> None:
+    def check(self, parts: Parts, config: Config) -> None:
         """Raise an error if the head is not linear, as the norms of the gradients need."""
         linear_head(parts.module.model, of="recipe.name=per_sample_gradient")
 

@@ -60,7 +60,7 @@ class SELF(LastLayer):
     :func:`debias.heads.refits.selected_heads`.
     """
 
-    halved = True
+    halved = "group"
 
     counts: tuple[int, ...] = (20, 100, 500)
     learning_rates: tuple[float, ...] = (1e-4, 1e-3, 1e-2)

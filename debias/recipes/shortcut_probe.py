@@ -38,7 +38,7 @@ class ShortcutProbe(LastLayer):
             :class:`debias.heads.shortcut_probe.ProbeSettings`.
     """
 
-    halved = True
+    halved = "group"
 
     size: int = 2
     confident: float = 0.3

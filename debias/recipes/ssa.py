@@ -18,6 +18,8 @@ from debias.files import write_atomically
 from debias.group_inference.pseudo_labels import balanced_pseudo_labels
 from debias.heads.orders import halves
 from debias.merging import Settings
+from debias.parts import Parts
+from debias.recipes.last_layer import refuse_single_images
 from debias.runs.run import Recipe, Run, Trained
 from debias.runs.work import Sizes, Work
 
@@ -90,14 +92,20 @@ class SSA(Recipe):
             Work(last, sizes),
         ]
 
+    def check(self, parts: Parts, config: Config) -> None:
+        """Raise an error if images have no files, or validation cannot be halved within groups."""
+        if parts.examples.held is not None:
+            raise InputError(
+                "SSA needs image files, since its stages read tables of paths; "
+                f"{parts.examples.source} has none: write the images as files, or use another "
+                "recipe"
+            )
+        refuse_single_images(parts)
+        halves_of_validation(parts.examples, seeded_generator(config.seed))
+
     def train(self, run: Run) -> Trained:
         """Train the teacher, one predictor per fold, and then the last stage."""
         examples = run.build(run.stage_config(self.predictor)).examples
-        if examples.held is not None:
-            raise InputError(
-                f"SSA needs image files, since its stages read tables of paths; {examples.source} "
-                "has none: write the images as files, or use another recipe"
-            )
         generator = seeded_generator(run.config.seed)
         labelled, held_out = halves_of_validation(examples, generator)
         train, bias = examples.rows("train"), examples.bias.clone()

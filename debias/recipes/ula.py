@@ -15,9 +15,10 @@ from debias.group_inference.proxies import soft_counts
 from debias.heads.descent import Descent, fit_heads
 from debias.heads.orders import shuffled_order
 from debias.merging import Settings
+from debias.parts import Parts
 from debias.progress import say
 from debias.recipes.frozen import Frozen
-from debias.recipes.last_layer import TRAINED, backbone_stage, labels_of
+from debias.recipes.last_layer import TRAINED, backbone_stage, check_backbone, labels_of
 from debias.recipes.xrm import UNLABELLED
 from debias.runs.run import Recipe, Run, Trained
 from debias.runs.work import Sizes, Work
@@ -103,6 +104,10 @@ class ULA(Recipe):
     def labels_before(self) -> tuple[str, ...]:
         """Splits whose true group labels the run of its backbone has read."""
         return labels_of(self.backbone)
+
+    def check(self, parts: Parts, config: Config) -> None:
+        """Raise an error if the run ``backbone`` is not finished, or its weights do not fit."""
+        check_backbone(self.backbone, parts)
 
     def train(self, run: Run) -> Trained:
         """Fit the proxy, count its values, and train a new model with the adjustment."""

@@ -179,7 +179,7 @@ class Run:
         check_joined_statistics(self.config, first.accelerator)
         if not recipe.takes_labels:
             first.examples.groups.check_single_label("this recipe")
-        recipe.check(first)
+        recipe.check(first, stages[0])
         return first
 
     def train_stage(self, name: str, config: Config) -> Stage:
@@ -326,8 +326,13 @@ class Recipe:
         """Splits whose true group labels a run has read from which this one starts."""
         return ()
 
-    def check(self, parts: Parts) -> None:
-        """Raise a ``ValueError`` if the recipe cannot work with the first stage's objects."""
+    def check(self, parts: Parts, config: Config) -> None:
+        """Raise a ``ValueError`` if the recipe cannot work with the first stage.
+
+        Args:
+            parts: the objects of the first stage of :meth:`stages`.
+            config: its config.
+        """
 
     def train(self, run: Run) -> Trained:
         """Train the stages in order, except those that have finished."""

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from debias import components, run_weights
+from debias.config import Config
 from debias.heads.linear import Rows
 from debias.models.classifier import Classifier
 from debias.models.copies import twin
@@ -156,7 +157,7 @@ def test_gradients_by_the_last_layer_need_a_linear_head(recipe):
     with pytest.raises(
         ValueError, match=r"which recipe\.name=\w+ needs.* without model\.projection"
     ):
-        recipe().check(parts)
+        recipe().check(parts, Config())
 
 
 def test_strategies_that_read_the_weights_of_the_head_need_a_linear_one():

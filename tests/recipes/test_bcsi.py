@@ -120,4 +120,4 @@ def test_a_hessian_that_does_not_fit_is_refused_before_training() -> None:
     head = nn.Linear(4096, 10)
     parts: Any = SimpleNamespace(module=SimpleNamespace(model=nn.ModuleDict({"head": head})))
     with pytest.raises(ValueError, match="the Hessian of 1 heads of 40,970 parameters"):
-        BCSI().check(parts)
+        BCSI().check(parts, configs.Config())

@@ -103,10 +103,11 @@ def test_too_few_images_of_a_class_are_refused_before_training(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(exmap, "check_maps", lambda parts, layer: None)
-    parts = DrawnBackbone(seed=3).stage.parts
-    ExMap(clusters=60, within="all").check(parts)
+    backbone = DrawnBackbone(seed=3)
+    given = backbone.stage.parts, backbone.config
+    ExMap(clusters=60, within="all").check(*given)
     with pytest.raises(ValueError, match=r"61 to 5,000 images together; got \d+ images of class 0"):
-        ExMap(clusters=60).check(parts)
+        ExMap(clusters=60).check(*given)
 
 
 @pytest.mark.parametrize(

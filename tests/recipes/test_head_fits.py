@@ -144,9 +144,9 @@ def test_gsr_fits_rows_that_the_backbone_was_not_trained_on(
     assert_is(found, reweighted_heads(features, target, guiding, judged, **options).heads)
     assert recipe.choice is not None
     assert recipe.choice.on == "half of val"
-    GSR(share=0.99).check(backbone.stage.parts)  # 119 of 120
+    GSR(share=0.99).check(backbone.stage.parts, backbone.config)  # 119 of 120
     with pytest.raises(ValueError, match=r"must leave .* got 0\.999 of 120 images"):
-        GSR(share=0.999).check(backbone.stage.parts)
+        GSR(share=0.999).check(backbone.stage.parts, backbone.config)
 
 
 @pytest.mark.parametrize(("balance", "keep"), [("class", "best"), ("group", "last")])
@@ -181,7 +181,7 @@ def test_crm_fits_training_rows_of_known_bias_and_chooses_its_weight_decay(
     bias[rows.group == 2] = -1
     backbone.with_bias("train", bias)
     recipe = CRM(weight_decays=[0.0, 0.3, 3.0], steps=30, batch_size=16, learning_rate=0.05)
-    recipe.check(backbone.stage.parts)
+    recipe.check(backbone.stage.parts, backbone.config)
     found = recipe.fit(backbone, SEED)
     generator, known = seeded_generator(SEED), (bias >= 0).nonzero().flatten()
     start = fresh_heads(1, classes=4, size=SIZE, generator=generator).weights
@@ -200,7 +200,7 @@ def test_crm_fits_training_rows_of_known_bias_and_chooses_its_weight_decay(
     assert torch.equal(recipe.choice.scores, scores)
     backbone.with_bias("train", torch.where(bias == 0, -1, bias))
     with pytest.raises(ValueError, match="got none of bias value 0"):
-        recipe.check(backbone.stage.parts)
+        recipe.check(backbone.stage.parts, backbone.config)
 
 
 def test_shortcut_probe_fits_on_one_half_of_each_group_and_selects_on_the_other(

@@ -26,6 +26,8 @@ from debias.recipes.frozen import Frozen
 from debias.recipes.gsr import GSR
 from debias.recipes.last_layer import erm_head, portion_of
 from debias.recipes.self import SELF
+from debias.recipes.shortcut_probe import ShortcutProbe
+from debias.recipes.ssa import SSA
 from debias.reports.predictions import read
 from debias.runs.description import labels_read
 from debias.runs.run import Run, Stage
@@ -292,26 +294,31 @@ def copied(examples: Examples) -> Examples:
 
 
 def test_a_class_of_one_image_cannot_be_halved(tmp_path):
-    parts = build(configs.load("drawn_birds", overrides(tmp_path)))
+    config = configs.load("drawn_birds", overrides(tmp_path))
+    parts, by_class = build(config), replace(config, select="worst_class")
     rows, few = parts.examples.rows("val"), copied(parts.examples)
     few.target[rows] = (torch.arange(len(rows)) > 0).long()
     for recipe in (ClassBalancedLastLayer(), SELF()):
-        recipe.check(parts)
+        recipe.check(parts, config)
         with pytest.raises(
             ValueError,
             match="at least 2 images in val, which this recipe halves; got fewer of landbird",
         ):
-            recipe.check(parts._replace(examples=few))
+            recipe.check(parts._replace(examples=few), config)
     few.target[rows] = parts.examples.target[rows]
     few.bias[rows] = (torch.arange(len(rows)) > 0).long()
-    for by_group in (DFR(), GSR()):
-        by_group.check(parts)
+    for by_group in (DFR(), GSR(), SELF(), ShortcutProbe()):
+        by_group.check(parts, config)
         with pytest.raises(
             ValueError,
             match=r"halves val within groups.*got one of landbird-land",
         ):
-            by_group.check(parts._replace(examples=few))
-    DFR(split="train").check(parts._replace(examples=few))
+            by_group.check(parts._replace(examples=few), config)
+    DFR(split="train").check(parts._replace(examples=few), config)
+    for recipe in (SELF(), ShortcutProbe()):  # they then halve classes
+        recipe.check(parts._replace(examples=few), by_class)
+    with pytest.raises(ValueError, match=r"halves val within groups.*got one of landbird-land"):
+        SSA().check(parts._replace(examples=few), config)
 
 
 def test_a_head_has_all_classes_of_the_data():

@@ -97,6 +97,13 @@ OVERRIDE = rows(
         ),
         ("check own.yaml augment.then.beta=1", "augment.then.name must be one name, as `debias"),
         ("check own.yaml augment.then.beta=1", "list` shows them; got none"),
+        ("check own.yaml recipe.name=dfr recipe.backbone=nowhere", "nowhere"),
+        (
+            "check own.yaml recipe.name=dfr recipe.backbone=run model.name=test_vit",
+            "run/checkpoints/epoch=000.ckpt holds the weights of another model or strategy",
+        ),
+        ("check own.yaml recipe.name=aflite recipe.backbone=nowhere", "nowhere"),
+        ("check own.yaml recipe.name=bcsi recipe.backbone=nowhere", "nowhere"),
         ("check own.yaml players=3", "players"),
         ("check own.yaml players.early.lr=1", "no player 'early'"),
         ("check own.yaml players.model=3", "players.model"),
