@@ -241,18 +241,18 @@ def _requirement_problems(
         if unknown:
             yield (
                 f"{len(unknown)} training images have no bias attribute: "
-                f"{_rows(examples, unknown)}. This strategy needs it for all: fill in the bias "
-                "column, or use a strategy that needs no group labels."
+                f"{_rows(examples, unknown)}. This method needs it for all: fill in the bias "
+                "column, or use a method that needs no group labels."
             )
     if "some bias" in require and not bool(has_bias.any()):
         yield (
-            "no training image has a bias attribute. This strategy needs it for some images: fill "
-            "in the bias column for these, or use a strategy that needs no group labels."
+            "no training image has a bias attribute. This method needs it for some images: fill "
+            "in the bias column for these, or use a method that needs no group labels."
         )
     if "groups" in require and (empty := absent_groups(examples, "train", every=every_group)):
         yield (
-            f"no training image in {empty}. This strategy needs every group: add images, "
-            "or use a strategy that does not weight groups."
+            f"no training image in {empty}. This method needs every group: add images, "
+            "or use a method that does not weight groups."
         )
     yield from _picture_problems(examples, require, rows.tolist())
 
@@ -265,8 +265,8 @@ def _picture_problems(
         if without:
             yield (
                 f"{len(without)} training images have no mask: {_rows(examples, without)}. This "
-                "strategy needs one for each: set data.masks to a folder of masks, or use a "
-                "strategy that needs no masks."
+                "method needs one for each: set data.masks to a folder of masks, or use a "
+                "method that needs no masks."
             )
     if "fills" in require and not examples.fills:
         yield (

@@ -152,7 +152,7 @@ class Run:
             section = getattr(self.config, kind)
             if section != PLAIN[kind]:
                 raise InputError(
-                    f"recipe.name={self.config.recipe['name']} has a {kind} of its own; got "
+                    f"recipe.name={self.config.recipe['name']} sets {kind}.name itself; got "
                     f"{named(kind, section)}: {remedy}"
                 )
 

@@ -196,7 +196,7 @@ def test_empty_group_is_an_error_where_groups_are_needed_else_a_warning(sound):
     ):
         check_examples(lacking)
     with pytest.raises(
-        ValueError, match=r"no training image in cat-snow\. This strategy needs every group"
+        ValueError, match=r"no training image in cat-snow\. This method needs every group"
     ):
         check_examples(lacking, require=("bias", "groups"))
     with pytest.warns(UserWarning, match="a model cannot learn these groups"):
@@ -209,7 +209,7 @@ def test_a_group_of_no_split_cannot_exist_and_is_not_missed(sound, recwarn):
     check_examples(lacking, require=("bias", "groups"))
     assert not recwarn.list
     # inferred groups need each, because an earlier model made them
-    with pytest.raises(ValueError, match=r"no training image in cat-snow\. This strategy"):
+    with pytest.raises(ValueError, match=r"no training image in cat-snow\. This method"):
         check_requirements(lacking, ("groups",))
 
 
@@ -218,7 +218,7 @@ def test_unknown_bias_is_an_error_only_where_it_is_needed(sound):
     check_examples(unknown)
     with pytest.raises(
         ValueError,
-        match=r"4 training images have no bias attribute: row 1 .* and 1 more\. This strat",
+        match=r"4 training images have no bias attribute: row 1 .* and 1 more\. This meth",
     ):
         check_examples(unknown, require=("bias",))
     # a test image needs none
@@ -238,7 +238,7 @@ def test_masks_are_needed_only_where_required(sound):
     without = replace(sound, masks=(), mask_root=None)
     check_examples(without)
     with pytest.raises(
-        ValueError, match=r"4 training images have no mask: row 1 .* This strategy needs one"
+        ValueError, match=r"4 training images have no mask: row 1 .* This method needs one"
     ):
         check_examples(without, require=("mask",))
     with pytest.raises(ValueError, match=r"1 training images have no mask: row 3 \(b/2\.jpg\)\."):

@@ -68,7 +68,7 @@ def test_the_cost_counts_the_backbone_that_it_trains(tmp_path) -> None:
     [
         ("recipe.repeats=0", "recipe.repeats must be at least 1 for AFLite; got 0"),
         ("recipe.least=0.01", "fitted must be below least"),
-        ("sampler.name=class_balanced", "recipe.name=aflite has a sampler of its own"),
+        ("sampler.name=class_balanced", "recipe.name=aflite sets sampler.name itself"),
         ("strategy.name=group_dro", "infers an error set, not group labels"),
     ],
 )

@@ -107,7 +107,7 @@ def test_the_cost_counts_every_network(tmp_path) -> None:
     [
         ("recipe.top=0", "recipe.top must be at least 1; got 0"),
         ("recipe.rest=0", "recipe.rest must be positive; got 0"),
-        ("sampler.name=class_balanced", "recipe.name=bcsi has a sampler of its own"),
+        ("sampler.name=class_balanced", "recipe.name=bcsi sets sampler.name itself"),
     ],
 )
 def test_what_it_refuses(tmp_path, override: str, message: str) -> None:

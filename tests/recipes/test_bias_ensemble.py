@@ -87,7 +87,7 @@ def test_the_cost_counts_every_network(tmp_path):
         ("recipe.agreement=6", "recipe.agreement must be at most recipe.networks=5; got .*=6"),
         ("recipe.threshold=2", r"recipe.threshold must lie in \[0, 1\]; got 2"),
         ("strategy.name=lff", "strategy.name must be one of amplified_lff, amplified_disentangled"),
-        ("sampler.name=class_balanced", "recipe.name=bias_ensemble has a sampler of its own"),
+        ("sampler.name=class_balanced", "recipe.name=bias_ensemble sets sampler.name itself"),
     ],
 )
 def test_what_it_refuses(tmp_path, override, message):

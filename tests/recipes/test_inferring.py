@@ -191,8 +191,8 @@ def test_mistakes_in_options_are_told_before_anything_is_trained(tmp_path):
         (
             "spare",
             "sampler.name=class_balanced",
-        ): "has a sampler of its own; got sampler.name=class_balanced",
-        ("bam", "sampler.name=group_balanced"): "has a sampler of its own",
+        ): "sets sampler.name itself; got sampler.name=class_balanced",
+        ("bam", "sampler.name=group_balanced"): "sets sampler.name itself",
         (
             "bam",
             "strategy.name=group_dro",

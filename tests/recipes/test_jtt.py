@@ -116,7 +116,7 @@ def test_a_single_and_a_bad_option_are_told_before_anything_is_trained(tmp_path)
 def test_what_would_be_left_unread_is_refused(tmp_path):
     for override, message in {
         "sampler.name=class_balanced": (
-            "has a sampler of its own; got sampler.name=class_balanced: leave it out"
+            "sets sampler.name itself; got sampler.name=class_balanced: leave it out"
         ),
         "strategy.name=group_dro": (
             "infers an error set, not group labels.*got strategy.name=group_dro"

@@ -65,7 +65,7 @@ def test_the_cost_counts_both_trainings(tmp_path) -> None:
     ("override", "message"),
     [
         ("recipe.norm=0", "recipe.norm must be positive; got 0"),
-        ("sampler.name=class_balanced", "per_sample_gradient has a sampler of its own"),
+        ("sampler.name=class_balanced", "per_sample_gradient sets sampler.name itself"),
         ("strategy.name=group_dro", "infers an error set, not group labels"),
     ],
 )
