@@ -27,8 +27,8 @@ def test_through_applies_the_function_to_pixels_and_keeps_argument_and_memory_fo
 
 
 def test_gradients_pass_through_and_checkpoints_hold_nothing():
-    """Both scales cancel, so that the slope of the way there and back is 1."""
-    image = torch.zeros(1, 3, 2, 2, requires_grad=True)
+    """Both scales cancel, so that the slope of the way there and back is 1 inside [0, 1]."""
+    image = torch.full((1, 3, 2, 2), 0.5, requires_grad=True)
     SPACE.through(image, lambda pixels: 3 * pixels).sum().backward()
     torch.testing.assert_close(image.grad, torch.full((1, 3, 2, 2), 3.0))
     assert SPACE.state_dict() == {}

@@ -137,9 +137,8 @@ def held(run: StoredRun, beside: Sequence[Path] = ()) -> Iterator[None]:
         InputError: the storage cannot be read or written.
     """
     run.lock.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(run.lock)
     try:
-        lock.acquire(timeout=WAIT)
+        lock = FileLock(run.lock).acquire(timeout=WAIT)
     except Timeout:
         raise HeldError(f"{run.url} is being trained by another process: wait for it") from None
     with lock:
