@@ -1,1 +1,1 @@
-"""Groups, masks and sample weights from an earlier model's outputs: pure functions of tensors."""
+"""Groups, masks and sample weights from an earlier model: pure functions of tensors and arrays."""

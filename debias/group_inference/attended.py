@@ -1,6 +1,9 @@
 """The positions of an image that a trained model attends to, from its attribution maps."""
 
+import torch
 from torch import Tensor
+
+from debias.errors import check_between
 
 
 def attended(maps: Tensor, *, deviations: float = 2.0) -> Tensor:
@@ -31,3 +34,39 @@ def attended(maps: Tensor, *, deviations: float = 2.0) -> Tensor:
     mean = maps.mul(positive).sum(dim=(1, 2), keepdim=True) / count
     variance = (maps - mean).square().mul(positive).sum(dim=(1, 2), keepdim=True) / count
     return positive & (maps > mean + deviations * variance.sqrt())
+
+
+def above_quantile(maps: Tensor, quantile: float) -> Tensor:
+    r"""Mark the positions whose attribution is at or above a quantile of their map.
+
+    .. math:: m_p = [a_p \ge Q_\tau(a)], \qquad
+              Q_\tau(a) = (1 - t) \, a_{(k)} + t \, a_{(k + 1)}, \quad k + t = 1 + \tau (n - 1)
+
+    with n positions, and :math:`a_{(k)}` the k-th smallest attribution. It marks a share
+    :math:`1 - \tau` of the positions, and all that equal the bound. So it marks a constant map as a
+    whole, and also a map of which at least a share :math:`\tau` is 0 if no value is below 0.
+
+    Source: Marani et al., "ViG-Bias: Visually Grounded Bias Discovery and Mitigation", ECCV 2024;
+    reference code badrmarani/vig-bias-eccv.
+
+    Args:
+        maps: ``(N, H, W)`` float attribution.
+        quantile: :math:`\tau` in [0, 1]; 0 marks every position, 1 only the largest attribution.
+
+    Returns:
+        ``(N, H, W)`` bool, true at the marked positions.
+
+    Raises:
+        ValueError: ``quantile`` is outside [0, 1].
+
+    Example:
+        >>> above_quantile(torch.tensor([[[0.1, 0.2], [0.4, 0.3]]]), 0.5).int().tolist()
+        [[[0, 0], [1, 1]]]
+    """
+    check_between("[0, 1]", {"quantile": quantile})
+    ordered = maps.double().flatten(1).sort(dim=1).values
+    place = quantile * (ordered.shape[1] - 1)
+    below = min(int(place), ordered.shape[1] - 1)
+    above = min(below + 1, ordered.shape[1] - 1)
+    bound = torch.lerp(ordered[:, below], ordered[:, above], place - below)
+    return maps.double() >= bound[:, None, None]

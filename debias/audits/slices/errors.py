@@ -5,9 +5,9 @@ from numpy.typing import NDArray
 
 from debias.audits.drawing import taking_turns
 from debias.audits.rows.whole_images import held_out_probabilities, whole_image_numbers
-from debias.audits.slices.discovery import PredictedImages
 from debias.audits.steps import Audited
 from debias.data.examples import SPLITS
+from debias.group_inference.slices import PredictedImages
 
 #: Fewest validation images in which slices are looked for; with fewer, the judged images are.
 ENOUGH = 100

@@ -14,13 +14,13 @@ from debias.audits.cues.units import audited_units
 from debias.audits.lines import AuditLine, Section, Strip
 from debias.audits.rows.duplicates_step import DUPLICATES
 from debias.audits.slices.describing import described_slice
-from debias.audits.slices.discovery import PredictedImages, domino_slices, facts_slices
 from debias.audits.slices.errors import predicted_images, sliced_rows
 from debias.audits.slices.judging import JudgedSlice, different_slices, judged_slices
 from debias.audits.slices.spotlight import spotlights
 from debias.audits.steps import Arrays, Audited, Step
 from debias.errors import one_line
 from debias.files import write_atomically
+from debias.group_inference.slices import PredictedImages, domino_slices, facts_slices
 
 #: Name of the step, and its file.
 SLICES, SLICES_FILE = "slices", "slices.csv"

@@ -17,7 +17,6 @@ from debias.audits.lines import AuditLine, Section, Strip
 from debias.audits.maps.maps_step import MAPS, explained_by, map_checks
 from debias.audits.model import AuditedModel
 from debias.audits.rows.duplicates_step import DUPLICATES
-from debias.audits.slices.discovery import PredictedImages
 from debias.audits.slices.judging import slice_precisions
 from debias.audits.slices.maps import looked_at, map_strategies
 from debias.audits.slices.slices_step import (
@@ -28,6 +27,7 @@ from debias.audits.slices.slices_step import (
 )
 from debias.audits.steps import Arrays, Audited, Step
 from debias.data.examples import SPLITS
+from debias.group_inference.slices import PredictedImages
 
 #: Name of the step.
 STRATEGIES = "strategies"

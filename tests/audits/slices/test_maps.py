@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from debias.audits.slices.discovery import PredictedImages
 from debias.audits.slices.judging import slice_precisions
 from debias.audits.slices.maps import looked_at, map_strategies
 from debias.audits.slices.slices_step import found_by_mixture
 from debias.errors import InputError
+from debias.group_inference.slices import PredictedImages
 
 
 def spots(count: int, row: int, column: int, seed: int) -> np.ndarray:

@@ -7,7 +7,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from debias.audits.slices.mixture import (
+from debias.errors import InputError, check_one_of
+from debias.group_inference.mixture import (
     CategoryShares,
     Memberships,
     MixtureTerm,
@@ -21,7 +22,6 @@ from debias.audits.slices.mixture import (
     fitted_mixture,
     full_normals,
 )
-from debias.errors import InputError, check_one_of
 
 #: Principal directions of the features that a mixture sees, at most one per 8 images.
 DIRECTIONS = 128
@@ -178,7 +178,7 @@ class _Mixture(NamedTuple):
             distributions, if these count.
         components: number of components, at most half of the images.
         start: one of ``STARTS``.
-        tolerance: as for :func:`~debias.audits.slices.mixture.fitted_mixture`.
+        tolerance: as for :func:`~debias.group_inference.mixture.fitted_mixture`.
     """
 
     weights: tuple[float, ...]

@@ -1,0 +1,75 @@
+"""What the mixtures of Domino and FACTS find."""
+
+import numpy as np
+import pytest
+import torch
+
+from debias.errors import InputError
+from debias.group_inference.slices import (
+    PredictedImages,
+    domino_slices,
+    facts_slices,
+    principal_directions,
+)
+from debias.metrics.scores.retrieval import slice_match
+
+
+def blobs(seed: int = 0) -> tuple[PredictedImages, np.ndarray]:
+    """Four blobs of 50 images, well apart; the model errs in blob 3 alone."""
+    rng = np.random.default_rng(seed)
+    place = np.repeat(np.arange(4), 50)
+    features = 8.0 * np.array([[0, 0], [1, 0], [0, 1], [1, 1]])[place] + rng.normal(size=(200, 2))
+    target = place % 2
+    share = np.eye(2)[np.where(place == 3, 1 - target, target)] * 0.98 + 0.01
+    return PredictedImages(features, target, share), place == 3
+
+
+@pytest.mark.parametrize(("start", "components"), [("confusion", 8), ("clusters", 4)])
+def test_the_blob_of_errors_is_the_first_slice(start, components):
+    images, wrong = blobs()
+    judged, _ = blobs(1)
+    found = domino_slices(
+        images,
+        judged,
+        generator=np.random.default_rng(0),
+        components=components,
+        start=start,
+        slices=2,
+    )
+    assert found.gaps[0] > 0.9
+    top = found.memberships[:, 0].argsort()[::-1][:10]
+    assert wrong[top].all()
+    scores = slice_match(torch.from_numpy(found.memberships), torch.from_numpy(wrong[:, None]))
+    assert scores.precision_at_10.item() == 1
+
+
+def test_facts_finds_the_images_of_a_class_that_the_shortcut_misleads():
+    """Within class 1, the model reads the shortcut alone: blob 3 lacks it."""
+    images, wrong = blobs()
+    judged, _ = blobs(1)
+    one = images.target == 1
+    found = facts_slices(
+        images.take(one), judged.take(one), generator=np.random.default_rng(0), components=6
+    )
+    top = found.memberships[:, 0].argsort()[::-1][:10]
+    assert wrong[one][top].all()
+    assert found.gaps[0] > 0.9
+
+
+def test_too_few_images_and_unknown_starts_are_refused():
+    images, _ = blobs()
+    with pytest.raises(InputError, match="at least 4"):
+        domino_slices(images.take(np.arange(3)), images, generator=np.random.default_rng(0))
+    with pytest.raises(InputError, match="start"):
+        domino_slices(images, images, generator=np.random.default_rng(0), start="k-means")
+
+
+def test_directions_hold_the_variance_in_either_form():
+    rng = np.random.default_rng(0)
+    wide = rng.normal(size=(6, 20))
+    for features in (wide, np.concatenate([wide] * 5)):
+        directions = principal_directions(features, 5)
+        kept = (features - features.mean(axis=0)) @ directions
+        assert directions.T @ directions == pytest.approx(np.eye(5), abs=1e-9)
+        assert (kept**2).sum() == pytest.approx(((features - features.mean(axis=0)) ** 2).sum())
+        assert (np.diff((kept**2).sum(axis=0)) <= 1e-9).all()
