@@ -56,6 +56,14 @@ class PredictedImages:
         """Some of the images."""
         return PredictedImages(self.features[rows], self.target[rows], self.probabilities[rows])
 
+    def followed_by(self, others: "PredictedImages") -> "PredictedImages":
+        """These images, and then the others."""
+        return PredictedImages(
+            np.concatenate([self.features, others.features]),
+            np.concatenate([self.target, others.target]),
+            np.concatenate([self.probabilities, others.probabilities]),
+        )
+
     def reduced(self, fitted: NDArray[np.bool_], *, most: int) -> Values:
         """``(N, d)`` principal components with a mean variance of 1, as fitted on some images."""
         centred = self.features - self.features[fitted].mean(axis=0)
@@ -165,6 +173,10 @@ def facts_slices(
 
     Raises:
         ValueError: there are fewer than four images.
+
+    Differs from the reference: there the start has no noise, so that the components of a cell of
+    the confusion matrix stay equal, and one class has as many different slices as there are
+    classes.
     """
     mixture = _Mixture((1.0, 0.0, 0.0, output_weight), components, tolerance=1e-7)
     return mixture.slices(fitted, judged, slices, generator, blind=blind)

@@ -101,11 +101,11 @@ class LastLayer(Recipe):
             examples = parts.seen(split)
             known = examples.target[examples.rows(split)][examples.bias[examples.rows(split)] >= 0]
             what = f"image of known bias in {split}, which this recipe needs to fit a head"
-            _refuse_few(examples, known, 1, what)
+            refuse_few(examples, known, 1, what)
         if self.halved:
             examples = parts.seen("val")
             target = examples.target[examples.rows("val")]
-            _refuse_few(examples, target, 2, "images in val, which this recipe halves")
+            refuse_few(examples, target, 2, "images in val, which this recipe halves")
         if self.halved == "group" and reads_groups(parts, config):
             refuse_single_images(parts)
         check_backbone(self.backbone, parts)
@@ -200,7 +200,18 @@ def check_backbone(backbone: str, parts: Parts | None = None) -> None:
         load_weights(nn.ModuleDict({"model": copied}), path, only="model.")
 
 
-def _refuse_few(examples: Examples, target: Tensor, least: int, what: str) -> None:
+def refuse_few(examples: Examples, target: Tensor, least: int, what: str) -> None:
+    """Refuse a class with too few images.
+
+    Args:
+        examples: the data set, which names the classes.
+        target: ``(N,)`` int64 class of each image that counts.
+        least: fewest images of a class.
+        what: which images these are, for the message.
+
+    Raises:
+        ValueError: a class has fewer.
+    """
     counts = torch.bincount(target, minlength=examples.groups.rows)
     if few := fewer(examples.groups.target_names, counts, least=least):
         raise InputError(

@@ -39,6 +39,7 @@ from parity_checks import (
     totals,
     twins,
     views,
+    visual,
 )
 from parity_checks.official import Clones
 from parity_checks.rows import Row
@@ -120,6 +121,8 @@ CHECKS: dict[str, Check] = {
     "pixmix": pixels.pixmix_rounds,
     "logit_correction_game": amplified.logit_correction,
     "exmap": heatmaps.exmap,
+    "vig_bias": visual.masked,
+    "class_slices": visual.slices,
     "shortcut_probe": shortcuts.sure,
     "shortcut_probe_game": shortcuts.descents,
     "gsr": reweighting.gsr,

@@ -160,20 +160,25 @@ class Clones:
         A line ``without``, by its number, is left out, since the file cannot be read with it.
         """
         source = f"{repository}@{self.references[repository].commit[:10]} {path}"
-        lines = self._text(repository, path).splitlines()
-        if without is not None:
-            lines[without - 1] = ""
-        text = "\n".join(lines).rstrip("\\\n")  # a file of EFDM ends in a backslash
-        body = definitions(ast.parse(text), names, source)
+        body = definitions(self._tree(repository, path, without), names, source)
         piece = Piece(source, body, {})
         piece.space.update(piece.run(space or {}))
         return piece
 
-    def lines(self, repository: str, path: str, first: int, last: int) -> Piece:
+    def lines(
+        self, repository: str, path: str, first: int, last: int, *, without: int | None = None
+    ) -> Piece:
         """Statements between two lines of a file, such as of a training loop, for ``run``."""
         source = f"{repository}@{self.references[repository].commit[:10]} {path}"
-        body = statements(ast.parse(self._text(repository, path)), first, last, source)
+        body = statements(self._tree(repository, path, without), first, last, source)
         return Piece(f"{source}:{first}-{last}", body, {})
+
+    def _tree(self, repository: str, path: str, without: int | None) -> ast.Module:
+        """The syntax tree of a file, without one of its lines."""
+        lines = self._text(repository, path).splitlines()
+        if without is not None:
+            lines[without - 1] = ""
+        return ast.parse("\n".join(lines).rstrip("\\\n"))  # a file of EFDM ends in a backslash
 
     def _text(self, repository: str, path: str) -> str:
         clone, commit = self.folder / repository, self.references[repository].commit

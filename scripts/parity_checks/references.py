@@ -45,6 +45,9 @@ REFERENCES = {
     "andyzoujm/pixmix": Reference("f867e873d5c7be53c5b92668bb9dd09a6db18280", "MIT"),
     "anniesch/jtt": Reference("1de6cc5b65e56e8d4db9ad6beb27c3070ba3ee1b", "none stated"),
     "bluemoon010/SelecMix": Reference("4247e2fb4b94b766484b4e07c0012255b402587c", "MIT"),
+    "badrmarani/vig-bias-eccv": Reference(
+        "06fa7d73d408eb8b4a1ec7b3df6d7ce6cc28d085", "none stated"
+    ),
     "bfshi/InfoDrop": Reference("0dc1b249ab885ec256db7937f1128237886a9717", "AGPL-3.0"),
     "clovaai/rebias": Reference("79d1d1d892412a5e3b07fbea8b776461bed0e096", "MIT"),
     "daniellevy/fast-dro": Reference("dc75246ed5df5c40a54990916ec351ec2b9e0d86", "MIT"),

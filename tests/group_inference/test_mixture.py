@@ -87,3 +87,27 @@ def test_the_start_deals_components_to_cells():
     assert start.sum(axis=1) == pytest.approx(np.ones(3))
     assert start[0, 0] != start[0, 4]
     assert cluster_start(FEATURES, components=3, seed=0).sum(axis=0).min() > 0
+
+
+def test_without_weight_it_is_the_gaussian_mixture():
+    """scikit-learn's, from the first M step: the same shares, means and variances."""
+    from sklearn.mixture import GaussianMixture
+
+    start = cluster_start(FEATURES, components=3, seed=0) + 0.05
+    start = start / start.sum(axis=1, keepdims=True)
+    terms = [
+        MixtureTerm(FEATURES, diagonal_normals),
+        MixtureTerm(PROBABILITIES, category_shares, 0.0),
+        MixtureTerm(PROBABILITIES, full_normals, 0.0),
+    ]
+    found = fitted_mixture(terms, start, tolerance=1e-7)
+    first = diagonal_normals(FEATURES, start)
+    expected = GaussianMixture(
+        3, covariance_type="diag", tol=1e-7, reg_covar=1e-6, weights_init=start.mean(axis=0),
+        means_init=first.mean, precisions_init=1 / first.variance,
+    ).fit(FEATURES)  # fmt: skip
+    assert found.shares == pytest.approx(expected.weights_, abs=1e-9)
+    assert found.densities[0].mean == pytest.approx(expected.means_, abs=1e-9)
+    assert found.densities[0].variance == pytest.approx(expected.covariances_, abs=1e-9)
+    values = [FEATURES, PROBABILITIES, PROBABILITIES]
+    assert found.memberships(values) == pytest.approx(expected.predict_proba(FEATURES), abs=1e-8)

@@ -73,3 +73,32 @@ def test_directions_hold_the_variance_in_either_form():
         assert directions.T @ directions == pytest.approx(np.eye(5), abs=1e-9)
         assert (kept**2).sum() == pytest.approx(((features - features.mean(axis=0)) ** 2).sum())
         assert (np.diff((kept**2).sum(axis=0)) <= 1e-9).all()
+
+
+@pytest.mark.parametrize("find", [facts_slices, domino_slices])
+def test_a_large_weight_makes_slices_of_the_predicted_class(find):
+    """Two blobs of one class, and predictions that have nothing to do with them."""
+    rng, blob = np.random.default_rng(0), np.arange(120) % 2
+    features = 6.0 * blob[:, None] + rng.normal(size=(120, 3))
+    second = np.where(np.arange(120) % 3 == 0, 0.8, 0.1) + 0.02 * rng.normal(size=120)
+    images = PredictedImages(features, np.zeros(120, np.int64), np.stack([1 - second, second], 1))
+    agreed = []
+    for weight in (0.0, 1e4):
+        option = {"output_weight" if find is facts_slices else "prediction_weight": weight}
+        generator = np.random.default_rng(0)
+        found = find(images, images, generator=generator, components=4, slices=4, **option)
+        slices = found.memberships.argmax(axis=1)
+        for labels in (blob, second > 0.5):
+            pure = [len(set(labels[slices == one])) == 1 for one in set(slices)]
+            agreed.append(len(pure) > 1 and all(pure))
+    # Domino's looser tolerance ends the fit without weight before the blobs are apart
+    assert agreed == [find is facts_slices, False, False, True]
+
+
+def test_images_follow_each_other():
+    images, _ = blobs()
+    joined = images.take(np.arange(3)).followed_by(images.take(np.arange(100, 102)))
+    rows = [0, 1, 2, 100, 101]
+    assert np.array_equal(joined.features, images.features[rows])
+    assert np.array_equal(joined.target, images.target[rows])
+    assert np.array_equal(joined.probabilities, images.probabilities[rows])
