@@ -42,7 +42,8 @@ class AdversarialTraining(Strategy):
 
     With one step, the model may suddenly learn to defend against that step alone (catastrophic
     overfitting): its clean accuracy stays high, and its accuracy under more steps falls to zero.
-    What the model uses is measured by ``debias evaluate RUN measures=altered,frequency``.
+    ``debias evaluate RUN measures=attacked`` measures this accuracy, and
+    ``measures=altered,frequency`` what the model uses.
 
     Source: Madry et al., "Towards Deep Learning Models Resistant to Adversarial Attacks", ICLR
     2018; one step: Wong et al., "Fast is better than free", ICLR 2020; reference codes
