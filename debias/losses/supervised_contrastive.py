@@ -88,6 +88,37 @@ def generalized_contrastive_losses(
     return -(weights * log_share).sum(dim=1) / pairs.sum(dim=1).clamp(min=1)
 
 
+def view_contrastive_losses(first: Tensor, second: Tensor, *, temperature: float = 0.5) -> Tensor:
+    r"""Contrastive loss of two views of each sample: its other view is its only positive (NT-Xent).
+
+    .. math:: \ell_i = -\log \frac{\exp(\cos(q_i, q_{i'}) / \tau)}
+              {\sum_{k \ne i} \exp(\cos(q_i, q_k) / \tau)}
+
+    i and i' are the two views of a sample. The sum is over all other views of the batch.
+
+    Source: Chen et al., "A Simple Framework for Contrastive Learning of Visual Representations"
+    (SimCLR), ICML 2020.
+
+    Args:
+        first: ``(N, D)`` float embeddings q of one view of each sample.
+        second: ``(N, D)`` float embeddings of its other view.
+        temperature: :math:`\tau > 0`.
+
+    Returns:
+        ``(2 N,)`` float32 at least: the losses of the first views, then those of the second.
+
+    Example:
+        >>> views = torch.eye(2)  # log(1 + 2 / e)
+        >>> view_contrastive_losses(views, views, temperature=1.0)
+        tensor([0.5514, 0.5514, 0.5514, 0.5514])
+    """
+    sample = torch.arange(len(first), device=first.device).repeat(2)
+    similarities = cosine_similarities(torch.cat([first, second]))
+    return supervised_contrastive_losses(
+        similarities, sample[:, None] == sample, temperature=temperature
+    )
+
+
 def _log_shares(similarities: Tensor, temperature: float) -> Tensor:
     """``(m, m)`` logarithm of p: the softmax of each row over the other samples."""
     scores = similarities.to(torch.promote_types(similarities.dtype, torch.float32)) / temperature

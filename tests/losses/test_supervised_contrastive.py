@@ -1,6 +1,7 @@
 """The contrastive loss against its definition, sample by sample in float64, and its properties."""
 
 import math
+from functools import partial
 
 import pytest
 import torch
@@ -11,6 +12,7 @@ from debias.losses.supervised_contrastive import (
     generalized_contrastive_losses,
     soft_positives,
     supervised_contrastive_losses,
+    view_contrastive_losses,
 )
 from tests.properties import (
     assert_differentiable,
@@ -287,3 +289,28 @@ def test_soft_positives_give_the_bias_features_no_gradient():
     features = FEATURES.clone().requires_grad_()
     assert not soft_positives(TARGET, features).requires_grad
     assert_pure(soft_positives, TARGET, FEATURES)
+
+
+@pytest.mark.parametrize("temperature", [0.1, 0.5, 2.0])
+def test_equal_views_of_orthogonal_samples(temperature):
+    """The positive has a cosine of 1, and the 2 N - 2 other views have 0."""
+    for samples in (2, 5):
+        views = torch.eye(samples, 7, dtype=torch.float64)
+        found = view_contrastive_losses(3 * views, views, temperature=temperature)
+        expected = math.log(1 + (2 * samples - 2) * math.exp(-1 / temperature))
+        torch.testing.assert_close(found, torch.full_like(found, expected))
+        assert found.shape == (2 * samples,)
+
+
+def test_view_contrast_by_its_definition():
+    """Computed for each view alone: every view of another sample is a negative."""
+    generator = torch.Generator().manual_seed(0)
+    views = torch.randn(2, 4, 3, dtype=torch.float64, generator=generator)
+    rows = [each / each.norm() for each in views.flatten(0, 1)]
+    expected = []
+    for i, row in enumerate(rows):
+        similar = {k: math.exp(float(row @ other) / 0.3) for k, other in enumerate(rows) if k != i}
+        expected.append(-math.log(similar[(i + 4) % 8] / sum(similar.values())))
+    found = view_contrastive_losses(*views, temperature=0.3)
+    torch.testing.assert_close(found, torch.tensor(expected, dtype=torch.float64))
+    assert_pure(partial(view_contrastive_losses, temperature=0.3), *views)
