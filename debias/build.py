@@ -1,6 +1,5 @@
 """Builds the objects of a run from its config."""
 
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -34,6 +33,7 @@ from debias.devices import resolve_accelerator
 from debias.errors import InputError, near
 from debias.merging import Section, Settings
 from debias.models.classifier import Classifier
+from debias.models.weights import read_state_dict
 from debias.parts import Parts
 from debias.places import cache_folder
 from debias.run_weights import run_of, start_from
@@ -54,8 +54,8 @@ def build(config: Config, partition: Partition | None = None, *, trains: bool = 
     Args:
         config: the settings of the run.
         partition: inferred groups in memory, used in place of ``groups.file``.
-        trains: whether the objects are for training. If not, the folders of pictures that a
-            strategy or an augmentation mixes in are not read.
+        trains: whether the objects are for training. If not, the folders of pictures and the files
+            of weights that a strategy or an augmentation uses are not read.
 
     Raises:
         ValueError: the config or the data has a mistake; the message names it, its value and the
@@ -79,9 +79,8 @@ def build(config: Config, partition: Partition | None = None, *, trains: bool = 
         keep_freed_memory()
     if config.accumulate > 1:  # before the strategy copies the model
         accumulate(model, config.accumulate)
-    facts |= {"model": model, "image": image, "mean": model.mean, "std": model.std}
-    facts["process_batch_size"] = config.batch_size
-    facts["read_folder"] = _reader(preprocessing.evaluation, trains=trains)
+    facts |= {"mean": model.mean, "std": model.std, "process_batch_size": config.batch_size}
+    facts |= {"model": model, "image": image, **_readers(preprocessing.evaluation, trains=trains)}
     module = _module(chosen, model, facts, seen.val, config)
     data = _data(chosen, seen.batches, preprocessing, facts, config)
     check_passes(config, module, accelerator)
@@ -129,19 +128,25 @@ def _model(chosen: Chosen, groups: Groups, section: Section, image: Tensor) -> C
     return model
 
 
-def _reader(geometry: Geometry, *, trains: bool) -> Callable[[str], Tensor]:
-    """What reads a folder of pictures; without training, one black picture takes their place."""
+def _readers(geometry: Geometry, *, trains: bool) -> Settings:
+    """What reads a folder of pictures, and a file of weights.
+
+    Without training, one black picture and no tensors take their place: a checkpoint has the state.
+    """
     if trains:
-        return partial(read_folder, geometry=geometry)
-    return lambda folder: torch.zeros(1, 3, geometry.height, geometry.width, dtype=torch.uint8)
+        pictures = partial(read_folder, geometry=geometry)
+        return {"read_folder": pictures, "read_weights": lambda path: read_state_dict(Path(path))}
+    black = torch.zeros(1, 3, geometry.height, geometry.width, dtype=torch.uint8)
+    return {"read_folder": lambda folder: black, "read_weights": lambda path: {}}
 
 
 def facts_of(examples: Examples, seed: int, partition: Partition | None = None) -> Settings:
     """Facts of the training split and of the run, which components name as positional arguments.
 
-    Strategies and augmentations may name five more facts: the "model", an "image" batch of one
+    Strategies and augmentations may name six more facts: the "model", an "image" batch of one
     image, with which the shapes inside the model are found, the "mean" and "std" of the
-    normalisation, and "read_folder", which reads a folder of pictures in the size of the images.
+    normalisation, "read_folder", which reads a folder of pictures in the size of the images, and
+    "read_weights", which reads the named tensors of a file.
     Strategies may also name "process_batch_size", the number of images in a batch of one process.
 
     Args:

@@ -40,7 +40,7 @@ _DATA_FACTS = (
     *("groups", "samples", "frequencies", "class_frequencies", "row", "bias", "group", "seed"),
     *("occurring", "partition", "chosen", "importance", "partition_by_row", "chosen_by_row"),
 )
-_MODEL_FACTS = ("model", "image", "mean", "std", "read_folder")
+_MODEL_FACTS = ("model", "image", "mean", "std", "read_folder", "read_weights")
 #: The facts that positional arguments may name, by kind; see :func:`debias.build.facts_of`.
 FACTS: dict[str, tuple[str, ...]] = {
     "strategy": (*_DATA_FACTS, *_MODEL_FACTS, "process_batch_size"),

@@ -22,7 +22,7 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
             but named tensors.
     """
     if not path.is_file():
-        raise InputError(f"no weights file {str(path)!r}: correct model.weights")
+        raise InputError(f"no weights file {str(path)!r}: correct the path")
     if path.suffix not in (".safetensors", ".pt", ".pth"):
         raise InputError(
             f"weights {str(path)!r} end in {path.suffix!r}; expected .safetensors, .pt or .pth"

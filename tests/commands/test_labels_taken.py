@@ -81,6 +81,7 @@ def facts(groups: Groups) -> dict[str, object]:
         "mean": (0.5, 0.5, 0.5),
         "std": (0.2, 0.2, 0.2),
         "read_folder": lambda folder: torch.zeros(2, 3, SIDE, SIDE),
+        "read_weights": lambda path: {},
     }
 
 
