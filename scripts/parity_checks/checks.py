@@ -37,6 +37,7 @@ from parity_checks import (
     style_paths,
     styles,
     totals,
+    translators,
     twins,
     views,
     visual,
@@ -147,4 +148,5 @@ CHECKS: dict[str, Check] = {
     "perturbation": perturbations.perturbation,
     "lens": perturbations.lens,
     "sagnet": style_paths.sagnet,
+    "translation_game": translators.translation,
 }

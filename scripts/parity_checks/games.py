@@ -52,10 +52,12 @@ def descent(parameters: Any) -> torch.optim.Optimizer:
     return torch.optim.SGD(parameters, lr=0.2, momentum=0.9)
 
 
-def play(model: nn.Module, strategy: Strategy, given: Sequence[Batch]) -> None:
+def play(
+    model: nn.Module, strategy: Strategy, given: Sequence[Batch], *, optimizer: Any = descent
+) -> None:
     """Train in a plain loop by our rules: each turn updates only the parameters of its player."""
     players = strategy.players(model)
-    optimizers = {name: descent(owned) for name, owned in players.items()}
+    optimizers = {name: optimizer(owned) for name, owned in players.items()}
     for step, batch in enumerate(given):
         for turn in strategy.turns(step):
             gradient = torch.autograd.grad(turn.objective(model, batch).total, players[turn.player])

@@ -111,5 +111,6 @@ REFERENCES = {
     ),
     "wildphoton/RandConv": Reference("861a2319dc2861361997f20e97444f231d08db55", "none stated"),
     "yuji-roh/fairbatch": Reference("4f652764be12ce18d237d563d291b63fa1ddf67f", "none stated"),
+    "yunjey/stargan": Reference("94dd002e93a2863d9b987a937b85925b80f7a19f", "MIT"),
     "zhihengli-UR/DebiAN": Reference("6ab77f6e33d172ea75e5f635a5d00a68b664ff79", "GPL-3.0"),
 }

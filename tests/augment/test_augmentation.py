@@ -16,8 +16,9 @@ CONVOLUTIONS = {name: nn.Conv2d(3, 3, 1) for name in ("conv1", "layer1", "layer2
 MODEL = nn.Sequential(OrderedDict(**CONVOLUTIONS, maxpool=nn.MaxPool2d(2)))
 FACTS = {"groups": LABELS, "mean": (0.5,) * 3, "std": (0.5,) * 3}
 FACTS |= {"model": MODEL, "image": torch.zeros(1, 3, 14, 14), "read_folder": None}
+FACTS |= {"read_weights": None}
 MIXING = {"mixup", "cutmix", "lisa", "patch_mixing", "style_transfer"}
-SINGLE_LABEL = {*MIXING, "panoptic_patches"}
+SINGLE_LABEL = {*MIXING, "panoptic_patches", "translated"}
 
 
 @pytest.mark.parametrize("name", METHODS["augment"])

@@ -270,7 +270,7 @@ SINGLE_LABEL = {
     *("generalized_cross_entropy", "amplified_lff", "amplified_disentangled"),
     *("logit_correction", "echoes", "selecmix", "selecmix_lff"),
     *("lens", "ood_training"),
-    "consistency",
+    *("consistency", "view_contrast", "translation"),
 }
 
 
