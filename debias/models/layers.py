@@ -93,8 +93,10 @@ def read_layer(model: nn.Module, layer: str | None, image: Tensor) -> Reading:
 def read_layers(model: nn.Module, layers: Sequence[str], image: Tensor) -> list[Tensor]:
     """Activations of several layers, from one forward pass, with gradients.
 
+    The head is not computed: ``torch.export`` cannot write a head whose logits nobody reads.
+
     Args:
-        model: any module, not compiled.
+        model: any module, not compiled. In DistributedDataParallel the whole pass is computed.
         layers: dotted names, as for :func:`read_layer`.
         image: ``(N, 3, H, W)`` float.
 
@@ -105,7 +107,9 @@ def read_layers(model: nn.Module, layers: Sequence[str], image: Tensor) -> list[
     with ExitStack() as hooks:
         for layer, calls in activations.items():
             hooks.enter_context(_hook(model, layer, calls.append))
-        model(image)
+        whole = unwrapped(model) is not model
+        network: nn.Module = model if whole else getattr(model, BACKBONE.rstrip("."), model)
+        network(image)
     return [_only(activations[layer], layer) for layer in layers]
 
 

@@ -15,6 +15,7 @@ from debias.models.layers import (
     layer_shape,
     pooled,
     read_layer,
+    read_layers,
     read_until,
 )
 from debias.types import Outputs
@@ -126,6 +127,19 @@ def test_stopping_computes_nothing_beyond(resnet):
     assert moved == {
         name for name in before if not name.startswith(("backbone.layer3", "backbone.layer4"))
     }
+    assert not any(module._forward_hooks for module in resnet.modules())
+
+
+def test_several_layers_are_read_in_one_pass_without_the_head(resnet):
+    calls: list[str] = []
+    watched = {"head": resnet.head, "body": resnet.backbone}
+    for name, module in watched.items():
+        module.register_forward_pre_hook(lambda *_, name=name: calls.append(name))
+    found = read_layers(resnet.eval(), ("layer3", "backbone.layer1"), IMAGE)
+    assert calls == ["body"]
+    for activation, layer in zip(found, ("layer3", "layer1"), strict=True):
+        torch.testing.assert_close(activation, read_until(resnet, layer, IMAGE))
+    assert found[0].requires_grad
     assert not any(module._forward_hooks for module in resnet.modules())
 
 
