@@ -109,7 +109,8 @@ def forked_pair(start: Callable[..., Command], *arguments: str) -> None:
     ranks = [start(*arguments, **facts, LOCAL_RANK=str(rank)) for rank in range(2)]
     ends = [rank.ended() for rank in ranks]
     assert [code for code, _, _ in ends] == [0, 0], ends
-    assert ends[1][1:] == ("", "")
+    said = [line for text in ends[1][1:] for line in text.splitlines()]
+    assert [line for line in said if not line.startswith("[Gloo]")] == []  # of torch 2.10 itself
 
 
 def told_once(ends: list[tuple[int | None, str, str]]) -> None:
