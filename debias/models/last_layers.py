@@ -1,4 +1,4 @@
-"""Other last layers: a single logit, an ensemble of prototypes, and additive energies.
+"""Other last layers: a single logit, prototypes, additive energies, and concepts.
 
 A :class:`debias.models.classifier.Classifier` has such a head in place of its ``nn.Linear``. The
 names in a state dict say which head it belongs to, so loading the state dict also makes the head.
@@ -77,7 +77,7 @@ class FittedHead(nn.Module):
             nn.init.normal_(parameter, std=1 / math.sqrt(self.in_features))
 
     def forward(self, features: Tensor) -> Tensor:
-        """``(N, C)`` log-probabilities of ``(N, D)`` features."""
+        """``(N, C)`` logits, such as log-probabilities, of ``(N, D)`` features."""
         raise NotImplementedError
 
 
@@ -215,8 +215,46 @@ def additive_energies(features: Tensor, weights: Tensor, classes: int) -> Tensor
     return sums[..., :classes, None] + sums[..., None, classes:]
 
 
+class ConceptHead(FittedHead):
+    r"""The head of KnoBo: a linear layer on the probabilities of concepts.
+
+    .. math:: f = W\, \sigma\Big(A \frac{z}{\|z\|} + a\Big) + b
+
+    Source: Yang et al., "A Textbook Remedy for Domain Shifts: Knowledge Priors for Medical Image
+    Analysis", NeurIPS 2024.
+
+    Args:
+        concepts: ``(G, D)`` float, A: the classifiers of G concepts.
+        offsets: ``(G,)`` float, a.
+        weights: ``(C, G)`` float, W.
+        biases: ``(C,)`` float, b.
+    """
+
+    names = ("concepts", "offsets", "weights", "biases")
+
+    def __init__(self, concepts: Tensor, offsets: Tensor, weights: Tensor, biases: Tensor) -> None:
+        super().__init__()
+        self.concepts, self.offsets = nn.Parameter(concepts), nn.Parameter(offsets)
+        self.weights, self.biases = nn.Parameter(weights), nn.Parameter(biases)
+
+    @property
+    def in_features(self) -> int:
+        """Number of features D."""
+        return self.concepts.shape[1]
+
+    @property
+    def out_features(self) -> int:
+        """Number of classes C."""
+        return len(self.biases)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """``(N, C)`` logits of ``(N, D)`` features."""
+        shown = F.linear(F.normalize(features, dim=1), self.concepts, self.offsets).sigmoid()
+        return F.linear(shown, self.weights, self.biases)
+
+
 #: The heads that a state dict can have.
-HEADS: tuple[type[FittedHead], ...] = (PrototypeEnsemble, AdditiveEnergies)
+HEADS: tuple[type[FittedHead], ...] = (PrototypeEnsemble, AdditiveEnergies, ConceptHead)
 
 
 def make_head_of_state(

@@ -8,6 +8,7 @@ from parity_checks import (
     balance,
     clipping,
     coloured,
+    concept_heads,
     contexts,
     covariates,
     depth,
@@ -147,6 +148,9 @@ CHECKS: dict[str, Check] = {
     "free_adversarial_training": perturbations.free_adversarial_training,
     "perturbation": perturbations.perturbation,
     "lens": perturbations.lens,
+    "weight_prior": concept_heads.prior,
+    "grounding": concept_heads.grounding,
+    "concept_bottleneck": concept_heads.bottleneck,
     "sagnet": style_paths.sagnet,
     "translation_game": translators.translation,
 }

@@ -34,6 +34,7 @@ REFERENCES = {
     "YBZh/EFDM": Reference("80e26bdf8679ad0f735925f1b7d735beb444798c", "MIT"),
     "Visual-AI/vCLR": Reference("c02cd16f37a95fefe0b1a2805bcde69567e8657e", "MIT"),
     "YanchaoYang/FDA": Reference("b9a0cdf0bcc9b787c00e39df73eda5673706f219", "none stated"),
+    "YueYANG1996/KnoBo": Reference("53b3728ce64f36f8fda397ea43446edec63e56ca", "MIT"),
     "YyzHarry/SubpopBench": Reference("4d3dbbe21029666ef19d040e110ec22908640c5b", "MIT"),
     "aahmadian-liu/rep-learning-shortcut": Reference(
         "b8357030a16564198906bab088da0a32573543f2", "MIT"

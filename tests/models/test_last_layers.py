@@ -13,6 +13,7 @@ from debias.heads.linear import repeated
 from debias.models.classifier import Classifier
 from debias.models.last_layers import (
     AdditiveEnergies,
+    ConceptHead,
     FittedHead,
     OneLogit,
     PrototypeEnsemble,
@@ -78,10 +79,23 @@ def test_additive_energies_sum_over_the_bias() -> None:
     assert (found.in_features, found.out_features) == (4, 2)
 
 
+def test_the_bottleneck_reads_concepts_alone() -> None:
+    """By hand; the length of the features does not matter, and no class is reached past them."""
+    concepts, offsets, weights, biases = drawn(3, 4), drawn(3), drawn(2, 3), drawn(2)
+    features = drawn(6, 4)
+    unit = features / features.square().sum(dim=1, keepdim=True).sqrt()
+    shown = 1 / (1 + (-(unit @ concepts.T + offsets)).exp())
+    head = ConceptHead(concepts, offsets, weights, biases)
+    torch.testing.assert_close(head(features), shown @ weights.T + biases)
+    torch.testing.assert_close(head(7 * features), head(features))
+    assert (head.in_features, head.out_features) == (4, 2)
+
+
 def heads() -> list[FittedHead]:
     return [
         PrototypeEnsemble(drawn(3, 2, 96).float(), drawn(3).float()),
         AdditiveEnergies(drawn(5, 96).float(), drawn(2, 3).float()),
+        ConceptHead(*(drawn(*size).float() for size in ((3, 96), (3,), (2, 3), (2,)))),
     ]
 
 
@@ -89,7 +103,7 @@ def classifier(outputs: int = 2) -> Classifier:
     return Classifier(timm.create_model("test_resnet", num_classes=outputs)).eval()
 
 
-@pytest.mark.parametrize("kind", [0, 1])
+@pytest.mark.parametrize("kind", [0, 1, 2])
 def test_a_state_dict_brings_its_head(kind: int) -> None:
     """Into a classifier, a copy of it, and one inside another module; a linear one stays linear."""
     trained = classifier()

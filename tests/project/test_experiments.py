@@ -11,6 +11,7 @@ FILES = {
     "drawn_birds/runs.csv": (),
     "drawn_birds/later.csv": (),
     "translation/runs.csv": (),
+    "concepts/runs.csv": (),
     "waterbirds_lite0/runs.csv": MEASURES,
     "waterbirds_lite0/heads.csv": (),
 }
@@ -28,7 +29,7 @@ def rows_of(text: str) -> list[dict[str, str]]:
     return rows
 
 
-@pytest.mark.parametrize("folder", ["drawn_birds", "translation", "waterbirds_lite0"])
+@pytest.mark.parametrize("folder", ["drawn_birds", "concepts", "translation", "waterbirds_lite0"])
 def test_tables_are_those_of_the_runs(folder):
     """Each row of the page is a printed one, column by column; the page may leave columns out."""
     printed = {}

@@ -99,10 +99,15 @@ def background(rng: np.random.Generator, place: int, side: int) -> Pixels:
     return canvas
 
 
+def drawn_traits(rng: np.random.Generator, target: int) -> Traits:
+    """Random lengths of a bird of class ``target``, the first that are drawn of a bird."""
+    drawn = rng.normal(KINDS[target], SPREAD)
+    return Traits(*np.maximum(drawn, SHORTEST).tolist())
+
+
 def bird(rng: np.random.Generator, target: int) -> list[Part]:
     """Random parts of a bird of class ``target`` that looks forwards, from back to front."""
-    drawn = rng.normal(KINDS[target], SPREAD)
-    traits = Traits(*np.maximum(drawn, SHORTEST).tolist())
+    traits = drawn_traits(rng, target)
     plumage, wing_colour = _choose(rng, PLUMAGE, 2)
     bare = _choose(rng, BARE_PARTS, 1)[0]
     tilt, lift, gaze, fan = np.deg2rad(rng.uniform((-18, 45, -14, -25), (6, 80, 14, 15)))

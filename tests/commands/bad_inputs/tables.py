@@ -4,6 +4,7 @@ from tests.commands.bad_inputs.case import TABLE, rows
 
 HEADER, FIRST, *REST = TABLE.splitlines(keepends=True)
 CHECK = "check own.yaml"
+CONCEPTS = CHECK + " recipe.name=concept_bottleneck recipe.concepts=concepts.csv"
 
 
 def changed(first: str) -> dict[str, str]:
@@ -28,6 +29,14 @@ CSV = rows(
             {"x.parquet": TABLE},
         ),
         (CHECK + " data.file=table.csv", "name two tables: leave one out"),
+        (CHECK + " recipe.name=concept_bottleneck", "recipe needs concepts: add recipe.concepts="),
+        (CONCEPTS, "no file concepts.csv"),
+        (CONCEPTS, "line 2: beak is 'yes', but", {"concepts.csv": "path,beak\n0.png,yes\n"}),
+        (
+            CONCEPTS,
+            "no concept of concepts.csv has 100 images of train with it",
+            {"concepts.csv": "path,beak\n0.png,1\n"},
+        ),
         (CHECK + " data.label_noise=2", "data.label_noise must lie in [0, 1]; got 2"),
         (
             CHECK + " data.label_noise=0.5 data.label_pairs=[[cat,bird]]",
