@@ -8,6 +8,7 @@ import pytest
 EXPERIMENTS = Path(__file__).parents[2] / "experiments"
 MEASURES = ("leakage/features", "background_robustness")
 FILES = {
+    "architectures/runs.csv": (),
     "drawn_birds/runs.csv": (),
     "drawn_birds/later.csv": (),
     "translation/runs.csv": (),
@@ -29,7 +30,9 @@ def rows_of(text: str) -> list[dict[str, str]]:
     return rows
 
 
-@pytest.mark.parametrize("folder", ["drawn_birds", "concepts", "translation", "waterbirds_lite0"])
+@pytest.mark.parametrize(
+    "folder", ["architectures", "drawn_birds", "concepts", "translation", "waterbirds_lite0"]
+)
 def test_tables_are_those_of_the_runs(folder):
     """Each row of the page is a printed one, column by column; the page may leave columns out."""
     printed = {}
