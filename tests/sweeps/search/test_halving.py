@@ -10,6 +10,7 @@ from debias.config import Config
 from debias.sweeps.launchers.worker import Pruned
 from debias.sweeps.search.halving import FrontJudge, checks, first_check
 from debias.sweeps.sweep_file import Search
+from tests.sweeps.search import trainings
 from tests.sweeps.search.test_search import searched, table
 
 NAMES = ["average", "worst_group_gap"]
@@ -69,6 +70,14 @@ def test_nothing_is_judged_between_the_checks(study):
     assert judged(study, 0.1, 0.9, count=3).startswith("pruned after epoch 2")
     assert len(study.get_trials()[1].user_attrs) == 0
     assert list(study.get_trials()[0].user_attrs) == ["check 2", "check 4"]
+
+
+def test_a_late_judgement_reads_the_epochs_before_the_check(study):
+    """Killed before the decision was written, and resumed: the better third epoch does not help."""
+    judged(study, 0.8, 0.2)
+    judge = FrontJudge(SECTION, study.ask(), CONFIG)
+    with pytest.raises(Pruned, match=r"after epoch 2 of 8, at validation average 70\.0"):
+        judge([*epochs(0.7, 0.3, 2), *epochs(0.95, 0.05, 1)])
 
 
 def test_runs_of_another_check_do_not_count(study):
@@ -136,32 +145,36 @@ def test_a_whole_search(search_file):
     ]
 
 
-TPE = (
-    "{prune: asha, factor: 2, trials: 16, objectives: [worst_group, average], "
-    "space: {optimizer.lr: {log_uniform: [0.001, 0.1]}}}"
+LR = "objectives: [worst_group, average], space: {optimizer.lr: {log_uniform: [0.001, 0.1]}}"
+
+
+@pytest.mark.parametrize(
+    ("kill", "sampler", "trials"),
+    [("before", "random", 5), ("after", "random", 5), ("", "tpe", 12)],
 )
-
-
-@pytest.mark.parametrize("kill", ["before", "after"])
-def test_a_killed_search_goes_on_as_if_it_had_not_been_killed(kill, search_file, tmp_path):
-    """Killed in the 13th trial, before or after the decision of its check is written."""
-    path = search_file(TPE, set="{epochs: 8}")
+def test_a_killed_search_goes_on_as_if_it_had_not_been_killed(
+    kill, sampler, trials, search_file, tmp_path
+):
+    """Killed in the last trial but one, at its first check: before or after the decision is
+    written. By then the estimator has left its 10 random trials behind.
+    """
+    section = f"{{prune: asha, factor: 2, sampler: {sampler}, trials: {trials}, {LR}}}"
+    path = search_file(section, set="{epochs: 4}")
     undisturbed, out = searched(path, f"out={tmp_path}/undisturbed")
     killed = SimpleNamespace(runs=0)
 
     def train(config, *, resume=None, watch=None):
-        """The 13th run is killed in its second epoch."""
-        from tests.sweeps.search import trainings
-
+        """The last run but one is killed in its first epoch."""
         killed.runs += 1
 
         def until(history):
-            if killed.runs == 13 and len(history) == 2 and kill == "before":
+            last = killed.runs == trials - 1 and len(history) == 1
+            if last and kill == "before":
                 raise KeyboardInterrupt
             try:
                 watch(history)
             finally:
-                if killed.runs == 13 and len(history) == 2:
+                if last:
                     raise KeyboardInterrupt
 
         return trainings.learn(config, resume=resume, watch=until)
