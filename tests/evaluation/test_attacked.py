@@ -8,6 +8,7 @@ from debias.evaluation import attacked as attacks
 from debias.evaluation.attacked import ATTACKS, attacked, attacked_scalars
 from debias.losses.adversarial_examples import Ball
 from debias.strategies.erm import ERM
+from debias.types import Outputs
 from tests.evaluation.test_looking import (
     RED_OR_BLUE,
     SIDE,
@@ -77,6 +78,24 @@ def test_each_of_several_labels_loses_its_own_margin(tmp_path):
         "average/linf_8": 0.5,
         "worst_group/linf_8": 0,
     }
+
+
+class Valley(ColourReader):
+    """The logit of the first class is least where the mean red is 8 / 255, as it is normalised."""
+
+    def forward(self, image):
+        red = super().forward(image).features[:, 0]
+        logits = torch.stack([(red - 8 / 255) ** 2, torch.zeros_like(red)], dim=1)
+        return Outputs(logits, logits)
+
+
+def test_the_attack_stops_where_the_loss_is_greatest(tmp_path):
+    """Red 131.5 becomes 8 / 255 with mean and deviation 0.5. The last step may overshoot by 2."""
+    model = Valley([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0]])
+    parts = parts_of(by_margin(tmp_path, [0, 0]), model, mean=0.5)
+    parts.ready()
+    changed = attacked(parts, parts.one(0), ATTACKS["linf_8"])
+    assert changed[0, 0].mean().item() * 127.5 + 127.5 == pytest.approx(131.5, abs=2)
 
 
 @pytest.mark.parametrize("ball", [*ATTACKS.values(), Ball("l2", 0.5)])

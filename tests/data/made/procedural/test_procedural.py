@@ -98,6 +98,7 @@ def test_small_fractals_lie_on_the_ground_one_before_the_other(monkeypatch):
         first = (ground != one).any(axis=2)
         rows, columns = np.nonzero(first)
         sides.append(1 + max(np.ptp(rows), np.ptp(columns)))
+        assert first.sum() < 0.9 * (1 + np.ptp(rows)) * (1 + np.ptp(columns))  # not a filled square
         reached |= first
         assert (ground != three).any(axis=2)[first].all()
     assert 16 < max(sides) <= 24
