@@ -28,7 +28,8 @@ NOTHING = "none"
 def check_effects(config: Config) -> None:
     """Refuse settings of a run that have no effect.
 
-    An option that needs another one is allowed at its default. It is also allowed if the config
+    An option that needs another one is allowed at its default, and in a component that does not
+    have the other one. It is also allowed if the config
     sets the other one, even to a value that switches it off: a sweep over these values can then
     keep the option.
 
@@ -48,7 +49,8 @@ def check_effects(config: Config) -> None:
 def _check_option(kind: str, section: Section, option: str, switches: tuple[str, ...]) -> None:
     named = kind != "model"
     defaults = components.options(components.find(kind, section["name"])) if named else {}
-    if option in defaults and section[option] == defaults[option]:
+    absent = defaults.keys().isdisjoint(switch.partition("=")[0] for switch in switches)
+    if option in defaults and (absent or section[option] == defaults[option]):
         return
     if not any(_is_set(switch, section, defaults) for switch in switches):
         needed = " or ".join(f"{kind}.{switch}" for switch in switches)

@@ -20,7 +20,8 @@ from debias.idle import SWITCHES, check_effects
         ["strategy.name=ood_training", "strategy.steps=1", "strategy.epsilon=0.1"],
         # or it is by default
         ["strategy.name=adversarial_training", "strategy.epsilon=0.1"],
-        ["strategy.name=free_adversarial_training", "strategy.replays=2"],
+        # or the component does not have it
+        ["strategy.name=free_adversarial_training", "strategy.epsilon=0.1", "strategy.norm=l2"],
         # the value is the default
         ["recipe.name=self", "recipe.early_epochs=[1]"],
         ["strategy.name=feature_adversary", "strategy.feed=pooled"],
