@@ -4,7 +4,6 @@ import torch
 from torch import Tensor
 
 from debias.data.orders import seeded_generator
-from debias.errors import InputError
 from debias.evaluation.looking import chosen
 from debias.losses.adversarial_examples import Ball, perturb
 from debias.losses.classification import classification_losses
@@ -42,7 +41,7 @@ def attacked_scalars(
         of :data:`ATTACKS`. The worst group is NaN if no bias is known.
 
     Raises:
-        ValueError: the outputs of the model have no gradient.
+        ValueError: the outputs have no gradient by the pixels.
     """
     parts.ready()
     decided: dict[str, list[Tensor]] = {name: [] for name in ("clean", *ATTACKS)}
@@ -74,7 +73,7 @@ def attacked(parts: Parts, batch: Batch, ball: Ball) -> Tensor:
         ball: the changes that are allowed.
 
     Raises:
-        ValueError: the outputs of the model have no gradient.
+        ValueError: the outputs have no gradient by the pixels.
     """
     space = PixelSpace(parts.data.mean.tolist(), parts.data.std.tolist()).to(parts.device)
     pixels = space.pixels(batch.image)
@@ -86,8 +85,6 @@ def attacked(parts: Parts, batch: Batch, ball: Ball) -> Tensor:
     def losses_of(change: Tensor) -> Tensor:
         """The losses of the changed images."""
         logits = parts.module(batch.image + change / space.std).logits
-        if not logits.requires_grad:
-            raise InputError("the outputs of this model have no gradient by the pixels")
         return classification_losses(logits, batch.target)
 
     start, step = torch.cat(draws).to(pixels), STEP * ball.epsilon

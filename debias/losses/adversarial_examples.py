@@ -6,6 +6,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from debias.errors import InputError
+
 NORMS = ("linf", "l2")
 
 
@@ -107,13 +109,20 @@ def perturb(
 
     Returns:
         ``(N, ...)`` float change without gradient.
+
+    Raises:
+        ValueError: the losses have no gradient by the change.
     """
     for _ in range(steps):
         change = change.detach().requires_grad_()
         with torch.enable_grad():
             loss = losses_of(change).sum()
-        (gradient,) = gradients_of(loss, [change])
-        assert gradient is not None
+        gradient = gradients_of(loss, [change])[0] if loss.requires_grad else None
+        if gradient is None:
+            raise InputError(
+                "the losses have no gradient by the pixels, so no attack can be made: compute the "
+                "outputs with gradients, and do not detach the images"
+            )
         change = ball.climb(change.detach(), gradient, pixels, step=step)
     return change.detach()
 

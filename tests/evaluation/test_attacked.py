@@ -5,8 +5,9 @@ import torch
 
 from debias.errors import InputError
 from debias.evaluation import attacked as attacks
-from debias.evaluation.attacked import ATTACKS, attacked, attacked_scalars
+from debias.evaluation.attacked import ATTACKS, STEP, STEPS, attacked, attacked_scalars
 from debias.losses.adversarial_examples import Ball
+from debias.metrics.families import FAMILIES
 from debias.strategies.erm import ERM
 from debias.types import Outputs
 from tests.evaluation.test_looking import (
@@ -98,6 +99,15 @@ def test_the_attack_stops_where_the_loss_is_greatest(tmp_path):
     assert changed[0, 0].mean().item() * 127.5 + 127.5 == pytest.approx(131.5, abs=2)
 
 
+def test_the_texts_state_the_attacks():
+    for name, ball in ATTACKS.items():
+        meaning = FAMILIES["attacked"].numbers[f"average/{name}"].meaning
+        radius, step = (f"{255 * each:g} / 255" for each in (ball.epsilon, STEP * ball.epsilon))
+        assert meaning.endswith(
+            f"up to {radius}: {STEPS} steps of PGD of {step} in the norm {ball.norm.capitalize()}."
+        )
+
+
 @pytest.mark.parametrize("ball", [*ATTACKS.values(), Ball("l2", 0.5)])
 def test_the_start_depends_on_the_row_alone(tmp_path, monkeypatch, ball):
     monkeypatch.setattr(attacks, "STEPS", 0)
@@ -125,12 +135,19 @@ def test_attacks_leave_the_model_as_it_is(tmp_path):
     assert all(each.grad is None and each.requires_grad for each in model.parameters())
 
 
-def test_refuses_outputs_without_a_gradient(tmp_path):
-    class Fixed(ERM):
-        @torch.no_grad()
-        def classify(self, model, image):
-            return model(image)
+class Fixed(ERM):
+    @torch.no_grad()
+    def classify(self, model, image):
+        return model(image)
 
-    parts = parts_of(by_margin(tmp_path, [5, 15]), RED_OR_BLUE, strategy=Fixed())
+
+class Detached(ERM):
+    def prepare(self, image):
+        return image.detach()
+
+
+@pytest.mark.parametrize("strategy", [Fixed(), Detached()])
+def test_refuses_outputs_without_a_gradient(tmp_path, strategy):
+    parts = parts_of(by_margin(tmp_path, [5, 15]), RED_OR_BLUE, strategy=strategy)
     with pytest.raises(InputError, match="no gradient by the pixels"):
         attacked_scalars(parts, progress=False)
