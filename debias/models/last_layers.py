@@ -21,7 +21,8 @@ class OneLogit(nn.Linear):
     """A head for two classes with a single score z, which gives the logits -z/2 and z/2.
 
     The softmax of these logits is the sigmoid of z, so that cross-entropy is binary cross-entropy.
-    Copies of the head and new heads in its place have two logits.
+    Copies of the network have a single score too. A linear layer that is fitted in its place has
+    two logits.
     """
 
     def __init__(self, features: int) -> None:
