@@ -162,15 +162,14 @@ def main() -> None:
         f"bar {BAR:.2f}"
     )
     print(f"{'':38}{'step':>7}{'flops':>7}{'time':>7}{'passes':>8}   step / bar")
-    every = {
-        name: case
-        for group in (cases, network_cases, context_cases, layer_cases, pixel_cases)
-        for name, case in group(model, batch).items()
-        if any(word in name for word in options.only.split(","))
-    }
-    if not every:
-        parser.error(f"--only must name a part of a case; got {options.only}")
+    groups = (cases, network_cases, context_cases, layer_cases, pixel_cases)
+    every = {name: case for group in groups for name, case in group(model, batch).items()}
+    words = options.only.split(",")
+    if unknown := [word for word in words if not any(word in name for name in every)]:
+        parser.error(f"each word of --only must be part of a case's name; got {unknown[0]!r}")
     for name, case in every.items():
+        if not any(word in name for word in words):
+            continue
         sides = Sides(case, model, batch)
         bare, own = flops(sides.bare, sides), flops(sides.trained, sides)
         by_flops = bare / erm_flops
