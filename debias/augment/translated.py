@@ -7,7 +7,7 @@ from torch import Tensor
 
 from debias.augment.augmentation import Augmentation
 from debias.errors import InputError
-from debias.models.translator import Translator
+from debias.models.translator import Translator, check_sides
 from debias.pixels import PixelSpace
 from debias.types import Batch, Groups
 
@@ -29,6 +29,7 @@ class Translated(Augmentation):
 
     Args:
         groups: the groups of the data, with single-label targets.
+        image: ``(1, 3, H, W)`` float, an example that gives the image size.
         mean: mean of each of the three channels, in [0, 1], from the normalisation of the images.
         std: standard deviation of each channel, positive, from the same normalisation.
         read_weights: maps the path of a file of weights to its named tensors. It has none if a
@@ -39,8 +40,8 @@ class Translated(Augmentation):
         blocks: residual blocks of G; the same as in training.
 
     Raises:
-        ValueError: the file is absent or does not fit, there are fewer than two classes, or the
-            targets are multi-label.
+        ValueError: the file is absent or does not fit, a side of the images is no multiple of 4 or
+            below 8 pixels, or the targets are multi-label.
     """
 
     single_label = True
@@ -49,6 +50,7 @@ class Translated(Augmentation):
     def __init__(
         self,
         groups: Groups,
+        image: Tensor,
         mean: Sequence[float],
         std: Sequence[float],
         read_weights: WeightsReader,
@@ -63,6 +65,7 @@ class Translated(Augmentation):
                 "augment.translator must be a file of weights of a translator; got nothing. Train "
                 "one by recipe.name=cdvg, or strategy.name=translation"
             )
+        check_sides(image)
         self.classes, self.space = groups.outputs, PixelSpace(mean, std)
         self.translator = Translator(self.classes, width=width, blocks=blocks)
         if weights := read_weights(translator):
@@ -77,25 +80,27 @@ class Translated(Augmentation):
             progress: has no effect.
         """
         step = torch.randint_like(batch.target, 1, self.classes)
-        chosen = (batch.target + step) % self.classes
-        return batch._replace(image=translated(self.translator, self.space, batch.image, chosen))
+        new_class = (batch.target + step) % self.classes
+        return batch._replace(image=translated(self.translator, self.space, batch.image, new_class))
 
 
 @torch.no_grad()
-def translated(translator: Translator, space: PixelSpace, image: Tensor, target: Tensor) -> Tensor:
+def translated(
+    translator: Translator, space: PixelSpace, image: Tensor, new_class: Tensor
+) -> Tensor:
     """Translate normalised images.
 
     Args:
         translator: the network, whose pixels are in [-1, 1].
         space: the normalisation of the images.
         image: ``(N, 3, H, W)`` normalised.
-        target: ``(N,)`` int64 class that each image becomes.
+        new_class: ``(N,)`` int64 class that each image becomes.
 
     Returns:
         Images of the same shape, normalised.
     """
-    drawn: Tensor = translator(space.pixels(image) * 2 - 1, target)
-    return space.normalised((drawn.to(image.dtype) + 1) / 2)
+    signed: Tensor = translator(space.pixels(image) * 2 - 1, new_class)
+    return space.normalised((signed.to(image.dtype) + 1) / 2)
 
 
 def _load(translator: Translator, weights: Mapping[str, Tensor], path: str) -> None:

@@ -24,9 +24,9 @@ def share_taken(parts: Parts) -> float:
     strategy: Any = parts.ready().strategy
     taken: list[Tensor] = []
     for batch in parts.batches(parts.loader(parts.examples.rows("val")), "", progress=False):
-        chosen = (batch.target + 1) % strategy.classes
-        drawn = translated(strategy.translator, strategy.space, batch.image, chosen)
-        taken.append(parts.module(drawn).logits.argmax(dim=1) == chosen)
+        new_class = (batch.target + 1) % strategy.classes
+        image = translated(strategy.translator, strategy.space, batch.image, new_class)
+        taken.append(parts.module(image).logits.argmax(dim=1) == new_class)
     return torch.cat(taken).double().mean().item()
 
 
@@ -44,14 +44,18 @@ def picture_grid(parts: Parts) -> NDArray[np.uint8]:
     rows = parts.examples.rows("val")
     target = parts.examples.target[rows]
     firsts = [rows[target == each][:1] for each in torch.unique(target).tolist()[:MOST]]
-    chosen = torch.cat(firsts).sort().values
-    batches = [*parts.batches(parts.loader(chosen), "", progress=False)]
-    image, target = (torch.cat(each) for each in zip(*(one[:2] for one in batches), strict=True))
+    batches = parts.batches(parts.loader(torch.cat(firsts)), "", progress=False)
+    image = torch.cat([batch.image for batch in batches])
     columns = [image] + [
-        translated(strategy.translator, strategy.space, image, torch.full_like(target, each))
+        translated(
+            strategy.translator,
+            strategy.space,
+            image,
+            torch.full((len(image),), each, device=image.device),
+        )
         for each in range(min(strategy.classes, MOST))
     ]
-    pixels = strategy.space.pixels(torch.stack(columns, dim=1)[target.argsort()])
+    pixels = strategy.space.pixels(torch.stack(columns, dim=1))
     grid = pixels.permute(0, 3, 1, 4, 2).flatten(2, 3).flatten(0, 1)
     found: NDArray[np.uint8] = (grid * 255).round().to(torch.uint8).cpu().numpy()
     return found

@@ -76,12 +76,12 @@ class Translator(nn.Module):
             nn.Tanh(),
         )
 
-    def forward(self, image: Tensor, target: Tensor) -> Tensor:
+    def forward(self, image: Tensor, new_class: Tensor) -> Tensor:
         """Translate images to classes.
 
         Args:
             image: ``(N, 3, H, W)`` float in [-1, 1].
-            target: ``(N,)`` int64 class that each image becomes, in [0, K).
+            new_class: ``(N,)`` int64 class that each image becomes, in [0, K).
 
         Returns:
             ``(N, 3, H, W)`` float in [-1, 1].
@@ -89,15 +89,25 @@ class Translator(nn.Module):
         Raises:
             ValueError: a side of the images is no multiple of 4, or below 8 pixels.
         """
-        sides = image.shape[-2:]
-        if min(sides) < SMALLEST_SIDE or any(side % 2**HALVINGS for side in sides):
-            raise InputError(
-                f"a translator needs images whose sides are multiples of {2**HALVINGS} and at "
-                f"least {SMALLEST_SIDE} pixels; got {tuple(sides)}. Set another preprocessing.size"
-            )
-        planes = F.one_hot(target, self.classes).to(image)[:, :, None, None].expand(-1, -1, *sides)
+        check_sides(image)
+        planes = F.one_hot(new_class, self.classes).to(image)[:, :, None, None]
+        planes = planes.expand(-1, -1, *image.shape[-2:])
         translated: Tensor = self.layers(torch.cat([image, planes], dim=1))
         return translated
+
+
+def check_sides(image: Tensor) -> None:
+    """Check that a translator can restore the size of ``(..., H, W)`` images.
+
+    Raises:
+        ValueError: a side of the images is no multiple of 4, or below 8 pixels.
+    """
+    sides = tuple(image.shape[-2:])
+    if min(sides) < SMALLEST_SIDE or any(side % 2**HALVINGS for side in sides):
+        raise InputError(
+            f"a translator needs images whose sides are multiples of {2**HALVINGS} and at least "
+            f"{SMALLEST_SIDE} pixels; got {sides}. Set another preprocessing.size"
+        )
 
 
 def _normalised(convolution: nn.Conv2d | nn.ConvTranspose2d) -> tuple[nn.Module, ...]:

@@ -66,7 +66,8 @@ class CDvG(Recipe):
         """Configs of the translator, and of the last stage with another augmentation in its place.
 
         Raises:
-            ValueError: the run has its own augmentation, or its strategy reads no views.
+            ValueError: the run has its own augmentation, its strategy reads no views, or
+                ``translator`` sets another strategy.
         """
         run.refuse_own("augment")
         hint = "Set strategy.name=view_contrast"
@@ -84,7 +85,10 @@ class CDvG(Recipe):
         return run.train_last({"augment": augment})
 
     def _config(self, run: Run) -> Config:
-        return configs.changed(run.stage_config(TRAINING), self.translator or {})
+        config = configs.changed(run.stage_config(TRAINING), self.translator or {})
+        name = {"recipe.translator.strategy.name": config.strategy["name"]}
+        check_one_of((TRAINING["strategy"]["name"],), name, hint="Leave it out")
+        return config
 
 
 def _write(stage: Stage, weights: Path, pictures: Path) -> None:

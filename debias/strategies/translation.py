@@ -13,7 +13,7 @@ from debias.losses.translation import (
     reconstruction_losses,
     wasserstein_losses,
 )
-from debias.models.translator import Critic, Translator
+from debias.models.translator import Critic, Translator, check_sides
 from debias.pixels import PixelSpace
 from debias.strategies.objectives import task_loss
 from debias.strategies.strategy import Strategy
@@ -89,11 +89,10 @@ class Translation(Strategy):
         check_at_least(1, {"critic_turns": critic_turns}, of="Translation")
         self.class_weight, self.cycle_weight = class_weight, cycle_weight
         self.penalty_weight, self.critic_turns = penalty_weight, critic_turns
+        check_sides(image)
         self.classes, self.space = groups.outputs, PixelSpace(mean, std)
         self.translator = Translator(self.classes, width=width, blocks=blocks)
         self.critic = Critic(self.classes, image, width=width, depth=depth)
-        with torch.no_grad():  # refuses images of other sides
-            self.translator(image, torch.zeros(len(image), dtype=torch.int64))
 
     def players(self, model: nn.Module) -> dict[str, list[Parameter]]:
         """Player "critic" owns the parameters of D, and "generator" those of G."""
@@ -138,11 +137,11 @@ class Translation(Strategy):
 
     def generator_loss(self, model: nn.Module, batch: Batch) -> Loss:
         """Objective of the generator; its terms are logged."""
-        image, drawn = self.signed(batch.image), self.drawn(batch.target)
-        translated = self.translator(image, drawn)
+        image, new_class = self.signed(batch.image), self.drawn(batch.target)
+        translated = self.translator(image, new_class)
         scores, logits = self.critic(translated)
         score = scores.mean()
-        task = classification_losses(logits, drawn).mean()
+        task = classification_losses(logits, new_class).mean()
         again = self.translator(translated, batch.target)
         cycle = reconstruction_losses(image, again).mean()
         total = self.class_weight * task + self.cycle_weight * cycle - score

@@ -1,16 +1,20 @@
 """Translated images: which class is drawn, that the target stays, and which weights fit."""
 
+from inspect import signature
+
 import pytest
 import torch
 
 from debias.augment.translated import Translated, translated
 from debias.models.translator import Translator
 from debias.pixels import PixelSpace
+from debias.strategies.translation import Translation
 from debias.types import Batch, Groups
 
 GROUPS = Groups(("a", "b", "c"), ("x", "y"))
 MEAN, STD = (0.5, 0.4, 0.3), (0.2, 0.3, 0.4)
 NUMBER = torch.arange(300)
+IMAGE = torch.zeros(1, 3, 8, 8)
 PIXELS = torch.rand(300, 3, 8, 8, generator=torch.Generator().manual_seed(0))
 BATCH = Batch(PixelSpace(MEAN, STD).normalised(PIXELS), NUMBER % 3, NUMBER % 2, NUMBER)
 
@@ -24,7 +28,7 @@ def translator() -> Translator:
 @pytest.fixture
 def augment(translator) -> Translated:
     options = {"translator": "file", "width": 2, "blocks": 1}
-    return Translated(GROUPS, MEAN, STD, lambda path: translator.state_dict(), **options)
+    return Translated(GROUPS, IMAGE, MEAN, STD, lambda path: translator.state_dict(), **options)
 
 
 class Named(torch.nn.Module):
@@ -56,7 +60,8 @@ def test_pixels_of_the_translator_are_between_minus_one_and_one(augment, transla
 
 
 def test_an_evaluation_needs_no_file():
-    made = Translated(GROUPS, MEAN, STD, lambda path: {}, translator="gone", width=2, blocks=1)
+    options = {"translator": "gone", "width": 2, "blocks": 1}
+    made = Translated(GROUPS, IMAGE, MEAN, STD, lambda path: {}, **options)
     own = Translator(3, width=2, blocks=1).state_dict()
     assert made.translator.state_dict().keys() == own.keys()
 
@@ -71,4 +76,15 @@ def test_an_evaluation_needs_no_file():
 )
 def test_refuses(translator, options, message):
     with pytest.raises(ValueError, match=message):
-        Translated(GROUPS, MEAN, STD, lambda path: translator.state_dict(), **options)
+        Translated(GROUPS, IMAGE, MEAN, STD, lambda path: translator.state_dict(), **options)
+
+
+def test_refuses_images_of_other_sides_before_training():
+    with pytest.raises(ValueError, match=r"multiples of 4 .* got \(8, 10\)"):
+        Translated(GROUPS, torch.zeros(1, 3, 8, 10), MEAN, STD, lambda path: {}, translator="file")
+
+
+def test_a_translator_of_default_sizes_fits_the_default_augmentation():
+    own, trained = (signature(each).parameters for each in (Translated, Translation))
+    for option in ("width", "blocks"):
+        assert own[option].default == trained[option].default

@@ -39,6 +39,8 @@ RECIPES = {
     "threshold": 0.0,
     "models": 2,
     "rounds": 3,
+    "width": 2,
+    "blocks": 0,
 }
 SHIPPED = shipped_configs.names()
 #: Every shipped config, and every line that replaces a config of before: a config and overrides.

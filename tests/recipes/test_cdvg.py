@@ -1,6 +1,7 @@
 """CDvG: what its stages hand on, that it resumes, and what it refuses."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -55,6 +56,7 @@ def test_the_last_stage_draws_its_views_by_the_trained_translator(run):
     stage = configs.load(str(run / "stages" / "translator" / "stage.yaml"))
     assert stage.augment == {"name": "none"}
     optimizer = {"name": "adam", "lr": 1e-4, "betas": [0.5, 0.999]}
+    assert stage.scheduler == {"name": "constant"}
     assert (stage.epochs, {**stage.optimizer, "betas": [*stage.optimizer["betas"]]}) == (
         2,
         optimizer,
@@ -80,22 +82,6 @@ def test_pictures_have_a_row_per_class_and_a_column_per_translation(run):
         torch.testing.assert_close(shown.transpose(0, 1) / 255, expected, atol=0.6 / 255, rtol=0)
 
 
-def test_the_share_counts_what_the_critic_takes_for_the_next_class(run, tmp_path):
-    config = configs.load(str(run / "stages" / "translator" / "stage.yaml"))
-    untrained = Run(config, tmp_path)
-    parts = untrained.build(config)
-    share = translations.share_taken(parts)
-    strategy, rows = parts.module.strategy, parts.examples.rows("val")
-    taken = []
-    for row in rows.tolist():
-        batch = parts.one(row)
-        drawn = translations.translated(
-            strategy.translator, strategy.space, batch.image, 1 - batch.target
-        )
-        taken.append(parts.module(drawn).logits.argmax().item() == 1 - batch.target.item())
-    assert share == pytest.approx(sum(taken) / len(rows))
-
-
 def test_an_interrupted_run_goes_on_and_a_moved_one_is_evaluated(run, tmp_path, capsys):
     halfway = tmp_path / run.name
     shutil.copytree(run, halfway)
@@ -104,6 +90,8 @@ def test_an_interrupted_run_goes_on_and_a_moved_one_is_evaluated(run, tmp_path, 
     for left in ("report.json", "report.html", "translations.png", configs.LAST_STAGE):
         (halfway / left).unlink()
     train(configs.read(halfway / "config.yaml"), resume=halfway)
+    said = capsys.readouterr().err
+    assert re.search(r"takes \d+% of translated validation images for their new class", said)
     for folder in (run, halfway):
         (folder / "translator.safetensors").rename(folder / "moved")
     try:
@@ -120,8 +108,12 @@ def test_an_interrupted_run_goes_on_and_a_moved_one_is_evaluated(run, tmp_path, 
     ("override", "message"),
     [
         ("strategy={name: erm}", r"must be one of .*Set strategy\.name=view_contrast"),
-        ("augment.name=random_convolution", "cdvg has a augment of its own"),
+        ("augment.name=random_convolution", r"cdvg sets augment\.name itself"),
         ("recipe.translator.epoch=1", "epoch"),
+        (
+            "recipe.translator.strategy.name=erm",
+            r"strategy\.name must be one of translation; .*Leave it out",
+        ),
     ],
 )
 def test_refuses_before_the_first_stage(tmp_path, override, message):
