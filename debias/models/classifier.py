@@ -17,6 +17,7 @@ from debias.models.first_layer import train_first_layer
 from debias.models.last_layers import make_head_of_state
 from debias.models.layers import BACKBONE, evaluating, without_autocast
 from debias.models.networks import (
+    append_layer,
     as_linear,
     check_linear,
     check_normalisation,
@@ -26,6 +27,7 @@ from debias.models.networks import (
 )
 from debias.models.projection import NO_PROJECTION, Projection
 from debias.models.small_receptive import NETWORKS
+from debias.models.timm_names import check_name, embedding_size
 from debias.models.weights import load_weights
 from debias.types import Outputs
 
@@ -255,6 +257,7 @@ def timm_classifier(
     pooling: str | None = None,
     first_layer: str | None = None,
     ridge: float = 0.1,
+    embedding: bool = False,
     projection: Projection = NO_PROJECTION,
 ) -> Classifier:
     """Any timm classifier, or a network with a small receptive field, with any weights.
@@ -274,6 +277,8 @@ def timm_classifier(
         first_layer: "tract" trains the first convolution by
             :class:`debias.models.first_layer.TrActConvolution`. ``None`` means the usual gradient.
         ridge: its :math:`\\lambda`, positive.
+        embedding: whether the last layer of the weights stays, before a new one. The features are
+            then its outputs: for an image tower of CLIP, the joint embedding of images and texts.
         projection: layers before the head; see :class:`~debias.models.projection.Projection`.
 
     Returns:
@@ -283,23 +288,28 @@ def timm_classifier(
     Raises:
         ValueError: the model or its weights do not exist, the model has no single linear head, the
             file does not fit the model, or the weights cannot be downloaded. Or the model cannot
-            have this pooling or first layer.
+            have this pooling or first layer, or has no last layer for ``embedding``.
     """
     downloaded = pretrained and weights is None
-    network = _network(outputs, name, pretrained=downloaded)
+    size = embedding_size(name, pretrained=downloaded) if embedding else outputs
+    network = _network(size, name, pretrained=downloaded)
     if pooling is not None:
         set_pooling(network, pooling)
     if first_layer is not None:
         train_first_layer(network, first_layer, ridge=ridge)
-    head: Any = network.get_submodule(head_path(network))
+    path = head_path(network)
+    head: Any = network.get_submodule(path)
     trained_on: Any = network.pretrained_cfg
-    if not (downloaded and trained_on["num_classes"] == outputs):
+    if not (downloaded and trained_on["num_classes"] == size):
         # For two classes timm draws the heads of its EfficientNets and MobileNets from U(-0.71,
         # 0.71). Such large logits destroy the features in the first steps of fine-tuning.
         head.reset_parameters()
     if weights is not None:
-        load_weights(network, Path(weights), head=head_path(network))
-    return projection.on(Classifier(network, freeze_batch_norm=freeze_batch_norm))
+        load_weights(network, Path(weights), head=None if embedding else path)
+    last = append_layer(network, outputs) if embedding else path
+    classifier = Classifier(network, head=last, freeze_batch_norm=freeze_batch_norm)
+    classifier.checked = True  # as timm names the head; that of an attention pool reads tokens
+    return projection.on(classifier)
 
 
 def small_receptive_classifier(outputs: int, *, name: str = "simple_conv_k1") -> Classifier:
@@ -324,7 +334,7 @@ def _network(outputs: int, name: str, *, pretrained: bool) -> nn.Module:
                 f"no pretrained weights exist for {name!r}; set model.pretrained=false"
             )
         return NETWORKS[name](outputs)
-    _check_name(name, pretrained)
+    check_name(name, pretrained)
     try:
         network = timm.create_model(name, pretrained=pretrained, num_classes=outputs)
     except OSError as error:
@@ -335,18 +345,3 @@ def _network(outputs: int, name: str, *, pretrained: bool) -> nn.Module:
         ) from error
     assert isinstance(network, nn.Module)
     return network
-
-
-def _check_name(name: str, pretrained: bool) -> None:
-    architecture, _, tag = name.partition(".")
-    if not timm.is_model(architecture):
-        names = near(architecture, timm.list_models(), "debias list models")
-        raise InputError(f"timm has no model {name!r}; {names}")
-    with_weights = timm.list_models(f"{architecture}.*", pretrained=True)
-    tags = [model.partition(".")[2] for model in with_weights]
-    if tag and tag not in tags:
-        raise InputError(f"timm has no weights {tag!r} for {architecture!r}; {near(tag, tags)}")
-    if pretrained and not tags:
-        raise InputError(
-            f"timm has no weights for {name!r}; set model.weights=PATH or model.pretrained=false"
-        )

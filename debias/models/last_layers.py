@@ -1,4 +1,4 @@
-"""Other last layers: a single logit, prototypes, additive energies, and concepts.
+"""Other last layers: a single logit, prototypes, additive energies, concepts, and text embeddings.
 
 A :class:`debias.models.classifier.Classifier` has such a head in place of its ``nn.Linear``. The
 names in a state dict say which head it belongs to, so loading the state dict also makes the head.
@@ -254,8 +254,43 @@ class ConceptHead(FittedHead):
         return F.linear(shown, self.weights, self.biases)
 
 
+class TextHead(FittedHead):
+    r"""A zero-shot head: the cosine of the features to the text of each class.
+
+    .. math:: f_c = s\, \frac{z^\top t_c}{\|z\|\, \|t_c\|}
+
+    Source: Radford et al., "Learning Transferable Visual Models From Natural Language Supervision"
+    (CLIP), ICML 2021.
+
+    Args:
+        texts: ``(C, D)`` float embedding of each class.
+        scale: ``()`` float, s. It is 100 in CLIP.
+    """
+
+    names = ("texts", "scale")
+
+    def __init__(self, texts: Tensor, scale: Tensor) -> None:
+        super().__init__()
+        self.texts, self.scale = nn.Parameter(texts), nn.Parameter(scale)
+
+    @property
+    def in_features(self) -> int:
+        """Number of features D."""
+        return self.texts.shape[1]
+
+    @property
+    def out_features(self) -> int:
+        """Number of classes C."""
+        return self.texts.shape[0]
+
+    def forward(self, features: Tensor) -> Tensor:
+        """``(N, C)`` logits of ``(N, D)`` features."""
+        cosines = F.normalize(features, dim=1) @ F.normalize(self.texts, dim=1).T
+        return self.scale * cosines
+
+
 #: The heads that a state dict can have.
-HEADS: tuple[type[FittedHead], ...] = (PrototypeEnsemble, AdditiveEnergies, ConceptHead)
+HEADS: tuple[type[FittedHead], ...] = (PrototypeEnsemble, AdditiveEnergies, ConceptHead, TextHead)
 
 
 def make_head_of_state(

@@ -47,6 +47,31 @@ def as_linear(layer: nn.Module) -> nn.Linear:
     return linear
 
 
+def append_layer(network: nn.Module, outputs: int) -> str:
+    """Put a new linear layer after the last layer of a timm model, and return its dotted name.
+
+    The features of the model are then the outputs of its former last layer.
+
+    Args:
+        network: a network of timm, changed in place.
+        outputs: number of outputs of the new layer.
+
+    Raises:
+        ValueError: the last layer is not linear.
+    """
+    path = head_path(network)
+    last = network.get_submodule(path)
+    if not isinstance(last, nn.Linear):
+        raise InputError(
+            f"model.embedding=true needs a network that ends in a linear layer; got "
+            f"{type(last).__name__} in {type(network).__name__}: leave model.embedding out"
+        )
+    parent, _, name = path.rpartition(".")
+    layers = nn.Sequential(last, nn.Linear(last.out_features, outputs))
+    setattr(network.get_submodule(parent), name, layers)
+    return f"{path}.1"
+
+
 def set_pooling(network: nn.Module, pooling: str) -> None:
     """Let a network of timm pool its last maps or tokens in another way; its weights stay.
 

@@ -70,13 +70,13 @@ def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         ) from error
 
 
-def load_weights(network: nn.Module, path: Path, *, head: str) -> None:
+def load_weights(network: nn.Module, path: Path, *, head: str | None) -> None:
     """Load the weights of a network from a file with the same keys and shapes; see :func:`fitted`.
 
     Args:
         network: the network; it is changed in place.
         path: a ``.safetensors``, ``.pt`` or ``.pth`` state dict.
-        head: dotted name of the layer that computes the logits.
+        head: dotted name of the layer that computes the logits; ``None`` if no layer may be new.
 
     Raises:
         ValueError: the file cannot be read, or does not fit.
@@ -86,7 +86,7 @@ def load_weights(network: nn.Module, path: Path, *, head: str) -> None:
 
 
 def fitted(
-    state: Mapping[str, Tensor], own: Mapping[str, Tensor], *, source: str, head: str
+    state: Mapping[str, Tensor], own: Mapping[str, Tensor], *, source: str, head: str | None
 ) -> dict[str, Tensor]:
     """Check that weights fit a network, whose head may stay new.
 
@@ -97,7 +97,7 @@ def fitted(
         state: the weights.
         own: the state dict of the network.
         source: where the weights come from, for messages.
-        head: dotted name of the layer that computes the logits.
+        head: dotted name of the layer that computes the logits; ``None`` if no layer may be new.
 
     Returns:
         All weights of the network: those of ``state``, and a new head from ``own``.
@@ -111,10 +111,12 @@ def fitted(
             f"{source!r} contains NaN or infinity in {len(broken)} of {len(state)} tensors, "
             f"such as {broken[0]}, so its training diverged: give other weights"
         )
-    keys = [key for key in own if key.startswith(f"{head}.")]
+    keys = [key for key in own if key.startswith(f"{head}.")]  # none without a head
     absent = not any(key in state for key in keys)
     kept: dict[str, Tensor] = {}
-    if absent or _other_classes([state.get(key) for key in keys], [own[key] for key in keys]):
+    if head is not None and (
+        absent or _other_classes([state.get(key) for key in keys], [own[key] for key in keys])
+    ):
         log.info(
             "%s has no head of %d classes: %r gets new weights",
             source,

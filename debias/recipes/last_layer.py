@@ -48,12 +48,14 @@ class LastLayer(Recipe):
             on the rest.
         halved: "class" or "group" if the head is fitted on half of the validation split, which is
             drawn within classes or, if the selection rule reads groups, within groups; or "".
+        fits_first_head: whether a backbone without a trained head first gets one by plain ERM.
         choice: settings that :meth:`fit` chose on held-out images, or ``None`` if it chose none.
     """
 
     takes_groups = True
     share = 1.0
     halved = ""
+    fits_first_head = True
 
     backbone: str = TRAINED
     base: Settings | None = None
@@ -115,7 +117,8 @@ class LastLayer(Recipe):
         config = self._config(run)
         frozen = Frozen(self._stage(run, config), config)
         started = time.monotonic()
-        if self.backbone == PRETRAINED or isinstance(frozen.model.head, ProjectedHead):
+        headless = self.backbone == PRETRAINED or isinstance(frozen.model.head, ProjectedHead)
+        if headless and self.fits_first_head:
             classes = frozen.stage.examples.groups.rows
             fitted = erm_head(self.training_rows(frozen), classes, run.config.seed)
             frozen.model.head = processes.from_first(fitted)

@@ -29,6 +29,7 @@ from parity_checks import (
     perturbations,
     pixels,
     projections,
+    prompts,
     proxies,
     recipes,
     reweighting,
@@ -153,4 +154,5 @@ CHECKS: dict[str, Check] = {
     "concept_bottleneck": concept_heads.bottleneck,
     "sagnet": style_paths.sagnet,
     "translation_game": translators.translation,
+    "zero_shot": prompts.zero_shot,
 }

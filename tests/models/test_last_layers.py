@@ -17,6 +17,7 @@ from debias.models.last_layers import (
     FittedHead,
     OneLogit,
     PrototypeEnsemble,
+    TextHead,
     centred_directions,
     linear_layer,
     prototype_logits,
@@ -91,11 +92,22 @@ def test_the_bottleneck_reads_concepts_alone() -> None:
     assert (head.in_features, head.out_features) == (4, 2)
 
 
+def test_texts_are_compared_by_their_angle() -> None:
+    """Parallel, at 60 degrees and opposite, whatever the norms."""
+    slanted = torch.tensor([0.5, 0.75**0.5, 0, 0]).double()
+    head = TextHead(torch.stack([3 * EYE[0], slanted, -0.1 * EYE[0]]), torch.tensor(100.0).double())
+    found = head(torch.stack([EYE[0], 20 * EYE[0], EYE[3]]))
+    expected = [[100, 50, -100], [100, 50, -100], [0, 0, 0]]
+    torch.testing.assert_close(found, torch.tensor(expected).double())
+    assert (head.in_features, head.out_features) == (4, 3)
+
+
 def heads() -> list[FittedHead]:
     return [
         PrototypeEnsemble(drawn(3, 2, 96).float(), drawn(3).float()),
         AdditiveEnergies(drawn(5, 96).float(), drawn(2, 3).float()),
         ConceptHead(*(drawn(*size).float() for size in ((3, 96), (3,), (2, 3), (2,)))),
+        TextHead(drawn(2, 96).float(), torch.tensor(7.0)),
     ]
 
 
@@ -120,7 +132,7 @@ def test_a_state_dict_brings_its_head(kind: int) -> None:
     assert isinstance(plain.head, nn.Linear)
     with pytest.raises(RuntimeError, match="head"):
         plain.load_state_dict(
-            {key: state[key] for key in state if not key.endswith(("scales", "offsets"))}
+            {key: state[key] for key in state if not key.endswith(("scales", "offsets", "scale"))}
         )
 
 

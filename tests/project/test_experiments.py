@@ -15,6 +15,7 @@ FILES = {
     "concepts/runs.csv": (),
     "waterbirds_lite0/runs.csv": MEASURES,
     "waterbirds_lite0/heads.csv": (),
+    "zero_shot/runs.csv": (),
 }
 
 
@@ -31,7 +32,8 @@ def rows_of(text: str) -> list[dict[str, str]]:
 
 
 @pytest.mark.parametrize(
-    "folder", ["architectures", "drawn_birds", "concepts", "translation", "waterbirds_lite0"]
+    "folder",
+    ["architectures", "drawn_birds", "concepts", "translation", "waterbirds_lite0", "zero_shot"],
 )
 def test_tables_are_those_of_the_runs(folder):
     """Each row of the page is a printed one, column by column; the page may leave columns out."""
