@@ -112,4 +112,5 @@ def test_properties() -> None:
     assert_differentiable(loss, features, VALUES)
     small = UP.float(), DOWN.float()
     assert_read_in_float32(morphism_loss, features.float(), VALUES, *small)
+    assert_read_in_float32(inverse_loss, UP, DOWN.float())
     assert_differentiable(inverse_loss, UP, DOWN)

@@ -9,6 +9,7 @@ from debias.strategies.decompose_compose import DecomposeCompose
 from debias.strategies.domain_discriminative import DomainDiscriminative
 from debias.strategies.domain_independent import DomainIndependent
 from debias.strategies.end import EnD
+from debias.strategies.equivariant import Equivariant
 from debias.strategies.fair_regularised import FairRegularised
 from debias.strategies.strategy import Strategy
 from debias.types import Batch, Loss
@@ -39,6 +40,7 @@ STRATEGIES: dict[str, Callable[[torch.nn.Module], Strategy]] = {
     "parity": lambda model: FairRegularised(GROUPS, criterion="demographic_parity"),
     "odds": lambda model: FairRegularised(GROUPS, weight=3.0),
     "domain_independent": lambda model: DomainIndependent(GROUPS),
+    "equivariant": lambda model: Equivariant(GROUPS, model, deviation=0.5),
     "decompose_compose": LowLosses,
     "domain_discriminative": lambda model: DomainDiscriminative(GROUPS, FREQUENCIES),
 }

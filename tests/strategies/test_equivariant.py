@@ -10,7 +10,7 @@ from debias.strategies.equivariant import Equivariant
 from debias.types import Attribute, Groups
 from tests.fakes import GROUPS, TinyClassifier, batch_of
 
-BATCH = batch_of(8)
+BATCH = batch_of(8)._replace(weight=torch.tensor([0.5, 2.0]).repeat(4))
 SEVERAL = Groups.product(
     ("landbird", "waterbird"), (Attribute("age", ("0", "1", "2")), Attribute("site", ("a", "b")))
 )
@@ -23,9 +23,11 @@ def test_the_loss_is_that_of_the_task_and_both_terms() -> None:
     outputs, loss = model(BATCH.image), strategy.loss(model, BATCH)
     morphism = morphism_loss(outputs.features, BATCH.bias[:, None], strategy.up, strategy.down)
     inverse = inverse_loss(strategy.up, strategy.down)
-    expected = F.cross_entropy(outputs.logits, BATCH.target) + 0.5 * morphism + 3 * inverse
+    losses = F.cross_entropy(outputs.logits, BATCH.target, reduction="none")
+    expected = (losses * BATCH.weight).mean() + 0.5 * morphism + 3 * inverse
     assert loss.total.item() == pytest.approx(expected.item(), rel=1e-6)
     assert loss.terms["morphism"].item() == pytest.approx(morphism.item())
+    assert loss.terms["inverse"].item() == pytest.approx(inverse.item())
     assert loss.weights == {"morphism": 0.5, "inverse": 3.0}
 
 
