@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from debias import config as configs
 from debias.config import Config
-from debias.errors import check_at_least, check_one_of
+from debias.errors import InputError, check_at_least, check_one_of
 from debias.merging import Settings
 from debias.runs.run import Recipe, Run, Trained
 
@@ -29,7 +29,8 @@ class PnD(Recipe):
 
     Args:
         experts: changes to the run's config for the first stage, such as
-            ``{epochs: 70, optimizer: {lr: 1e-3}}``.
+            ``{epochs: 70, optimizer: {lr: 1e-3}}``. The model, and the strategy's ``layers`` and
+            ``width``, must be those of the run.
         debiased_weight: weight of the debiased experts in the first stage, at least 0.
 
     Raises:
@@ -52,11 +53,18 @@ class PnD(Recipe):
         """Configs of both stages.
 
         Raises:
-            ValueError: the strategy of the run is another one.
+            ValueError: the strategy of the run is another one, or ``experts`` changes the network.
         """
         hint = f"Set strategy.name={STRATEGY}"
         check_one_of((STRATEGY,), {"strategy.name": run.config.strategy["name"]}, hint=hint)
-        return [self._experts(run), run.last_config()]
+        first, last = self._experts(run), run.last_config()
+        for name, value in _network(last).items():
+            if _network(first)[name] != value:
+                raise InputError(
+                    f"recipe.experts changes {name}, but the second stage continues with the "
+                    f"weights of the first: set {name} for the run, which changes both stages"
+                )
+        return [first, last]
 
     def train(self, run: Run) -> Trained:
         """Train the experts, and train them further with the contrast."""
@@ -66,3 +74,10 @@ class PnD(Recipe):
         options = {"debiased_weight": self.debiased_weight, "contrast_weight": 0.0}
         config = run.last_config({"strategy": {**run.config.strategy, **options}})
         return configs.changed(config, self.experts or {})
+
+
+def _network(config: Config) -> Settings:
+    """The settings that decide which weights a stage has, by name."""
+    names = ("name", "width", "layers")
+    options = {f"strategy.{name}": config.strategy.get(name) for name in names}
+    return {"model": config.model, **options}
