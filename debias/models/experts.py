@@ -99,7 +99,8 @@ def stage_layers(model: nn.Module, layers: Sequence[str] | None, image: Tensor) 
         image: ``(1, 3, H, W)`` float; only the shape is used.
 
     Raises:
-        ValueError: no layer is named, the network names no stages, or a layer gives no maps.
+        ValueError: no layer is named, or one twice, the network names no stages, or a layer gives
+            no maps.
     """
     stages: Any = getattr(getattr(unwrapped(model), "backbone", None), "feature_info", None)
     if layers is None and not stages:
@@ -109,6 +110,8 @@ def stage_layers(model: nn.Module, layers: Sequence[str] | None, image: Tensor) 
         )
     names = [stage["module"] for stage in stages[-4:]] if layers is None else list(layers)
     check_at_least(1, {"the number of strategy.layers": len(names)})
+    if len(set(names)) < len(names):
+        raise InputError(f"strategy.layers names a layer twice: {', '.join(names)}")
     shapes = {name: layer_shape(model, name, image) for name in names}
     for name, shape in shapes.items():
         if len(shape) != 3:

@@ -12,14 +12,17 @@ from torch.nn import functional as F
 
 from debias.errors import InputError
 from debias.losses.classification import classification_losses
+from debias.losses.experts import successive_similarity
 from debias.models.classifier import Classifier
 from debias.models.experts import Gate, StageExperts, stage_layers
+from debias.strategies.objectives import step_key
 from debias.strategies.partition import PartitionAndDebias, Swaps, draw_swaps
 from debias.training.fit import fit, seed_all, trainer
 from debias.training.module import DebiasModule
 from debias.training.optimizers import constant, sgd
 from debias.types import Batch, Outputs
 from tests.fakes import GROUPS, TinyData, batch_of
+from tests.two_ranks import found_by_both
 
 IMAGE = torch.zeros(1, 3, 4, 4)
 LAYERS = ("first", "second")
@@ -118,11 +121,12 @@ def relative(losses: Tensor, target: Tensor) -> Tensor:
 
 
 @pytest.mark.parametrize("more", [{}, {"q": 0.5, "sharpness": 2.0}])
-@pytest.mark.parametrize("weights", [(2.0, 4.0), (0.2, 0.5)])
+@pytest.mark.parametrize(("weights", "squash"), [((2.0, 4.0), True), ((0.2, 0.5), False)])
 def test_the_loss_and_its_gradients_by_definition(
-    weights: tuple[float, float], more: dict[str, float]
+    weights: tuple[float, float], squash: bool, more: dict[str, float]
 ) -> None:
-    model, strategy = made(debiased_weight=weights[0], contrast_weight=weights[1], **more)
+    alpha, beta = weights
+    model, strategy = made(debiased_weight=alpha, contrast_weight=beta, squash=squash, **more)
     model.double(), strategy.double()
     loss = strategy.objective(model, BATCH._replace(image=BATCH.image.double()), key=7)
     expected = definition(model, strategy, 7, **more)
@@ -131,6 +135,61 @@ def test_the_loss_and_its_gradients_by_definition(
     found = torch.autograd.grad(loss.total, owned)
     for mine, theirs in zip(found, torch.autograd.grad(expected, owned), strict=True):
         torch.testing.assert_close(mine, theirs, rtol=1e-5, atol=1e-7)  # W is kept in float32
+
+
+def test_the_terms_that_are_logged() -> None:
+    model, strategy = made()
+    loss = strategy.objective(model, BATCH, key=7)
+    features = strategy._features(model, BATCH.image)
+    debiased, biased = strategy._debiased(features), strategy._biased(features)
+    y, mixture = BATCH.target, strategy.gate(debiased, debiased)
+    of_class, of_bias = (
+        [F.cross_entropy(each, y, reduction="none") for each in outputs]
+        for outputs in (debiased, biased)
+    )
+    weights = [
+        relative(b, y) / (relative(b, y) + relative(d, y))
+        for d, b in zip(of_class, of_bias, strict=True)
+    ]
+    expected = {
+        "debiased_cross_entropy": torch.stack(of_class).mean(),
+        "biased_cross_entropy": torch.stack(of_bias).mean(),
+        "sample_weight": torch.stack(weights).mean(),
+        "cross_entropy": F.cross_entropy(mixture, y),
+        "similarity": successive_similarity(biased),
+    }
+    rest = made(contrast_weight=0.0)[1].objective(model, BATCH, key=7).total
+    expected["contrast"] = (loss.total - rest) / 4
+    assert loss.weights == {"contrast": 4.0}
+    assert {name: term.item() for name, term in loss.terms.items()} == pytest.approx(
+        {name: term.item() for name, term in expected.items()}, rel=1e-5
+    )
+    assert not any(term.requires_grad for term in loss.terms.values())
+
+
+def test_the_sizes_of_the_authors() -> None:
+    """After a stage of 64 channels, with 10 classes."""
+    experts = StageExperts(64, 10, width=512, squash=True)
+    for maps in (experts.class_maps, experts.bias_maps):
+        shapes = [tuple(maps[place].weight.shape) for place in (0, 3)]
+        assert shapes == [(128, 64, 3, 3), (512, 128, 3, 3)]
+        assert maps(torch.randn(2, 64, 4, 4)).min() == 0
+    for expert in (experts.debiased_expert, experts.biased_expert):
+        assert [tuple(expert[place].weight.shape) for place in (0, 3)] == [(16, 1024), (10, 16)]
+
+
+def test_experts_and_gate_compute_in_float32_under_autocast() -> None:
+    torch.manual_seed(0)
+    experts, gate = StageExperts(2, 3, width=4, squash=False), Gate(2, 3)
+    features, outputs = torch.randn(2, 5, 4), torch.randn(2, 5, 3)
+
+    def found() -> list[Tensor]:
+        return [experts.debiased(*features), experts.biased(*features), gate.weights(outputs)]
+
+    expected = found()
+    with torch.autocast("cpu", torch.bfloat16):
+        low = found()
+    assert all(map(torch.equal, low, expected))
 
 
 def test_the_options_of_memories_and_experts() -> None:
@@ -155,8 +214,12 @@ def test_without_contrast_no_swap_is_seen() -> None:
 
 
 def test_one_player_owns_what_the_loss_trains() -> None:
-    """Not the head, nor the layer after the last stage."""
+    """Not the head, nor the layer after the last stage. Both trunks start alike."""
     model, strategy = made()
+    trunks = (each.backbone.state_dict().values() for each in (model, strategy.network))
+    assert all(map(torch.equal, *trunks))
+    assert strategy.layer == "second"  # what refuses compile=true reads it
+    assert strategy.hard_targets
     ((name, owned),) = strategy.players(model).items()
     loss = strategy.turns(0)[0].objective(model, BATCH).total
     assert name == strategy.turns(0)[0].player == "model"
@@ -252,6 +315,9 @@ def test_stages_and_steps_draw_their_own_swaps(monkeypatch) -> None:
     for step in range(3):
         strategy.turns(step)[0].objective(model, BATCH)
     assert keys == [*range(6)]
+    seeded = PartitionAndDebias(GROUPS, 48, model, IMAGE, 2, layers=LAYERS, width=8)
+    seeded.turns(5)[0].objective(model, BATCH)
+    assert keys[6:] == [2 * step_key(2, 5), 2 * step_key(2, 5) + 1]
 
 
 def test_evaluation_uses_the_mixture_of_debiased_experts() -> None:
@@ -312,6 +378,35 @@ def test_lightning_equals_the_plain_loop(tmp_path: Path) -> None:
             assert torch.equal(mine.state_dict()[name], value), name
 
 
+def first_step(part: slice) -> dict[str, Tensor]:
+    """Gradients and memories, without contrast and with fixed batch normalisation: what remains
+    of a batch does not depend on the process.
+    """
+    model, strategy = made(contrast_weight=0.0)
+    for layer in (*model.modules(), *strategy.modules()):
+        layer.train(not isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d))
+    batch = Batch(*(column[part] for column in BATCH[:4]))
+    owned = strategy.players(model)["model"]
+    slopes = torch.autograd.grad(strategy.objective(model, batch, key=0).total, owned)
+    memories = {f"memory {name}": value for name, value in strategy.difficulty.state_dict().items()}
+    return memories | {f"slope {number}": slope for number, slope in enumerate(slopes)}
+
+
+def on_rank(rank: int) -> dict[str, Tensor]:
+    return first_step(slice(0, 3) if rank == 0 else slice(3, 6))
+
+
+@pytest.mark.slow
+def test_two_ranks_learn_and_remember_what_one_process_does(tmp_path: Path) -> None:
+    ranks = found_by_both(on_rank, tmp_path)
+    for name, value in first_step(slice(0, 6)).items():
+        found = [rank[name] for rank in ranks]
+        if name.startswith("memory"):
+            assert torch.equal(found[0], found[1])
+        mean = found[0] if name.startswith("memory") else (found[0] + found[1]) / 2
+        torch.testing.assert_close(mean, value, rtol=1e-4, atol=1e-6, msg=name)
+
+
 def test_batches_of_two() -> None:
     """The smallest batch: two anchors with one negative each."""
     model, strategy = made(anchors=16)
@@ -331,6 +426,7 @@ def test_batches_of_two() -> None:
         ({"q": 0}, r"q must lie in \(0, 1\]"),
         ({"layers": None}, r"name the layers that experts follow, as in strategy.layers=\["),
         ({"layers": ()}, "the number of strategy.layers must be at least 1"),
+        ({"layers": ("first", "first")}, "strategy.layers names a layer twice: first, first"),
         ({"layers": ("third",)}, "Network has no layer 'third'"),
         ({"layers": ("backbone",)}, r"experts read maps; layer 'backbone' gives \(6,\)"),
     ],
