@@ -144,6 +144,7 @@ def plan_search(path: Path, overrides: Sequence[str] = ()) -> SearchPlan:
     for line in sweep.configs:
         source, space = plans.entry(line, sweep.search.space, path.parent)
         check_space(space, sweep.search.sampler)
+        _check_pruning(sweep, sweep.search, space)
         plans.check_keys(source, fixed, space)
         tuned.append(Tuned(source, space, fixed, out / "trials", tuple(sweep.seeds)))
     return SearchPlan(out, sweep, tuple(tuned))
@@ -162,7 +163,9 @@ def _check(sweep: Sweep, section: Search) -> None:
     check_objectives(section.objectives, sweep.labels)
     check_at_least(0, {"search.seed": section.seed})
     _check_trials(section)
-    _check_pruning(sweep, section)
+    check_at_least(2, {"search.factor": section.factor})
+    if section.min_epochs is not None:
+        check_at_least(1, {"search.min_epochs": section.min_epochs})
     if not sweep.final_seeds or set(sweep.final_seeds) & set(sweep.seeds):
         raise InputError(
             f"final_seeds must be one or more seeds, none of them among the search seeds "
@@ -180,11 +183,8 @@ def _check_trials(section: Search) -> None:
         raise InputError(f"search.trials must be at least 1; got {section.trials}")
 
 
-def _check_pruning(sweep: Sweep, section: Search) -> None:
-    check_at_least(2, {"search.factor": section.factor})
-    if section.min_epochs is not None:
-        check_at_least(1, {"search.min_epochs": section.min_epochs})
-    if PRUNERS[section.prune] and (len(sweep.seeds) > 1 or "epochs" in section.space):
+def _check_pruning(sweep: Sweep, section: Search, space: Space) -> None:
+    if PRUNERS[section.prune] and (len(sweep.seeds) > 1 or "epochs" in space):
         raise InputError(
             f"search.prune={section.prune} needs one search seed, and a number of epochs that is "
             "not searched"

@@ -51,7 +51,7 @@ def points(space: Space, sampler: str, count: int, seed: int) -> list[Settings] 
         every = [
             _existing(zip(space, row, strict=True), space) for row in itertools.product(*values)
         ]
-        return [point for place, point in enumerate(every) if every.index(point) == place]
+        return list({tuple(point.items()): point for point in every}.values())
     if sampler != "random":
         return None
     drawn = draw(count, seed=seed, values=_distributions(space), section="search.space")
@@ -120,6 +120,8 @@ def _check_condition(key: str, space: Space) -> None:
                 f"{place} must name another key of the space that has a choice and no condition; "
                 f"got {other}"
             )
+        if not _listed(values):
+            raise InputError(f"{place}.{other} must name at least one value; got {values!r}")
         for value in _listed(values):
             if value not in choices:
                 raise InputError(f"{place}.{other} must be one of {list(choices)}; got {value!r}")

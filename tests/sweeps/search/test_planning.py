@@ -95,6 +95,7 @@ def test_ends_hold_each_value_beside_its_condition():
         ({"strategy.nam": "mmd"}, r"must name another key of the space that has a choice"),
         ({"strategy.strength": 1.0}, r"must name another key .* got strategy.strength"),
         ({"strategy.warmup": 1}, r"must name another key .* got strategy.warmup"),
+        ({"strategy.name": []}, r"when.strategy.name must name at least one value; got \[\]"),
         ({"strategy.name": "irm"}, r"when.strategy.name must be one of \['erm', 'mmd', 'coral'\]"),
     ],
 )
@@ -227,6 +228,11 @@ def test_what_belongs_to_a_study(search_file):
         (
             f"{{{LR}, prune: asha}}",
             {"seeds": "[0, 1]"},
+            "search.prune=asha needs one search seed, and a number of epochs that is not searched",
+        ),
+        (
+            f"{{{LR}, prune: asha}}",
+            {"configs": "[drawn_birds: {epochs: {choice: [2, 4]}}]"},
             "search.prune=asha needs one search seed, and a number of epochs that is not searched",
         ),
         (
