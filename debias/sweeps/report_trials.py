@@ -122,7 +122,9 @@ def _paint(axes: Axes, one: Tried) -> None:
     """Draw the second objective against the first: a mark per trial, a line along the front."""
     front, quiet = one.front, charts.COLOURS["quiet"][0]
     axes.plot(*zip(*(one.values[place] for place in front), strict=True), color=quiet, linewidth=1)
-    for place, (first, second) in enumerate(one.values):
+    others = [place for place in range(len(one.values)) if place not in front]
+    for place in (*others, *front):  # an equal trial does not hide one on the front
+        first, second = one.values[place]
         charts.add_line(axes, [first], charts.Line([second], 0 if place in front else 1))
     better = ["more" if OBJECTIVES[name].maximize else "less" for name in one.objectives]
     across, upwards = (f"{n} ({b} is better)" for n, b in zip(one.objectives, better, strict=True))
