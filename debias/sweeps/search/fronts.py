@@ -63,11 +63,12 @@ def crowding(points: Sequence[Point]) -> list[float]:
     distances = dict.fromkeys(points, 0.0)
     for objective in range(len(points[0]) if points else 0):
         ranked = sorted(distances, key=lambda point: point[objective])
-        distances[ranked[0]] = distances[ranked[-1]] = math.inf
         spread = ranked[-1][objective] - ranked[0][objective]
+        if spread == 0 and len(ranked) > 1:  # no point is the best or the worst
+            continue
+        distances[ranked[0]] = distances[ranked[-1]] = math.inf
         for before, point, after in zip(ranked, ranked[1:], ranked[2:], strict=False):
-            if spread > 0:
-                distances[point] += (after[objective] - before[objective]) / spread
+            distances[point] += (after[objective] - before[objective]) / spread
     return [distances[point] for point in points]
 
 

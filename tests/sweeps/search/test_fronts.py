@@ -58,6 +58,8 @@ def test_crowding_by_hand():
     assert crowding(points) == pytest.approx(expected)
     assert crowding([*points, (1, 7)]) == pytest.approx([*expected, expected[1]])
     assert crowding([(5, 5), (5, 5)]) == [math.inf, math.inf]
+    # an objective in which all are equal adds nothing, in any order of the points
+    assert crowding([(1, 2, 7), (0, 4, 7), (4, 0, 7)]) == [2, math.inf, math.inf]
 
 
 def test_halving_keeps_eight_four_two():
