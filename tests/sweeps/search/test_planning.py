@@ -105,6 +105,12 @@ def test_mistakes_of_conditions(condition, message):
         check_space(CONDITIONAL | own, "tpe")
 
 
+def test_a_condition_names_no_key_with_a_condition():
+    own = {"sampler.name": {"choice": ["shuffled"], "when": {"strategy.strength": 0.1}}}
+    with pytest.raises(ValueError, match=r"no condition; got strategy\.strength"):
+        check_space(CONDITIONAL | own, "tpe")
+
+
 def test_backbones_and_conditional_options_are_searched(search_file):
     """Strength is an option of CORAL only, and pooling one of every network: all ends are valid."""
     space = (
