@@ -83,10 +83,19 @@ def test_one_instance_is_the_set_without_the_option(tmp_path):
     first, again = drawn("fractals", tmp_path), drawn("fractals", tmp_path, instances=1)
     assert first.root == again.root
     assert first.target.ndim == 1
+    several = [drawn("fractals", tmp_path, instances=instances).root for instances in (2, 3)]
+    assert len({first.root, *several}) == 3
 
 
 def test_small_fractals_lie_on_the_ground_one_before_the_other(monkeypatch):
     """Their sides are from 0.15 to 0.6 of 40 pixels, and they reach every border."""
+    drawn_sides, binned = [], fractal_pictures._binned
+
+    def spied(points, side, **window):
+        drawn_sides.append(side)
+        return binned(points, side, **window)
+
+    monkeypatch.setattr(fractal_pictures, "_binned", spied)
     monkeypatch.setattr(fractal_pictures, "_blurred", lambda picture, rng: picture)
     systems = [draw_system(generator(0, 3, number)) for number in range(3)]
     sides, reached = [], np.zeros((40, 40), bool)
@@ -102,9 +111,26 @@ def test_small_fractals_lie_on_the_ground_one_before_the_other(monkeypatch):
         reached |= first
         assert (ground != three).any(axis=2)[first].all()
     assert 16 < max(sides) <= 24
-    assert min(sides) < 10
+    assert (min(drawn_sides), max(drawn_sides)) == (6, 23)
     assert reached[[0, -1]].any(axis=1).all()
     assert reached[:, [0, -1]].any(axis=0).all()
+
+
+def test_each_pixel_of_a_small_fractal_has_its_own_colour(monkeypatch):
+    """Red and green are the row and the column within the fractal."""
+
+    def places(density, rng):
+        blue = np.full(density.shape, 200)
+        return np.stack([*np.indices(density.shape), blue], axis=2).astype(np.uint8)
+
+    monkeypatch.setattr(fractal_pictures, "_coloured", places)
+    monkeypatch.setattr(fractal_pictures, "_blurred", lambda picture, rng: picture)
+    systems = [draw_system(generator(0, 3, 0))]
+    ground, one = (several_fractals(shown, 40, generator(1)) for shown in ([], systems))
+    rows, columns = np.nonzero((ground != one).any(axis=2))
+    assert len(rows) > 20
+    shift = one[rows, columns, :2] - np.stack([rows, columns], axis=1)
+    assert np.ptp(shift, axis=0).tolist() == [0, 0]
 
 
 def test_noise_has_the_spectrum_of_its_class():
