@@ -167,7 +167,8 @@ def facts_slices(
         judged: other images of this class.
         generator: source of the start.
         slices: number of slices.
-        components: number of components, at most half of the images.
+        components: number of components, at most half of the images. With fewer than the cells of
+            the confusion matrix, the start is k-means.
         output_weight: weight of the outputs in the likelihood.
         blind: as in :func:`domino_slices`.
 

@@ -9,9 +9,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from debias import config as configs
+from debias import processes
 from debias.augment.hide_mask import FILLS, HideMask
 from debias.config import Config
-from debias.errors import InputError, check_at_least, check_between, check_one_of, shown
+from debias.errors import InputError, check_at_least, check_between, check_one_of
 from debias.evaluation.attention import attention_maps, check_maps
 from debias.group_inference.attended import above_quantile
 from debias.group_inference.class_slices import MIXTURES, class_slices
@@ -53,7 +54,7 @@ class ViGBias(Recipe):
        bias labels, in training and in selection. No bias label is read.
 
     Needs the extra ``attribution``. ``groups.csv`` has the slices of both splits. To refit a last
-    layer on them, name this file in ``groups.file`` of ``recipe.name=dfr``.
+    layer on them, use ``recipe.name=dfr groups.file=RUN/groups.csv groups.splits=[train,val]``.
 
     Source: Marani et al., "ViG-Bias: Visually Grounded Bias Discovery and Mitigation", ECCV 2024,
     reference code badrmarani/vig-bias-eccv; the mixture is that of Yenamandra et al., "FACTS: First
@@ -129,14 +130,17 @@ class ViGBias(Recipe):
 
     def check(self, parts: Parts, config: Config) -> None:
         """Raise an error for several labels, a model without spatial maps, a class with fewer than
-        four images in the split on which the mixtures are fitted, or a run ``backbone`` that is not
-        finished or does not fit.
+        four images in the split on which the mixtures are fitted, or with fewer than two slices of
+        ``least`` training images, or a run ``backbone`` that is not finished or does not fit.
         """
         check_maps(parts, layer=self.layer)
         check_backbone(self.backbone, parts)
         examples = parts.examples
         target = examples.target[examples.rows(self.fitted)]
         refuse_few(examples, target, 4, f"images in {self.fitted}, in which slices are found")
+        target = examples.target[examples.rows("train")]
+        what = f"images in train, for two slices of recipe.least={self.least} images"
+        refuse_few(examples, target, 2 * self.least, what)
 
     def train(self, run: Run) -> Trained:
         """Train the first model, find slices of what it looks at, and train the last stage."""
@@ -157,6 +161,7 @@ class ViGBias(Recipe):
             weight=self.weight,
             least=self.least,
         )
+        numbers = processes.from_first(numbers)  # all stop if the first finds no slice
         rows = torch.cat([first.examples.rows(split) for split in FITTED])
         inferred = first.everywhere(rows, torch.from_numpy(numbers))
         self._report(inferred, first)
@@ -199,7 +204,8 @@ class ViGBias(Recipe):
         rows = first.examples.rows("train")
         for number, name in enumerate(first.examples.groups.target_names):
             sizes = torch.bincount(inferred[rows[first.examples.target[rows] == number]]).tolist()
-            say(f"slices of {name}: {shown(sizes)} training images; the first is the rest")
+            slices = ", ".join(map(str, sizes[1:]))
+            say(f"{name}: slices of {slices} training images, and {sizes[0]} in no slice")
 
 
 def kept_batches(

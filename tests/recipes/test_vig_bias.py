@@ -23,6 +23,7 @@ from debias.models.checkpoints import load_weights
 from debias.parts import Parts
 from debias.recipes import vig_bias
 from debias.reports.predictions import read
+from debias.runs.description import labels_read
 from debias.runs.run import Run
 from tests.commands.conftest import overrides
 from tests.recipes.drawn_backbone import DrawnBackbone
@@ -191,36 +192,83 @@ def test_a_resumed_run_ends_as_an_uninterrupted_one(run: Path, tmp_path: Path) -
     )
 
 
-def test_no_slice_at_all_is_an_error(run: Path, tmp_path: Path) -> None:
-    config = configs.changed(configs.read(run / "config.yaml"), {"recipe": {"least": 41}})
+def test_no_slice_at_all_is_an_error(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images = PredictedImages(np.zeros((60, 1)), np.zeros(60, np.int64), np.zeros((60, 2)))
+    monkeypatch.setattr(vig_bias.ViGBias, "_images", lambda *_: images)
+    monkeypatch.setattr(vig_bias, "class_slices", lambda *_, **__: np.zeros(120, np.int64))
     shutil.copytree(run / "stages", tmp_path / "stages")
-    with pytest.raises(
-        ValueError, match=r"fewer than two slices of recipe\.least=41 training images"
-    ):
+    config = configs.read(run / "config.yaml")
+    with pytest.raises(ValueError, match=r"fewer than two slices of recipe\.least=1 training im"):
         components.construct("recipe", config.recipe, {}).train(Run(config, tmp_path))
     assert not (tmp_path / "checkpoints").exists()
 
 
-def test_mistakes_are_told_before_anything_is_trained(tmp_path: Path) -> None:
+def test_the_size_of_every_slice_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    stage = DrawnBackbone().stage
+    examples, inferred = stage.examples, torch.full_like(stage.examples.split, -1)
+    rows = examples.rows("train")
+    for one in (0, 1):
+        of_class = rows[examples.target[rows] == one]
+        inferred[of_class] = 0
+        inferred[of_class[:10]] = torch.tensor([1, 2, 2, 3, 3, 3, 4, 4, 4, 4])
+    vig_bias.ViGBias()._report(inferred, stage)
+    counts = torch.bincount(examples.target[rows]).tolist()
+    assert capsys.readouterr().err.splitlines() == [
+        f"{name}: slices of 1, 2, 3, 4 training images, and {count - 10} in no slice"
+        for name, count in zip(examples.groups.target_names, counts, strict=True)
+    ]
+
+
+def test_a_last_layer_can_be_refitted_on_the_slices(run: Path) -> None:
+    """As documented. By default, DFR would read the bias labels of validation."""
+    changes = ["recipe.name=dfr", f"recipe.backbone={run}", f"groups.file={run}/groups.csv"]
+    for more, labels in ([], "val"), (["groups.splits=[train,val]"], "none"):
+        config = configs.load("drawn_birds", overrides(run.parents[1], *changes, *more))
+        recipe = components.construct("recipe", config.recipe, {})
+        assert labels_read(config, recipe) == labels
+    parts = build(config)
+    recipe.check(parts, config)
+    lines = csv.DictReader((run / "groups.csv").read_text().splitlines())
+    inferred = {line["path"]: int(line["inferred"]) for line in lines}
+    for split in ("train", "val"):
+        rows, seen = parts.examples.rows(split), parts.seen(split)
+        expected = [inferred[seen.images[row]] for row in rows.tolist()]
+        assert seen.bias[rows].tolist() == expected
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [
+        ("quantile", 1.5, r"recipe.quantile must lie in \[0, 1\]; got 1.5"),
+        ("fill", "green", "recipe.fill must be one of black, mean; got 'green'"),
+        ("cam", "lrp", "recipe.cam must be one of grad_cam, xgrad_cam; got 'lrp'"),
+        ("fitted", "test", "recipe.fitted must be one of train, val; got 'test'"),
+        ("mixture", "gmm", "recipe.mixture must be one of facts, domino; got 'gmm'"),
+        ("components", 1, "recipe.components must be at least 2; got 1"),
+        ("slices", 0, "recipe.slices must be at least 1; got 0"),
+        ("least", 0, "recipe.least must be at least 1; got 0"),
+        ("weight", -1, "recipe.weight must be at least 0; got -1"),
+    ],
+)
+def test_options_that_are_refused(option: str, value: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        vig_bias.ViGBias(**{option: value})
+
+
+def test_mistakes_are_told_before_anything_is_trained(run: Path, tmp_path: Path) -> None:
     cases = {
-        "recipe.quantile=1.5": r"recipe.quantile must lie in \[0, 1\]; got 1.5",
-        "recipe.fill=green": "recipe.fill must be one of black, mean; got 'green'",
-        "recipe.cam=lrp": "recipe.cam must be one of grad_cam, xgrad_cam; got 'lrp'",
-        "recipe.fitted=test": "recipe.fitted must be one of train, val; got 'test'",
-        "recipe.mixture=gmm": "recipe.mixture must be one of facts, domino; got 'gmm'",
-        "recipe.components=1": "recipe.components must be at least 2; got 1",
-        "recipe.slices=0": "recipe.slices must be at least 1; got 0",
-        "recipe.least=0": "recipe.least must be at least 1; got 0",
-        "recipe.weight=-1": "recipe.weight must be at least 0; got -1",
         "recipe.layer=nowhere": "nowhere",
         "recipe.layer=layer4": "images of 32 x 32 pixels give a Grad-CAM map of a single",
+        "recipe.least=21": r"at least 42 images in train, for two slices of recipe.least=21 im",
         "recipe.first.epoch=1": "unknown key 'epoch'",
         "groups.file=own.csv": r"does not allow groups\.file; got groups\.file=own\.csv",
     }
     for override, message in cases.items():
         with pytest.raises(ValueError, match=message):
-            train(config_of(tmp_path, override))
-    assert not list((tmp_path / "runs").glob("drawn_birds-*"))
+            train(config_of(run.parents[1], override, f"out={tmp_path}"))
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_class_with_too_few_images_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -231,6 +279,10 @@ def test_a_class_with_too_few_images_is_refused(monkeypatch: pytest.MonkeyPatch)
     target[rows], target[rows[:3]] = 0, 1
     few = parts._replace(examples=replace(parts.examples, target=target))
     config = configs.load("drawn_birds/vig_bias", [])
+    smallest = int(torch.bincount(target[parts.examples.rows("train")]).min())
     vig_bias.ViGBias(fitted="train").check(few, config)
     with pytest.raises(ValueError, match=r"at least 4 images in val, .*; got fewer of waterbird"):
         vig_bias.ViGBias().check(few, config)
+    vig_bias.ViGBias(fitted="train", least=smallest // 2).check(few, config)
+    with pytest.raises(ValueError, match=r"images in train, for two slices of recipe\.least="):
+        vig_bias.ViGBias(fitted="train", least=smallest // 2 + 1).check(few, config)
