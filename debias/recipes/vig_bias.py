@@ -137,7 +137,8 @@ class ViGBias(Recipe):
         check_backbone(self.backbone, parts)
         examples = parts.examples
         target = examples.target[examples.rows(self.fitted)]
-        refuse_few(examples, target, 4, f"images in {self.fitted}, in which slices are found")
+        what = f"images in recipe.fitted={self.fitted}, where slices are found"
+        refuse_few(examples, target, 4, what)
         target = examples.target[examples.rows("train")]
         what = f"images in train, for two slices of recipe.least={self.least} images"
         refuse_few(examples, target, 2 * self.least, what)

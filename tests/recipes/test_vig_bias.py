@@ -281,7 +281,7 @@ def test_a_class_with_too_few_images_is_refused(monkeypatch: pytest.MonkeyPatch)
     config = configs.load("drawn_birds/vig_bias", [])
     smallest = int(torch.bincount(target[parts.examples.rows("train")]).min())
     vig_bias.ViGBias(fitted="train").check(few, config)
-    with pytest.raises(ValueError, match=r"at least 4 images in val, .*; got fewer of waterbird"):
+    with pytest.raises(ValueError, match=r"recipe\.fitted=val, .*; got fewer of waterbird"):
         vig_bias.ViGBias().check(few, config)
     vig_bias.ViGBias(fitted="train", least=smallest // 2).check(few, config)
     with pytest.raises(ValueError, match=r"images in train, for two slices of recipe\.least="):
