@@ -5,8 +5,11 @@ import pytest
 import torch
 
 from debias.errors import InputError
+from debias.group_inference.mixture import CategoryShares, DiagonalNormals, SliceMixture
 from debias.group_inference.slices import (
     PredictedImages,
+    _directions,
+    _largest,
     domino_slices,
     facts_slices,
     principal_directions,
@@ -102,3 +105,28 @@ def test_images_follow_each_other():
     assert np.array_equal(joined.features, images.features[rows])
     assert np.array_equal(joined.target, images.target[rows])
     assert np.array_equal(joined.probabilities, images.probabilities[rows])
+
+
+def test_the_gap_is_the_largest_excess_of_a_predicted_class():
+    """Of three classes: 0.4 and 0.6, although the first component has fewer right predictions."""
+    actual = CategoryShares(np.array([[1.0, 0.0, 0.0]] * 2))
+    predicted = CategoryShares(np.array([[0.2, 0.4, 0.4], [0.4, 0.6, 0.0]]))
+    place = DiagonalNormals(np.array([[0.0], [9.0]]), np.ones((2, 1)))
+    mixture = SliceMixture(np.full(2, 0.5), (place, actual, predicted), (1.0, 0.0, 1.0))
+    # between both places, with class 1 predicted: 0.4 of the first component, 0.6 of the second
+    values = (np.array([[4.5]]), np.zeros((1, 3)), np.array([[0.0, 1.0, 0.0]]))
+    found = _largest(mixture, values, 2, blind=False)
+    assert found.gaps == pytest.approx([0.6, 0.4])
+    assert found.memberships == pytest.approx(np.array([[0.6, 0.4]]))
+    blind = _largest(mixture, values, 2, blind=True)
+    assert blind.memberships == pytest.approx(np.array([[0.5, 0.5]]))
+
+
+def test_the_size_of_a_mixture_follows_its_images():
+    """A component has at least two images, and a principal direction about eight."""
+    images = blobs()[0].take(np.arange(0, 200, 20))
+    found = facts_slices(images, images, generator=np.random.default_rng(0), slices=36)
+    assert len(found.gaps) == 5
+    for count, size in ((7, 1), (16, 3)):
+        few = PredictedImages(np.eye(count), np.zeros(count, np.int64), np.ones((count, 1)))
+        assert _directions(few).shape == (count, size)
