@@ -43,8 +43,9 @@ def above_quantile(maps: Tensor, quantile: float) -> Tensor:
               Q_\tau(a) = (1 - t) \, a_{(k)} + t \, a_{(k + 1)}, \quad k + t = 1 + \tau (n - 1)
 
     with n positions, and :math:`a_{(k)}` the k-th smallest attribution. It marks a share
-    :math:`1 - \tau` of the positions, and all that equal the bound. So it marks a constant map as a
-    whole, and also a map of which at least a share :math:`\tau` is 0 if no value is below 0.
+    :math:`1 - \tau` of the positions, and all that equal the bound. So it marks the whole
+    of a constant map. It also marks the whole map if a share :math:`\tau` or more is 0, and no
+    value is below 0.
 
     Source: Marani et al., "ViG-Bias: Visually Grounded Bias Discovery and Mitigation", ECCV 2024;
     reference code badrmarani/vig-bias-eccv.

@@ -75,7 +75,7 @@ def calibrated_projection(
     code chingyaoc/debias_vl.
 
     Args:
-        spurious: ``(K, D)`` float directions, of which :func:`orthogonal_projection` makes P0.
+        spurious: ``(K, D)`` float directions. :func:`orthogonal_projection` makes P0 from them.
         candidates: ``(N, D)`` float texts z.
         pairs: ``(S, 2)`` int64 rows of the candidates. Without any, P is P0.
         strength: :math:`\lambda`, at least 0. 0 gives P0.

@@ -33,9 +33,9 @@ class Translation(Strategy):
     means over images. Players take their turns in this order: "critic" at every step, then
     "generator" at every ``critic_turns``-th step. Each turn draws its own classes.
 
-    No player owns the model, which stays untrained. Evaluation uses the class output of D. So the
-    worst group of validation shows by which cue D recognises the classes, and that is what G
-    learns to change. ``recipe.name=cdvg`` trains a model with the result. Needs no bias labels.
+    No player owns the model, which stays untrained. Evaluation uses the class output of D. The
+    worst group of validation then shows which cue D uses to recognise the classes. G learns to
+    change this cue. ``recipe.name=cdvg`` trains a model with the result. Needs no bias labels.
 
     Source: Choi et al., "StarGAN: Unified Generative Adversarial Networks for Multi-Domain
     Image-to-Image Translation", CVPR 2018; reference code yunjey/stargan. With classes as domains:

@@ -15,8 +15,8 @@ def associations(labels: Tensor, other: Tensor) -> Tensor:
         other: ``(N,)`` int64 value of the attribute; -1 unknown.
 
     Returns:
-        ``(C,)`` float64 in [0, 1], over the samples of which both are known; NaN if these have one
-        value of the concept or of the attribute.
+        ``(C,)`` float64 in [0, 1], over the samples where both are known. NaN if these have only
+        one value of the concept or of the attribute.
 
     Example:
         >>> labels = torch.tensor([[1, 0], [1, 1], [0, 0], [0, 1], [-1, 1]])

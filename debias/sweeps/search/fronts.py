@@ -1,6 +1,6 @@
 """Pareto fronts: the undominated points, the order of all points, and the hypervolume.
 
-Points are tuples with one number per objective, of which more is better.
+Points are tuples with one number per objective. A higher number is better.
 """
 
 import math
