@@ -13,7 +13,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -146,6 +146,11 @@ class Clones:
 
     folder: Path
     references: dict[str, Reference]
+
+    def at(self, repository: str, commit: str) -> "Clones":
+        """The same clones, with another commit of a repository."""
+        changed = self.references[repository]._replace(commit=commit)
+        return replace(self, references=self.references | {repository: changed})
 
     def take(
         self,

@@ -50,6 +50,7 @@ REFERENCES = {
         "06fa7d73d408eb8b4a1ec7b3df6d7ce6cc28d085", "none stated"
     ),
     "bfshi/InfoDrop": Reference("0dc1b249ab885ec256db7937f1128237886a9717", "AGPL-3.0"),
+    "catalys1/fractal-pretraining": Reference("b87adf280e96a981947599a3e0cc5875637d94cf", "MIT"),
     "chingyaoc/debias_vl": Reference("adccbe6a902bc6bedc08198b87a667e573244c9d", "MIT"),
     "clovaai/rebias": Reference("79d1d1d892412a5e3b07fbea8b776461bed0e096", "MIT"),
     "daniellevy/fast-dro": Reference("dc75246ed5df5c40a54990916ec351ec2b9e0d86", "MIT"),

@@ -118,6 +118,13 @@ def test_a_clone_without_the_commit_is_refused(clones):
         clones.take("owner/lost", "loss.py", "doubled")
 
 
+def test_another_commit_of_a_repository_is_read(clones):
+    later = clones.at("owner/name", _git(clones.folder / "owner" / "name", "rev-parse", "HEAD"))
+    with pytest.raises(ValueError, match="defines 'doubled' 0 times"):
+        later.take("owner/name", "loss.py", "doubled")
+    assert clones.take("owner/name", "loss.py", "doubled")["doubled"](torch.ones(1)).item() == 2
+
+
 def test_references_are_whole_commits(references):
     assert all(
         len(bytes.fromhex(reference.commit)) == 20 for reference in references.REFERENCES.values()

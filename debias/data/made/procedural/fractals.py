@@ -50,8 +50,10 @@ def fractals(
     Differs from the reference: the pictures are drawn once, and not again in every epoch. The
     ground is the noise of ``spectrum_noise``, and not the diamond-square algorithm. With several
     labels, one fractal is of the system ``row % systems``, so that every system occurs; there, all
-    are drawn. Each is rendered at its own size; there, at half of the picture's, and then resized.
-    The seed determines every draw.
+    are drawn. Each is rendered at its own size with 2 points per pixel; there, at half of the
+    picture's side with 8, and then resized. The window has ``size`` pixels on a side; there, one
+    fewer, and points just outside are in its first pixels. A stamp of points always has its middle.
+    Hues are one turn of the circle; there, 1.4 turns. The seed determines every draw.
     """
     design = ProceduralDesign(systems, train, val, test, size, seed, instances)
     design.check("systems")
