@@ -13,10 +13,11 @@ from torch.nn import functional as F
 
 from debias.data.fair_batches import FairBatches
 from debias.strategies.echoes import Echoes
+from debias.strategies.erm import ERM
 from debias.strategies.observing import observe
-from debias.types import Batch, Groups
+from debias.types import Batch, Groups, Outputs
 from parity_checks.cases import apart, draws
-from parity_checks.games import CLASSES, SAMPLES, Normalised, batches, descent, states_apart
+from parity_checks.games import CLASSES, SAMPLES, Normalised, batches, descent, play, states_apart
 from parity_checks.official import Clones, Piece
 from parity_checks.rows import Row
 
@@ -144,6 +145,56 @@ def fair_batch(clones: Clones) -> Iterator[Row]:
 
     compared = "shares of the bias value 1 in both classes over 40 epochs of given losses"
     yield code.row("fair_batch", compared, map(case, range(6)), bar=1e-12)
+
+
+def fair_batch_game(clones: Clones) -> Iterator[Row]:
+    code = clones.take("yuji-roh/fairbatch", "FairBatchSampler.py", "FairBatch", space=SPACE)
+
+    def chosen(self: Any, size: int, rows: Tensor, *_: Any) -> list[Any]:
+        """As many of our rows in each batch as they ask for."""
+        self.asked.append(size)
+        return [each[torch.isin(each, rows)][:size].numpy() for each in self.drawn]
+
+    code["FairBatch"].select_batch_replacement = chosen
+    compared = "network, and samples of each group in a batch, in 8 epochs of 4 steps on our rows"
+    gaps = [_fairly_trained(code, seed) for seed in range(4)]
+    yield code.row("fair_batch", compared, gaps, bar=1e-10)
+
+
+def _fairly_trained(code: Piece, seed: int) -> float:
+    """The difference after a training of both, and of what their batches hold."""
+    torch.manual_seed(seed)
+    model, images = Margin(), torch.randn(80, 10)
+    group = torch.arange(4).repeat_interleave(torch.tensor([20, 20, 28, 12]).roll(seed))
+    whole = Batch(images, group // 2, group % 2, torch.arange(80))
+    ours = FairBatches(group, Groups(("a", "b"), ("x", "y")), 20, 0.1)
+    network, sign, gaps = deepcopy(model.network), 2.0 * whole.target - 1, []
+    theirs = code["FairBatch"](network, images, sign, whole.bias.double(), 20, 0.1, "eqodds")
+    for epoch in range(8):
+        observe([ours], model, [whole])
+        theirs.drawn, theirs.asked = ours.draw(draws(epoch)).view(4, 20), []
+        optimizer = descent(network.parameters())
+        for rows in theirs:
+            optimizer.zero_grad()
+            share = (network(images[rows]).tanh() + 1) / 2  # as in their notebook
+            F.binary_cross_entropy(share, (sign[rows] + 1) / 2).backward()
+            optimizer.step()
+        play(model, ERM(), [Batch(*(part[rows] for part in whole[:4])) for rows in theirs.drawn])
+        gaps.append(apart(theirs.asked, ours.sizes()[[3, 1, 2, 0]]))
+    return max(*gaps, states_apart([network], [model.network]))
+
+
+class Margin(nn.Module):
+    """A network of one margin, whose half is the logit of the second class."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        layers = (nn.Linear(10, 5), nn.Tanh(), nn.Linear(5, 1), nn.Flatten(0))
+        self.network = nn.Sequential(*layers)
+
+    def forward(self, image: Tensor) -> Outputs:
+        margin = self.network(image)
+        return Outputs(torch.stack([-margin, margin], dim=1), margin)
 
 
 class Constant:
