@@ -86,7 +86,7 @@ class Labelled:
 def progressive(clones: Clones) -> Iterator[Row]:
     repository, ours = "uclaml/PDE", {"order": cast(Expanding, None)}
     space: dict[str, Any] = {
-        "np": Replaced(np, {"random": SimpleNamespace(choice=partial(_our_choice, ours))}),
+        "np": Replaced(np, {"random": SimpleNamespace(choice=partial(our_choice, ours))}),
         "Subset": Subset,
         "DataLoader": lambda data, **_: SimpleNamespace(dataset=data),
     }
@@ -98,7 +98,7 @@ def progressive(clones: Clones) -> Iterator[Row]:
         order: Any = sampler(group, CLASSES, seed, **options)
         ours["order"], visited = order, []
         code = clones.take(repository, "train.py", "train", space=space | _loop(loader, visited))
-        data, config, grouper = _expansion(group, options)
+        data, config, grouper = expansion(group, options)
         data["train"]["loader"] = loader["get_train_loader"](
             "standard", data["train"]["dataset"], 64, grouper=grouper, subsample=True
         )
@@ -127,7 +127,7 @@ def _loop(loader: Piece, visited: list[list[int]]) -> dict[str, Any]:
     return silent | {"run_epoch": epoch, "get_train_loader": loader["get_train_loader"]}
 
 
-def _our_choice(ours: dict[str, Expanding], pool: Any, size: int, replace: bool = True) -> Any:
+def our_choice(ours: dict[str, Expanding], pool: Any, size: int, replace: bool = True) -> Any:
     """The samples of the pool that we draw: from the balanced subsample, or from the rest."""
     order = ours["order"]
     first = order.positions[: order.start] if not replace else order.positions[order.start :]
@@ -135,7 +135,7 @@ def _our_choice(ours: dict[str, Expanding], pool: Any, size: int, replace: bool 
     return rows[np.isin(rows, pool)][:size]
 
 
-def _expansion(group: Tensor, options: dict[str, int]) -> tuple[Any, Any, Any]:
+def expansion(group: Tensor, options: dict[str, int]) -> tuple[Any, Any, Any]:
     """The data, config and grouper that their training loop reads."""
     data = Labelled(group.numpy(), (group // 2).numpy())
     config = SimpleNamespace(
@@ -147,9 +147,11 @@ def _expansion(group: Tensor, options: dict[str, int]) -> tuple[Any, Any, Any]:
         n_groups_per_batch=4, loader_kwargs={}, val_metric="wg", val_metric_decreasing=False,
         evaluate_all_splits=False, eval_splits=[],
     )  # fmt: skip
-    grouper = SimpleNamespace(
-        metadata_to_group=lambda metadata, return_counts: (
-            torch.as_tensor(metadata), torch.bincount(torch.as_tensor(metadata), minlength=6)
-        )
-    )  # fmt: skip
+    grouper = SimpleNamespace(metadata_to_group=grouped)
     return {"train": {"dataset": data}, "val": {"dataset": data}}, config, grouper
+
+
+def grouped(metadata: Any, return_counts: bool = False) -> Any:
+    """Their grouper, where the metadata is the group."""
+    group = torch.as_tensor(metadata)
+    return (group, torch.bincount(group, minlength=6)) if return_counts else group
