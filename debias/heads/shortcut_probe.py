@@ -239,7 +239,7 @@ class _Search:
         """The basis of the best epoch."""
         features, settings = self.fitting.features, self.settings
         drawn = torch.randn(settings.size, features.shape[1], generator=self.generator)
-        basis = (drawn.to(features) * features.std(dim=0, correction=0)).requires_grad_()
+        basis = (drawn.to(features) * features.std(dim=0)).requires_grad_()
         optimizer = self._descent([basis], settings.basis_rate)
         best, kept = -1.0, basis.detach().clone()
         for _ in range(settings.epochs):

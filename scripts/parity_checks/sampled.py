@@ -58,7 +58,7 @@ class Logits(nn.Module):
 class OurOrder:
     """Their loader: their set in the order of our epoch, if ours has the same samples.
 
-    Otherwise the set is visited once, as it is. Each iteration takes the next of our epochs.
+    Otherwise the set is one batch. Each iteration takes the next of our epochs.
     """
 
     def __init__(self, dataset: Any, epochs: Iterator[list[Batch]], data: Batch) -> None:
@@ -71,31 +71,22 @@ class OurOrder:
         given, own = next(self.epochs), torch.as_tensor(self.dataset.indices)
         visited = torch.cat([batch.index for batch in given]).unique()
         same = len(own) == len(visited) and bool((own.sort().values == visited).all())
-        for rows in [batch.index for batch in given] if same else own.split(SIZE):
+        for rows in [batch.index for batch in given] if same else [own]:
             y, bias = self.data.target[rows], self.data.bias[rows]
             yield self.data.image[rows], y, CLASSES.encode(y, bias)
 
 
 def progressive(clones: Clones) -> Iterator[Row]:
     ours: dict[str, Any] = {}
-    space: dict[str, Any] = {
-        "np": Replaced(np, {"random": SimpleNamespace(choice=partial(our_choice, ours))}),
-        "Subset": Subset,
-        "DataLoader": lambda rows, **_: OurOrder(rows, ours["left"], ours["data"]),
-    }
-    loader = clones.take(PDE, "utils.py", *HELPERS, space=space)
-    learner = _learner(clones, loader)
-    names = ("save_model_if_needed", "save_pred_if_needed", "log_results")
-    space = loader.space | dict.fromkeys(names, _nothing) | {"math": math}
-    code = clones.take(PDE, "train.py", "train", "run_epoch", space=space)
+    loader, learner, code = _code(clones, ours)
 
     def case(seed: int) -> float:
         torch.manual_seed(seed)
         options = {"warmup": (3, 4, 5)[seed % 3], "interval": (2, 1)[seed % 2], "added": 4 + seed}
-        data = _data(seed)
+        data = six_groups(seed)
         group = CLASSES.encode(data.target, data.bias)
         order: Any = sampler(group, CLASSES, seed, visits=ROWS, **options)
-        model, given = Normalised(), _epochs(order, data, seed)
+        model, given = Normalised(), epochs(order, data, seed)
         network = deepcopy(model)
         ours.update(order=order, data=data, left=iter(given))
         sets, config, grouper = expansion(group, options)
@@ -105,7 +96,7 @@ def progressive(clones: Clones) -> Iterator[Row]:
             theirs = learner(network, config, grouper)
             code["train"](theirs, sets, _LOG, config, 0, None, None, grouper)
         rate = partial(multi_step, at=[options["warmup"]], factor=0.01)
-        _train(model, given, partial(sgd, lr=0.2, momentum=0.9, weight_decay=0.01), rate)
+        train(model, given, partial(sgd, lr=0.2, momentum=0.9, weight_decay=0.01), rate)
         return states_apart([network], [model])
 
     compared = (
@@ -113,6 +104,20 @@ def progressive(clones: Clones) -> Iterator[Row]:
         "on and the rate falls at the first expansion"
     )
     yield code.row("progressive", compared, map(case, range(6)), bar=1e-10)
+
+
+def _code(clones: Clones, ours: dict[str, Any]) -> tuple[Piece, Any, Piece]:
+    """Their loaders, which draw as ours, their ERM, and their loop, which keeps no files."""
+    space: dict[str, Any] = {
+        "np": Replaced(np, {"random": SimpleNamespace(choice=partial(our_choice, ours))}),
+        "Subset": Subset,
+        "DataLoader": lambda rows, **_: OurOrder(rows, ours["left"], ours["data"]),
+    }
+    loader = clones.take(PDE, "utils.py", *HELPERS, space=space)
+    names = ("save_model_if_needed", "save_pred_if_needed", "log_results")
+    space = loader.space | dict.fromkeys(names, _nothing) | {"math": math}
+    code = clones.take(PDE, "train.py", "train", "run_epoch", space=space)
+    return loader, _learner(clones, loader), code
 
 
 def _nothing(*_: Any, **__: Any) -> None:
@@ -161,7 +166,7 @@ def _complete(sets: Any, loader: Piece, grouper: Any) -> None:
         split |= {"split": name, "name": name, "verbose": False, "eval_logger": _LOG}
 
 
-def _data(seed: int) -> Batch:
+def six_groups(seed: int) -> Batch:
     """Rows of six groups of very different sizes, in random order."""
     generator = draws(seed)
     counts = torch.tensor([30, 4, 6, 25, 5, 20])
@@ -170,7 +175,7 @@ def _data(seed: int) -> Batch:
     return Batch(images, group // 2, group % 2, torch.arange(ROWS))
 
 
-def _epochs(order: Order, data: Batch, seed: int) -> list[list[Batch]]:
+def epochs(order: Order, data: Batch, seed: int) -> list[list[Batch]]:
     """The batches of our epochs."""
     batches, found = EpochSampler(order, batch_size=SIZE, seed=seed), []
     for epoch in range(EPOCHS):
@@ -180,10 +185,10 @@ def _epochs(order: Order, data: Batch, seed: int) -> list[list[Batch]]:
     return found
 
 
-def _train(model: nn.Module, epochs: list[list[Batch]], descent: Any, rate: Any) -> None:
+def train(model: nn.Module, given: list[list[Batch]], descent: Any, rate: Any) -> None:
     """Train by ERM: one optimiser for all epochs, and a learning rate per epoch."""
     optimizer = descent(list(model.parameters()))
     schedule = rate(optimizer, EPOCHS)
-    for batches in epochs:
+    for batches in given:
         play(model, ERM(CLASSES), batches, optimizer=lambda _: optimizer)
         schedule.step()

@@ -34,7 +34,7 @@ def mixture(clones: Clones) -> Iterator[Row]:
         data = SimpleNamespace(train_indices=np.arange(60), targets=y.numpy()[:, None])
         module = loader["module"] = SimpleNamespace(
             dataset_train=data, mixture_ratio=ratio, num_classes=groups.rows,
-            _shuffle_in_unison=lambda rows, targets: _ours_first(ours, rows, targets),
+            _shuffle_in_unison=lambda rows, targets: ours_first(ours, rows, targets),
             _data_loader=lambda data, sampler: (data.train_indices, *sampler),
         )  # fmt: skip
         module._make_balanced_subset = partial(code["_make_balanced_subset"], module)
@@ -66,7 +66,7 @@ def _subset(data: Any, rows: list[int]) -> Any:
     return SimpleNamespace(train_indices=np.array(rows), targets=data.targets)
 
 
-def _ours_first(order: Weighted, rows: Any, targets: Any) -> tuple[Any, Any]:
+def ours_first(order: Weighted, rows: Any, targets: Any) -> tuple[Any, Any]:
     first = np.argsort(order.weights.numpy() == 0, kind="stable")
     return rows[first], targets[first]
 

@@ -74,7 +74,7 @@ def descents(clones: Clones) -> Iterator[Row]:
             ours, opposed = _played(search, "_opposed", lambda: search.basis(start))
         learner = _learner(vectors["SpuriousVectors"](3, 6), layer)
         theirs, x = learner.spu_vecs, search.fitting.features
-        theirs.spu_vecs.data.copy_(drawn * x.std(dim=0, correction=0))
+        theirs.spu_vecs.data.copy_(drawn * x.std(dim=0))
         state = {"self": learner, "epoch_meters": METERS}
         each = nn.CrossEntropyLoss(reduction="none")
         y, predicted = search.fitting.target, search.predicted

@@ -114,6 +114,19 @@ def test_which_samples_meet():
     assert set(right.tolist()) <= {4, 5, 6}
 
 
+def test_the_basis_starts_with_the_variances_of_the_features():
+    """Standard deviations of 1, 3, 5 and of 0, 0, 6, by n - 1: 2 and the square root of 12."""
+    target = torch.tensor([0, 0, 1])
+    features = torch.tensor([[1.0, 0.0], [3.0, 0.0], [5.0, 6.0]], dtype=torch.float64)
+    rows, sure = Rows(features, target, target), Probed(torch.tensor([0, 2]), torch.tensor([1]))
+    still = ProbeSettings(size=2, epochs=1, basis_rate=1e-12)
+    generator = torch.Generator().manual_seed(3)
+    search = _Search(rows, rows, sure, 1 - target, 1, generator, still)
+    basis = search.basis(Heads(torch.zeros(1, 2, 2).double(), torch.zeros(1, 2).double()))
+    drawn = torch.randn(2, 2, generator=torch.Generator().manual_seed(3)).double()
+    torch.testing.assert_close(basis, drawn * torch.tensor([2.0, math.sqrt(12)]).double())
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
