@@ -14,6 +14,7 @@ from debias.data.orders import Visits
 from debias.data.partition import Partition, seen_by_run
 from debias.data.pictures.geometry import Geometry, Resize
 from debias.data.pictures.image_files import ImageFiles
+from debias.pixels import PixelSpace
 from debias.progress import each
 from debias.training.module import DebiasModule
 from debias.training.prediction import autocast
@@ -47,6 +48,11 @@ class Parts(NamedTuple):
     def groups(self) -> Groups:
         """The groups of the data set."""
         return self.examples.groups
+
+    @property
+    def space(self) -> PixelSpace:
+        """Converts the run's normalised images to pixels in [0, 1], and back, on its device."""
+        return PixelSpace(self.data.mean.tolist(), self.data.std.tolist()).to(self.device)
 
     def ready(self) -> DebiasModule:
         """Move the module to its device and switch it to evaluation mode; only after training."""

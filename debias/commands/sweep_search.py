@@ -52,6 +52,7 @@ def prepare_search(source: str, overrides: Sequence[str]) -> tuple[SearchPlan, L
         )
     planned = plan_search(Path(source), rest)
     check(planned.check_runs(), planned.sweep.labels)
+    planned.check_min_epochs()
     return planned, launch
 
 

@@ -155,7 +155,7 @@ def _check(
     least = {"association": association, "representation": representation, "price": price}
     check_at_least(0, least, of="M4")
     check_positive({"mean": mean}, of="M4")
-    check_at_least(mean, {"largest": largest}, of="M4", hint="It must be at least the mean weight")
+    check_at_least(mean, {"largest": largest}, of="M4", hint="it must be at least the mean weight")
 
 
 def moment_matched(

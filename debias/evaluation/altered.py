@@ -42,7 +42,7 @@ def altered_scalars(
         Also ``filter_variation`` and ``map_variation``, if the network begins with a convolution
         of more than one pixel.
     """
-    space = PixelSpace(parts.data.mean.tolist(), parts.data.std.tolist()).to(parts.device)
+    space = parts.space
     name = _first_convolution(parts.ready().model)
     right: dict[str, list[Tensor]] = {}
     variation = torch.zeros(2, dtype=torch.float64)

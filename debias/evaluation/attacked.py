@@ -10,7 +10,6 @@ from debias.losses.classification import classification_losses
 from debias.metrics.accuracy.counts import margin_counts
 from debias.metrics.accuracy.scalars import group_scalars
 from debias.parts import Parts
-from debias.pixels import PixelSpace
 from debias.types import Batch
 
 #: Name of each attack to the changes that it may make, in units of pixels in [0, 1].
@@ -75,7 +74,7 @@ def attacked(parts: Parts, batch: Batch, ball: Ball) -> Tensor:
     Raises:
         ValueError: the outputs have no gradient by the pixels.
     """
-    space = PixelSpace(parts.data.mean.tolist(), parts.data.std.tolist()).to(parts.device)
+    space = parts.space
     pixels = space.pixels(batch.image)
     draws = [
         ball.random(each[None], generator=seeded_generator(row))

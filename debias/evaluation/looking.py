@@ -77,16 +77,15 @@ def band_pass_scalars(
         :func:`debias.metrics.frequency.bands.band_pass_scalars` have the prefix ``low_pass/`` or
         ``high_pass/``.
     """
-    device, data = parts.ready().device, parts.data
+    device, space = parts.ready().device, parts.space
     read = partial(bands.band_pass_scalars, cutoffs=CUTOFFS)
     measured = {name: CellCounts(len(CUTOFFS) + 1, read).to(device) for name in FILTERS}
     for batch in _batches(parts, split, most, "filtering", progress):
-        pixels, clean = _pixels(parts, batch.image), parts.decisions(batch)
+        pixels, clean = space.pixels(batch.image), parts.decisions(batch)
         for name, counts in measured.items():
             decisions = []
             for cutoff in CUTOFFS:
-                filtered = FILTERS[name](pixels, cutoff=cutoff)
-                image = (filtered - data.mean.view(3, 1, 1)) / data.std.view(3, 1, 1)
+                image = space.normalised(FILTERS[name](pixels, cutoff=cutoff))
                 decisions.append(parts.decisions(batch._replace(image=image)))
             right = torch.stack([*decisions, clean]) == batch.target
             cells = torch.arange(len(right), device=device).view(-1, *[1] * batch.target.ndim)
@@ -114,7 +113,7 @@ def attention_picture(parts: Parts, row: int) -> NDArray[np.uint8] | None:
     batch = parts.one(row)
     with torch.no_grad():
         prepared = parts.ready().strategy.prepare(batch.image)
-    pixels = _pixels(parts, prepared)[0].permute(1, 2, 0).cpu().numpy()
+    pixels = parts.space.pixels(prepared)[0].permute(1, 2, 0).cpu().numpy()
     heat = _maps(parts, batch)[0].mean(dim=0).numpy()[..., None]
     turbo = cv2.applyColorMap((heat * 255).round().astype(np.uint8), cv2.COLORMAP_TURBO)
     colours = turbo[..., ::-1]
@@ -163,7 +162,3 @@ def maps_missing(parts: Parts) -> str:
     except InputError as error:
         return str(error)
     return ""
-
-
-def _pixels(parts: Parts, image: Tensor) -> Tensor:
-    return (image * parts.data.std.view(3, 1, 1) + parts.data.mean.view(3, 1, 1)).clamp(0, 1)

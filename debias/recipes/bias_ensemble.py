@@ -72,7 +72,7 @@ class BiasEnsemble(Recipe):
             ValueError: the run has its own sampler, or its strategy has no biased network to train
                 on the amplified set.
         """
-        hint = "Name one, as in strategy.name=amplified_lff"
+        hint = "name one, as in strategy.name=amplified_lff"
         check_one_of(STRATEGIES, {"strategy.name": run.config.strategy["name"]}, hint=hint)
         run.refuse_own("sampler")
         return [*self._biased(run), run.stage_config()]

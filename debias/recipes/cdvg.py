@@ -70,7 +70,7 @@ class CDvG(Recipe):
                 ``translator`` sets another strategy.
         """
         run.refuse_own("augment")
-        hint = "Set strategy.name=view_contrast"
+        hint = "set strategy.name=view_contrast"
         check_one_of(STRATEGIES, {"strategy.name": run.config.strategy["name"]}, hint=hint)
         return [self._config(run), run.last_config({"augment": {"name": "random_convolution"}})]
 
@@ -87,7 +87,7 @@ class CDvG(Recipe):
     def _config(self, run: Run) -> Config:
         config = configs.changed(run.stage_config(TRAINING), self.translator or {})
         name = {"recipe.translator.strategy.name": config.strategy["name"]}
-        check_one_of((TRAINING["strategy"]["name"],), name, hint="Leave it out")
+        check_one_of((TRAINING["strategy"]["name"],), name, hint="leave it out")
         return config
 
 

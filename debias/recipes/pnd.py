@@ -55,7 +55,7 @@ class PnD(Recipe):
         Raises:
             ValueError: the strategy of the run is another one, or ``experts`` changes the network.
         """
-        hint = f"Set strategy.name={STRATEGY}"
+        hint = f"set strategy.name={STRATEGY}"
         check_one_of((STRATEGY,), {"strategy.name": run.config.strategy["name"]}, hint=hint)
         first, last = self._experts(run), run.last_config()
         for name, value in _network(last).items():

@@ -87,7 +87,7 @@ class ULA(Recipe):
         Raises:
             ValueError: the strategy of the run is another one.
         """
-        hint = f"Set strategy.name={STRATEGY}"
+        hint = f"set strategy.name={STRATEGY}"
         check_one_of((STRATEGY,), {"strategy.name": run.config.strategy["name"]}, hint=hint)
         return [self._config(run), run.stage_config(UNLABELLED)]
 

@@ -21,6 +21,7 @@ from debias.data.pictures.preprocessing import resize
 from debias.evaluation import attention, looking
 from debias.metrics.attention.maps import background_attention
 from debias.parts import Parts
+from debias.pixels import PixelSpace
 from debias.strategies.erm import ERM
 from debias.training.module import DebiasModule
 from debias.types import Groups, Outputs
@@ -304,9 +305,9 @@ def test_images_are_taken_batch_by_batch_at_most_so_many(squares, monkeypatch):
     """Of 8, five, in the training's batches of 3."""
     seen: list[int] = []
     parts = parts_of(squares, RED_OR_BLUE)
-    original = looking._pixels
+    original = PixelSpace.pixels
     monkeypatch.setattr(
-        looking, "_pixels", lambda parts, image: seen.append(len(image)) or original(parts, image)
+        PixelSpace, "pixels", lambda space, image: seen.append(len(image)) or original(space, image)
     )
     looking.band_pass_scalars(parts, most=5, progress=False)
     assert seen == [3, 2]

@@ -107,12 +107,12 @@ def test_an_interrupted_run_goes_on_and_a_moved_one_is_evaluated(run, tmp_path, 
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("strategy={name: erm}", r"must be one of .*Set strategy\.name=view_contrast"),
+        ("strategy={name: erm}", r"must be one of .*set strategy\.name=view_contrast"),
         ("augment.name=random_convolution", r"cdvg sets augment\.name itself"),
         ("recipe.translator.epoch=1", "epoch"),
         (
             "recipe.translator.strategy.name=erm",
-            r"strategy\.name must be one of translation; .*Leave it out",
+            r"strategy\.name must be one of translation; .*leave it out",
         ),
     ],
 )

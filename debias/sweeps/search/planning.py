@@ -94,6 +94,21 @@ class SearchPlan:
         """The complete config with the fixed settings only, before the search varies any."""
         return make_run(tuned.source, tuned.fixed, {"seed": tuned.seeds[0]}, tuned.folder).config
 
+    def check_min_epochs(self) -> None:
+        """Refuse a first check that no run of a config would reach before its last epoch.
+
+        Raises:
+            ValueError: ``search.min_epochs`` is not below the epochs of a config.
+        """
+        first = self.section.min_epochs or 0
+        for tuned in self.tuned if PRUNERS[self.section.prune] else ():
+            epochs = self.base(tuned).epochs
+            if first >= epochs:
+                raise InputError(
+                    f"search.min_epochs must be below the {epochs} epochs of {tuned.source}; got "
+                    f"{first}. Set fewer, or search.prune=none"
+                )
+
     def definition(self, tuned: Tuned) -> str:
         """Describe as JSON what must be the same for all trials of a study.
 

@@ -129,6 +129,18 @@ def test_backbones_and_conditional_options_are_searched(search_file):
         prepare_search(str(search_file(f"{{trials: 3, space: {without}}}", labels=labels)), [])
 
 
+def test_the_first_check_comes_before_the_last_epoch(search_file):
+    """Without a pruner there is no check, and one epoch has none with the default."""
+    path = str(search_file(f"{{{LR}, prune: asha, min_epochs: 2}}"))
+    with pytest.raises(
+        ValueError,
+        match=r"min_epochs must be below the 2 epochs of drawn_birds; got 2\. Set fewer, or search",
+    ):
+        prepare_search(path, [])
+    for allowed in (["search.prune=none"], ["epochs=3"], ["search.min_epochs=null", "epochs=1"]):
+        prepare_search(path, allowed)
+
+
 def test_runs_of_a_trial(search_file):
     """One per search seed, each the run that ``debias train`` makes in the trials' folder."""
     path = search_file(f"{{{LR}}}", seeds="[0, 1]")
