@@ -204,7 +204,8 @@ def attacked(
     strategy: AdversarialTraining, model: Classifier, batch: Batch, move: Move, step: int
 ) -> None:
     image = batch.image.clone().requires_grad_()
-    loss = F.cross_entropy(model(image).logits, batch.target)
+    # the counter of FLOPs hooks the inputs of modules, which may be no leaf of autograd.grad
+    loss = F.cross_entropy(model(image.clone()).logits, batch.target)
     (gradient,) = torch.autograd.grad(loss, image)
     move("model", F.cross_entropy(model(batch.image + gradient.sign()).logits, batch.target))
 
