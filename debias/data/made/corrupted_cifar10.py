@@ -8,7 +8,7 @@ from debias.data.examples import Examples
 from debias.data.made.allocation import generator, in_row_order, skewed
 from debias.data.made.cifar import CLASSES, Photos, read_cifar10
 from debias.data.made.corruptions import corrupted
-from debias.data.made.folder import MadePart, in_splits, made
+from debias.data.made.folder import MadePart, in_splits, made, without
 from debias.data.sets.arrays import arrays
 from debias.errors import check_between, check_one_of
 from debias.progress import each
@@ -31,6 +31,7 @@ def corrupted_cifar10(
     severity: int = 4,
     val: int = 5000,
     seed: int = 0,
+    leave_out: int = 0,
 ) -> Examples:
     """CIFAR-10 with a corruption per class. The first call makes it, which takes minutes.
 
@@ -51,6 +52,7 @@ def corrupted_cifar10(
             0, validation has the images of the test split, as in the authors' code: set
             ``select=last``.
         seed: seed of the corruptions and of the held-out images.
+        leave_out: number of training images that no split has. They are as biased as the others.
 
     Returns:
         All splits. The bias is the corruption, with the number of its class.
@@ -66,7 +68,8 @@ def corrupted_cifar10(
     check_between("[0, 1]", {"skew": skew}, of="corrupted_cifar10")
     check_one_of(range(1, 5), {"severity": severity}, of="corrupted_cifar10")
     recipe = {"type": type, "skew": float(skew), "severity": severity, "val": val, "seed": seed}
-    make = partial(_parts, root, type, skew, severity, val, seed)
+    recipe |= {"leave_out": leave_out} if leave_out else {}  # as folders of before are called
+    make = partial(_parts, root, type, skew, severity, val, seed, leave_out)
     return arrays(
         root=str(made(root, "corrupted_cifar10", recipe, make)),
         target_names=list(CLASSES),
@@ -75,13 +78,16 @@ def corrupted_cifar10(
     )
 
 
-def _parts(root: str, kind: int, skew: float, severity: int, val: int, seed: int) -> list[MadePart]:
+def _parts(
+    root: str, kind: int, skew: float, severity: int, val: int, seed: int, leave_out: int
+) -> list[MadePart]:
     train, test = (
         _corrupted(photos, TYPES[kind], share, severity + 1, seed, number)
         for number, (photos, share) in enumerate(
             zip(read_cifar10(root), (skew, UNBIASED), strict=True)
         )
     )
+    train = without(train, leave_out, seed=seed, by=train.columns["target"])
     return in_splits(train, test, val=val, seed=seed, by=train.columns["target"])
 
 

@@ -330,6 +330,14 @@ def test_corrupted_by_hand(roots):
     assert same.tolist() == (examples.bias[:100] == 9).tolist()
 
 
+def test_corrupted_photos_are_left_out_of_every_class(roots):
+    """Of ten photos of each class, four are in no split; the others keep their corruptions."""
+    whole = corrupted_cifar10(root=roots["cifar10"], val=0, skew=0.5)
+    examples = corrupted_cifar10(root=roots["cifar10"], val=0, skew=0.5, leave_out=40)
+    assert examples.class_counts("train").tolist() == [6] * 10
+    assert {image.tobytes() for image in pixels(examples)} < {i.tobytes() for i in pixels(whole)}
+
+
 def test_corruptions_are_one_level_stronger_than_their_severity(roots):
     """Contrast draws nothing: at severity 2 it is that of level 3."""
     examples = corrupted_cifar10(root=roots["cifar10"], skew=0.5, severity=2, val=0)
