@@ -1,4 +1,4 @@
-"""Prints which share of the pixels that ViG-Bias keeps lies inside the birds.
+"""Prints what ViG-Bias keeps of the pixels, and which training images its slices hold.
 
 usage: python experiments/drawn_birds/kept.py RUN ...    # finished runs of vig_bias
 """
@@ -9,6 +9,7 @@ from pathlib import Path
 from debias import components
 from debias import config as configs
 from debias.build import build
+from debias.data.partition import read_inferred
 from debias.evaluation.attention import attention_maps
 from debias.models.checkpoints import load_weights
 from debias.recipes.vig_bias import kept_batches
@@ -34,7 +35,21 @@ def shares(run: Path) -> tuple[float, float]:
     return inside / kept, bird / pixels
 
 
+def sliced(run: Path) -> tuple[int, int, int]:
+    """Misled training images in slices above 0, all misled ones, and other images in these slices.
+
+    The shortcut misleads an image whose background is that of the other class.
+    """
+    examples = build(configs.read(run / "config.yaml")).examples
+    rows = examples.rows("train")
+    misled = examples.target[rows] != examples.bias[rows]
+    found = read_inferred(run / "groups.csv", examples)[rows] > 0
+    return int((misled & found).sum()), int(misled.sum()), int((found & ~misled).sum())
+
+
 if __name__ == "__main__":
     for name in sys.argv[1:]:
         inside, bird = shares(Path(name))
-        print(f"{name}: {inside:.1%} of the kept pixels, {bird:.1%} of all pixels")
+        print(f"{name}: {inside:.1%} of the kept pixels lie inside birds, {bird:.1%} of all pixels")
+        held, misled, others = sliced(Path(name))
+        print(f"{name}: slices above 0 have {held} of {misled} misled images, and {others} others")
