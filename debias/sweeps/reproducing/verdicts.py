@@ -93,10 +93,10 @@ def shortfall(setting: Setting, measured: Spread) -> str:
     mean, deviation = setting.printed
     if abs(setting.target[0] - mean) <= max(TOLERANCE, 2 * deviation):
         return ""
-    reached = f", and this run reaches {measured.text}" if measured.mean is not None else ""
+    reached = f" These runs reach {measured.text}." if measured.mean is not None else ""
     return (
-        f"{title_of(setting)}, {FIGURES[setting.metric].title}: the authors' code does not reach "
-        f"its paper, {setting.figure}. It reaches {setting.official}{reached}."
+        f"{title_of(setting)}, {FIGURES[setting.metric].title}: the paper prints {setting.figure}, "
+        f"and its authors' code reached {setting.official} when it was run.{reached}"
     )
 
 
