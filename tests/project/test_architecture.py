@@ -52,7 +52,7 @@ ALLOWED = {
     "reports": {"config", "csv_files", "files", "json_files", "merging", "metrics", "progress"},
     "checks": {"config", "data", "merging", "metrics", "models", "training"},
     "idle": {"components", "config", "merging", "own_parts"},
-    "parts": {"data", "progress", "training"},
+    "parts": {"data", "pixels", "progress", "training"},
     "run_weights": {"merging", "models", "reports"},
     "build": {
         "augment",
