@@ -48,3 +48,9 @@ def test_tables_are_those_of_the_runs(folder):
     assert len(found) >= len(printed)
     for row in found:
         assert any(row.items() <= of.items() for of in printed.values()), row
+
+
+def test_the_table_of_empty_groups_is_that_of_the_runs():
+    folder = EXPERIMENTS / "empty_groups"
+    lines = runpy.run_path(str(folder / "table.py"))["table"](folder / "runs.csv")
+    assert "\n".join(lines) in (folder / "README.md").read_text(encoding="utf-8")
