@@ -9,6 +9,7 @@ EXPERIMENTS = Path(__file__).parents[2] / "experiments"
 MEASURES = ("leakage/features", "background_robustness")
 FILES = {
     "architectures/runs.csv": (),
+    "architectures/waterbirds_small.csv": (),
     "drawn_birds/runs.csv": (),
     "drawn_birds/later.csv": (),
     "translation/runs.csv": (),
