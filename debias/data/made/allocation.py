@@ -1,7 +1,11 @@
 """Which images of a generated data set get which bias value, and which are held out."""
 
+from collections.abc import Mapping
+
 import numpy as np
 from numpy.typing import NDArray
+
+from debias.errors import InputError, check_at_least
 
 Integers = NDArray[np.int64]
 
@@ -100,10 +104,30 @@ def balanced(labels: NDArray[np.integer], values: int, seed: int, *key: int) -> 
     return chosen
 
 
+def check_left(images: int, taken: Mapping[str, int]) -> None:
+    """Check the numbers of images that are taken out of training, by the names of their options.
+
+    Raises:
+        ValueError: a number is negative, or no training image is left.
+    """
+    check_at_least(0, taken)
+    if sum(taken.values()) >= images:
+        given = {name: count for name, count in taken.items() if count}
+        raise InputError(
+            f"{' + '.join(f'{name}={count}' for name, count in given.items())} leaves none of the "
+            f"{images} training images: set a lower {' or '.join(given)}"
+        )
+
+
 def held_out(
-    labels: NDArray[np.integer], count: int, rng: np.random.Generator
+    labels: NDArray[np.integer], count: int, rng: np.random.Generator, *, option: str = "val"
 ) -> NDArray[np.bool_]:
-    """``(N,)`` bool that selects ``count`` rows, the same share of each class up to rounding."""
+    """``(N,)`` bool that selects ``count`` rows, the same share of each class up to rounding.
+
+    Raises:
+        ValueError: ``count`` is negative, or leaves no row; the message names its ``option``.
+    """
+    check_left(len(labels), {option: count})
     # every k-th of the rows, which are shuffled and then sorted by class
     order = rng.permutation(len(labels))
     order = order[np.argsort(labels[order], kind="stable")]

@@ -11,7 +11,7 @@ from debias.data.made.colours import rainbow
 from debias.data.made.digits import Digits, read_mnist
 from debias.data.made.folder import MadePart, made
 from debias.data.sets.arrays import arrays
-from debias.errors import InputError, check_between
+from debias.errors import check_between
 
 #: A class has two digits that follow each other.
 CLASSES = ("0-1", "2-3", "4-5", "6-7", "8-9")
@@ -60,8 +60,6 @@ def coloured_mnist_cnc(
 
 def _parts(root: str, share: float, val: int, seed: int) -> list[MadePart]:
     train, test = read_mnist(root)
-    if val >= len(train.labels):
-        raise InputError(f"val={val} leaves none of the {len(train.labels)} training images")
     target = train.labels // 2
     out = held_out(target, val, generator(seed, 0))
     shares = np.where(out, 1 / len(CLASSES), share)

@@ -5,7 +5,7 @@ from functools import partial
 import numpy as np
 
 from debias.data.examples import Examples
-from debias.data.made.allocation import generator, in_row_order, skewed
+from debias.data.made.allocation import check_left, generator, in_row_order, skewed
 from debias.data.made.cifar import CLASSES, Photos, read_cifar10
 from debias.data.made.corruptions import corrupted
 from debias.data.made.folder import MadePart, in_splits, made, without
@@ -81,11 +81,11 @@ def corrupted_cifar10(
 def _parts(
     root: str, kind: int, skew: float, severity: int, val: int, seed: int, leave_out: int
 ) -> list[MadePart]:
+    files = read_cifar10(root)
+    check_left(len(files[0].images), {"val": val, "leave_out": leave_out})  # before minutes of work
     train, test = (
         _corrupted(photos, TYPES[kind], share, severity + 1, seed, number)
-        for number, (photos, share) in enumerate(
-            zip(read_cifar10(root), (skew, UNBIASED), strict=True)
-        )
+        for number, (photos, share) in enumerate(zip(files, (skew, UNBIASED), strict=True))
     )
     train = without(train, leave_out, seed=seed, by=train.columns["target"])
     return in_splits(train, test, val=val, seed=seed, by=train.columns["target"])

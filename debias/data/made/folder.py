@@ -84,9 +84,6 @@ def in_splits(
         ValueError: ``val`` is negative, or leaves no training image.
     """
     check_at_least(0, {"val": val, "seed": seed})
-    count = len(train.images)
-    if val >= count:
-        raise InputError(f"val={val} leaves none of the {count} training images: set a lower val")
     if val == 0:
         return [_in(train, "train"), _in(test, "val"), _in(test, "test")]
     out = held_out(by, val, generator(seed, 0))
@@ -100,13 +97,9 @@ def without(part: MadePart, count: int, *, seed: int, by: NDArray[np.integer]) -
     Raises:
         ValueError: ``count`` is negative, or leaves no image.
     """
-    check_at_least(0, {"leave_out": count, "seed": seed})
-    images = len(part.images)
-    if count >= images:
-        raise InputError(
-            f"leave_out={count} leaves none of the {images} training images: set a lower leave_out"
-        )
-    return part.take(np.flatnonzero(~held_out(by, count, generator(seed, 1)))) if count else part
+    check_at_least(0, {"seed": seed})
+    out = held_out(by, count, generator(seed, 1), option="leave_out")
+    return part.take(np.flatnonzero(~out)) if count else part
 
 
 def _in(part: MadePart, split: str) -> MadePart:

@@ -81,11 +81,6 @@ def biased_mnist(
 
 def _colour(root: Path, folder: Path, rho: float, val: int, seed: int) -> None:
     train, test = read_digits(root, "train"), read_digits(root, "t10k")
-    if val >= len(train.labels):
-        raise InputError(
-            f"val={val} leaves none of the {len(train.labels)} training images of {root}: set a "
-            "lower val"
-        )
     out = held_out(train.labels, val, np.random.default_rng([seed, len(SPLITS)]))
     parts = (_select(train, ~out), _select(train, out), test)
     with (

@@ -388,6 +388,12 @@ def test_a_folder_of_another_recipe_is_refused(roots):
         ("mnist_cifar", {"test": "shuffled"}, "test must be one of pairs, shuffled_top"),
         ("coloured_mnist_cnc", {"share": 2.0}, r"share must lie in \[0, 1\]"),
         ("mnist_squares", {"test": "all"}, "test must be one of original, biased"),
+        ("spuco_mnist", {"val": 60}, "val=60 leaves none of the 60 training images"),
+        (
+            "corrupted_cifar10",
+            {"val": 70, "leave_out": 30},
+            r"val=70 \+ leave_out=30 leaves none of the 100 training images: set a lower val or",
+        ),
         ("corrupted_cifar10", {"severity": 5}, "severity must be one of 1, 2, 3, 4"),
     ],
 )
