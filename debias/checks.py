@@ -288,8 +288,14 @@ def check_turns(config: Config, module: DebiasModule, samples: int) -> None:
         samples: number of samples that an epoch visits.
 
     Raises:
-        ValueError: a player is never updated; the message names it and the number of steps.
+        ValueError: a player is never updated; the message names it and the number of steps. Or no
+            epoch trains the model.
     """
+    if config.epochs <= (idle := module.strategy.idle_epochs):
+        raise InputError(
+            f"strategy.name={config.strategy['name']} trains the model only after {idle} epochs; "
+            f"got epochs={config.epochs}: train for more epochs"
+        )
     steps = config.epochs * math.ceil(samples / (config.batch_size * config.processes))
     waiting = set(module.players)
     for step in range(steps):

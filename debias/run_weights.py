@@ -17,10 +17,22 @@ _WEIGHT = "head.weight"
 _FREE = ("pretrained", "weights", "freeze_batch_norm", "first_layer", "ridge")
 
 
+def architecture(model: Section) -> Section:
+    """The options of a model that determine what it computes from its weights."""
+    return {key: value for key, value in model.items() if key not in _FREE}
+
+
 def run_of(model: Section) -> Path | None:
     """The folder of the run that ``model.weights`` names; ``None`` for a file, or without it."""
     weights = model.get("weights")
     return Path(weights) if isinstance(weights, str) and Path(weights).is_dir() else None
+
+
+def labels_of(run: str | Path) -> tuple[str, ...]:
+    """Splits whose true group labels a finished run has read; none if it is no folder of a run."""
+    if not (Path(run) / "report.json").is_file():
+        return ()
+    return tuple(read_report(Path(run)).strategy.group_labels.split("+"))
 
 
 def run_weights(run: Path) -> dict[str, Tensor]:
@@ -47,12 +59,12 @@ def start_from(run: Path, classifier: Classifier, model: Section) -> None:
         ValueError: the run is not finished, its model is another one, or its weights are not
             finite.
     """
-    theirs = read_report(run).config["model"]
-    for key in sorted({*theirs, *model} - {*_FREE}):
-        if theirs.get(key) != model.get(key):
+    theirs, ours = architecture(read_report(run).config["model"]), architecture(model)
+    for key in sorted({*theirs, *ours}):
+        if theirs.get(key) != ours.get(key):
             raise InputError(
                 f"the run {run} has model.{key}={theirs.get(key)}; got model.{key}="
-                f"{model.get(key)}: set the same to start from its weights"
+                f"{ours.get(key)}: set the same to start from its weights"
             )
     own, stored = classifier.state_dict(), run_weights(run)
     # another kind of head, which a new training cannot start from

@@ -304,6 +304,7 @@ def test_labels_that_an_early_stage_or_a_backbone_reads_are_told(tmp_path):
     assert labels_read(erm, JTT()) == "none"
     assert labels_read(erm, JTT(identification={"sampler": {"name": "group_balanced"}})) == "train"
     (tmp_path / "run").mkdir()
+    start = small(tmp_path, "erm", "select=average", f"model.weights={tmp_path}/run")
     for seen, split, expected in (
         ("train+val", "val", "train+val"),
         ("val", "train", "train+val"),
@@ -314,6 +315,7 @@ def test_labels_that_an_early_stage_or_a_backbone_reads_are_told(tmp_path):
         }
         (tmp_path / "run" / "report.json").write_text(json.dumps(plain(report)))
         assert labels_read(erm, DFR(split=split, backbone=str(tmp_path / "run"))) == expected
+        assert labels_read(start, OneStage()) == seen
 
 
 @pytest.mark.parametrize(

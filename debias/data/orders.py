@@ -141,8 +141,8 @@ def portion(row: Tensor, seed: int, *, share: float) -> Order:
     count = round(share * len(row))
     if not 0 < share <= 1 or not count:
         raise InputError(
-            f"sampler.share must lie in (0, 1] and select at least one of {len(row)} samples; got "
-            f"sampler.share={share}"
+            f"share must lie in (0, 1] and select at least one of {len(row)} training images; got "
+            f"share={share}"
         )
     return Permuted(
         torch.randperm(len(row), generator=seeded_generator(seed))[:count].sort().values

@@ -21,7 +21,8 @@ def twin(model: nn.Module, *, outputs: int | None = None, redrawn: bool = False)
         outputs: number of logits of the copy. ``None`` means as many as the model has.
         redrawn: draw new values of the other weights too, as for a new network: each layer by its
             ``reset_parameters``. Layers without this method, such as those that are a bare
-            parameter, keep the weights of the model.
+            parameter, keep the weights of the model. Batch normalisation is then not frozen in the
+            copy, because the statistics of a new network are still unknown.
 
     Raises:
         ValueError: the model has no ``nn.Linear`` called ``head``.
@@ -39,10 +40,18 @@ def twin(model: nn.Module, *, outputs: int | None = None, redrawn: bool = False)
             dtype=head.weight.dtype,
         )
     network: nn.Module = copied
-    for layer in network.modules() if redrawn else ():
+    if redrawn:
+        _redraw(network)
+    return network
+
+
+def _redraw(network: nn.Module) -> None:
+    for layer in network.modules():
         if callable(reset := getattr(layer, "reset_parameters", None)):
             reset()
-    return network
+        if hasattr(layer, "freeze_batch_norm"):
+            layer.freeze_batch_norm = False
+    network.train(network.training)
 
 
 def layers_after(model: nn.Module, layer: str, image: Tensor) -> nn.Sequential:

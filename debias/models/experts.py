@@ -87,7 +87,8 @@ class Gate(nn.Module):
             outputs: ``(E, N, K)`` outputs that the gate reads.
             mixed: ``(E, N, K)`` outputs that are mixed. In training they are without gradient.
         """
-        return torch.einsum("ne,enk->nk", self.weights(outputs), mixed)
+        # a product of matrices would be in bfloat16 under autocast, in which classes tie
+        return (self.weights(outputs).T[:, :, None] * mixed).sum(dim=0)
 
 
 def stage_layers(model: nn.Module, layers: Sequence[str] | None, image: Tensor) -> dict[str, int]:

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from debias.errors import InputError, check_at_least
+from debias.models.layers import without_autocast
 
 #: Times that the translator halves its maps.
 HALVINGS = 2
@@ -166,5 +167,4 @@ class Critic(nn.Module):
 
     def logits(self, maps: Tensor) -> Tensor:
         """``(N, K)`` logits of the maps before the last layers."""
-        found: Tensor = self.classify(maps)
-        return found.flatten(1)
+        return without_autocast(self.classify, maps).flatten(1)

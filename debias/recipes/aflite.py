@@ -12,7 +12,8 @@ from debias.parts import Parts
 from debias.progress import say
 from debias.recipes.frozen import Frozen
 from debias.recipes.jtt import refuse_readers
-from debias.recipes.last_layer import TRAINED, backbone_stage, check_backbone, labels_of
+from debias.recipes.last_layer import TRAINED, backbone_stage, check_backbone
+from debias.run_weights import labels_of
 from debias.runs.run import Recipe, Run, Trained
 from debias.runs.work import Sizes, Work
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from debias.errors import InputError, check_at_least
+from debias.errors import InputError, check_at_least, check_positive
 from debias.heads.refits import focal_heads
 from debias.recipes.frozen import Frozen
 from debias.recipes.last_layer import LastLayer
@@ -36,8 +36,8 @@ class AFR(LastLayer):
         base: changes to the run's config for the stage that trains the backbone.
 
     Raises:
-        ValueError: ``share`` is not in (0, 1), ``steps`` is below 1, or ``gammas`` or ``penalties``
-            is empty or has a negative value.
+        ValueError: ``share`` is not in (0, 1), ``steps`` is below 1, ``learning_rate`` is not
+            positive, or ``gammas`` or ``penalties`` is empty or has a negative value.
     """
 
     gammas: tuple[float, ...] = GAMMAS
@@ -52,6 +52,7 @@ class AFR(LastLayer):
                 f"recipe.share must lie in (0, 1), to leave rows for the head; got {self.share}"
             )
         check_at_least(1, {"recipe.steps": self.steps})
+        check_positive({"recipe.learning_rate": self.learning_rate})
         if not (self.gammas and self.penalties) or min(*self.gammas, *self.penalties) < 0:
             raise InputError(
                 "recipe.gammas and recipe.penalties must each hold at least one number, all >= 0; "

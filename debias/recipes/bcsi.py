@@ -16,9 +16,10 @@ from debias.merging import Settings
 from debias.models.networks import linear_head
 from debias.parts import Parts
 from debias.progress import say
-from debias.recipes.frozen import Frozen
+from debias.recipes.frozen import Frozen, feeds_head
 from debias.recipes.jtt import refuse_readers
-from debias.recipes.last_layer import TRAINED, backbone_stage, check_backbone, labels_of
+from debias.recipes.last_layer import TRAINED, backbone_stage, check_backbone
+from debias.run_weights import labels_of
 from debias.runs.run import Recipe, Run, Stage, Trained
 from debias.runs.work import Sizes, Work
 
@@ -138,6 +139,7 @@ class BCSI(Recipe):
     def _biased(self, run: Run) -> list[Config]:
         strategy = {"strategy": {"name": "generalized_cross_entropy"}}
         config = configs.changed(run.stage_config(strategy), self.biased or {})
+        feeds_head(config, key="recipe.biased.strategy")
         first = run.config.seed * self.networks  # runs of other seeds have other networks
         return [configs.changed(config, {"seed": first + one}) for one in range(self.networks)]
 

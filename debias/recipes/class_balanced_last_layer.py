@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from torch import nn
 
 from debias.data.orders import seeded_generator
-from debias.errors import check_at_least
+from debias.errors import check_at_least, check_positive
 from debias.heads.orders import halves
 from debias.heads.refits import balanced_heads
 from debias.recipes.frozen import Frozen
@@ -27,7 +27,7 @@ class ClassBalancedLastLayer(LastLayer):
         base: changes to the run's config for the stage that trains the backbone.
 
     Raises:
-        ValueError: ``epochs`` or ``batch_size`` is below 1.
+        ValueError: ``epochs`` or ``batch_size`` is below 1, or ``learning_rate`` is not positive.
 
     Differs from the reference: halves are drawn within classes, so that both contain all classes.
     Features are computed in evaluation mode on images without augmentation. The reference computes
@@ -42,6 +42,7 @@ class ClassBalancedLastLayer(LastLayer):
 
     def __post_init__(self) -> None:
         check_at_least(1, {"recipe.epochs": self.epochs, "recipe.batch_size": self.batch_size})
+        check_positive({"recipe.learning_rate": self.learning_rate})
 
     def fit(self, frozen: Frozen, seed: int) -> nn.Linear:
         """Return the head after the last step."""

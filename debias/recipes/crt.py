@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from torch import nn
 
 from debias.data.orders import seeded_generator
-from debias.errors import check_at_least, check_one_of
+from debias.errors import check_at_least, check_one_of, check_positive
 from debias.heads.refits import balanced_heads
 from debias.recipes.frozen import Frozen
 from debias.recipes.last_layer import LastLayer
@@ -28,7 +28,8 @@ class CRT(LastLayer):
         base: changes to the run's config for the stage that trains the backbone.
 
     Raises:
-        ValueError: ``balance`` is neither "group" nor "class", or ``steps`` is below 1.
+        ValueError: ``balance`` is neither "group" nor "class", ``steps`` is below 1, or
+            ``learning_rate`` is not positive.
     """
 
     balance: str = "group"
@@ -39,6 +40,7 @@ class CRT(LastLayer):
     def __post_init__(self) -> None:
         check_one_of(("group", "class"), {"recipe.balance": self.balance})
         check_at_least(1, {"recipe.steps": self.steps})
+        check_positive({"recipe.learning_rate": self.learning_rate})
         self.reads = ("train",) if self.balance == "group" else ()
 
     def fit(self, frozen: Frozen, seed: int) -> nn.Linear:

@@ -4,11 +4,13 @@ from dataclasses import dataclass
 
 from torch import nn
 
+from debias.config import Config
 from debias.data.orders import seeded_generator
 from debias.errors import check_at_least, check_one_of
 from debias.heads.prototypes import PrototypeDescent, fit_prototypes
+from debias.parts import Parts
 from debias.recipes.frozen import Frozen
-from debias.recipes.last_layer import LastLayer
+from debias.recipes.last_layer import LastLayer, refuse_few
 
 
 @dataclass(kw_only=True)
@@ -65,6 +67,13 @@ class DPE(LastLayer):
             norm_penalty=self.norm_penalty,
             diversity=self.diversity,
         )
+
+    def check(self, parts: Parts, config: Config) -> None:
+        """Raise an error also for a class without validation images."""
+        super().check(parts, config)
+        examples = parts.seen("val")
+        target = examples.target[examples.rows("val")]
+        refuse_few(examples, target, 1, "image in val, on which this recipe fits the head")
 
     def fit(self, frozen: Frozen, seed: int) -> nn.Module:
         """Return the ensemble."""

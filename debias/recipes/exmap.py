@@ -67,6 +67,8 @@ class ExMap(LastLayer):
     same number, as they can there. See also the two functions.
     """
 
+    halved = "class"
+
     clusters: int | None = None
     within: str = "class"
     layer: str | None = None

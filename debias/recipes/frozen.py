@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from debias import components, processes
 from debias import config as configs
-from debias import processes
 from debias.config import Config
 from debias.data.examples import SPLITS
 from debias.data.pictures.image_files import ImageFiles
@@ -24,11 +24,13 @@ from debias.parts import Parts
 from debias.places import cache_folder, share_folder
 from debias.progress import say
 from debias.reports.predictions import Predictions
+from debias.run_weights import architecture
 from debias.runs.circumstances import machine
 from debias.runs.epochs import state_of
 from debias.runs.run import Run, Stage, Trained
 from debias.runs.single import recorder_of
 from debias.store import FEATURES
+from debias.strategies.strategy import Strategy
 from debias.training.prediction import Predicted
 from debias.training.recorder import Recorder, save_weights
 
@@ -37,10 +39,10 @@ class Frozen:
     """A model whose backbone is frozen, with the features of every split.
 
     Features are computed once, in evaluation mode, and cached in the folder ``share``, or without
-    it beside the decoded images. The file name is a digest of the weights, the normalisation, the
-    image files of the split, the precision, the device and the versions of packages. Another head
-    or another seed on the same backbone reuses the file. Model and features are in CPU memory,
-    where heads are fitted.
+    it beside the decoded images. The file name is a digest of the weights, the options of the
+    model, the normalisation, the image files of the split, the precision, the device and the
+    versions of packages. Another head or another seed on the same backbone reuses the file. Model
+    and features are in CPU memory, where heads are fitted.
 
     Args:
         stage: the stage whose model is used.
@@ -124,11 +126,32 @@ class Frozen:
     @cached_property
     def _backbone(self) -> str:
         parts = self.stage.parts
-        settings = (machine(parts), parts.data.mean.tolist(), parts.data.std.tolist())
+        model = sorted(architecture(self.config.model).items())
+        settings = (machine(parts), parts.data.mean.tolist(), parts.data.std.tolist(), model)
         digest = hashlib.sha256(repr(settings).encode())
         for name, value in sorted(self.model.backbone.state_dict().items()):
             digest.update(name.encode() + value.cpu().contiguous().numpy().tobytes())
         return digest.hexdigest()
+
+
+def feeds_head(config: Config, *, key: str) -> Config:
+    """The config of a stage, if a new head on its features is a head of its model.
+
+    Args:
+        config: config of the stage.
+        key: the option of the recipe that sets the strategy of the stage, for the message.
+
+    Raises:
+        ValueError: the strategy computes features or logits in another way than the model.
+    """
+    make: type[Strategy] = components.find("strategy", config.strategy["name"])
+    own = (make.classify, make.model_outputs)
+    if own != (Strategy.classify, Strategy.model_outputs):
+        raise InputError(
+            f"recipe.name fits a head on the model's features, and {key}.name="
+            f"{config.strategy['name']} computes its outputs in another way: use another strategy"
+        )
+    return config
 
 
 def reads_groups(parts: Parts, config: Config) -> bool:

@@ -7,6 +7,7 @@ from torch import nn
 from debias.config import Config
 from debias.data.orders import seeded_generator
 from debias.errors import InputError, check_at_least, check_positive
+from debias.group_inference.influence import check_hessian
 from debias.heads.orders import halves
 from debias.heads.reweighted import reweighted_heads
 from debias.parts import Parts
@@ -54,9 +55,15 @@ class GSR(LastLayer):
             )
 
     def check(self, parts: Parts, config: Config) -> None:
-        """Raise an error also for a group of one validation image, which cannot be halved."""
+        """Raise an error also for a group of one validation image, which cannot be halved, and for
+        a Hessian that does not fit into memory.
+        """
         super().check(parts, config)
         refuse_single_images(parts)
+        images = len(parts.examples.rows("train"))
+        size, classes = parts.module.model.feature_size + 1, parts.examples.groups.rows
+        fewer = min(images - round(self.share * images), size)
+        check_hessian(1, (classes - 1) * fewer, bytes_each=8)
 
     def fit(self, frozen: Frozen, seed: int) -> nn.Linear:
         """Return the head of the round with the best worst group on half of validation."""

@@ -23,8 +23,9 @@ from debias.merging import Settings
 from debias.models.checkpoints import load_weights
 from debias.models.projection import ProjectedHead
 from debias.parts import Parts
-from debias.recipes.frozen import Frozen, reads_groups, refitted
+from debias.recipes.frozen import Frozen, feeds_head, reads_groups, refitted
 from debias.reports.record import read_report
+from debias.run_weights import labels_of
 from debias.runs.choice import HeadChoice, described
 from debias.runs.run import Recipe, Run, Stage, Trained
 
@@ -149,6 +150,7 @@ class LastLayer(Recipe):
                 "select=... in its place"
             )
         config = replace(run.stage_config(self.base), groups=run.config.groups)
+        feeds_head(config, key="recipe.base.strategy")
         if self.share < 1 and self.backbone == TRAINED:
             if "sampler" in (self.base or {}):
                 raise InputError(
@@ -160,13 +162,6 @@ class LastLayer(Recipe):
 
     def _stage(self, run: Run, config: Config) -> Stage:
         return backbone_stage(run, config, self.backbone)
-
-
-def labels_of(backbone: str) -> tuple[str, ...]:
-    """Splits whose true group labels a run has read, if the option ``backbone`` is its folder."""
-    if not (Path(backbone) / "report.json").is_file():
-        return ()
-    return tuple(read_report(Path(backbone)).strategy.group_labels.split("+"))
 
 
 def backbone_stage(run: Run, config: Config, backbone: str) -> Stage:

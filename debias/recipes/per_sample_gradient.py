@@ -13,7 +13,7 @@ from debias.merging import Settings
 from debias.models.networks import linear_head
 from debias.parts import Parts
 from debias.progress import say
-from debias.recipes.frozen import Frozen
+from debias.recipes.frozen import Frozen, feeds_head
 from debias.recipes.jtt import refuse_readers
 from debias.runs.run import Recipe, Run, Trained
 from debias.runs.work import Sizes, Work
@@ -94,4 +94,5 @@ class PerSampleGradient(Recipe):
 
     def _biased(self, run: Run) -> Config:
         strategy = {"strategy": {"name": "generalized_cross_entropy"}}
-        return configs.changed(run.stage_config(strategy), self.biased or {})
+        config = configs.changed(run.stage_config(strategy), self.biased or {})
+        return feeds_head(config, key="recipe.biased.strategy")

@@ -17,9 +17,10 @@ from debias.heads.orders import shuffled_order
 from debias.merging import Settings
 from debias.parts import Parts
 from debias.progress import say
-from debias.recipes.frozen import Frozen
-from debias.recipes.last_layer import TRAINED, backbone_stage, check_backbone, labels_of
+from debias.recipes.frozen import Frozen, feeds_head
+from debias.recipes.last_layer import TRAINED, backbone_stage, check_backbone
 from debias.recipes.xrm import UNLABELLED
+from debias.run_weights import labels_of
 from debias.runs.run import Recipe, Run, Trained
 from debias.runs.work import Sizes, Work
 
@@ -128,7 +129,8 @@ class ULA(Recipe):
         return run.train_last({"strategy": strategy}, partition=partition)
 
     def _config(self, run: Run) -> Config:
-        return configs.changed(run.stage_config(UNLABELLED), self.base or {})
+        config = configs.changed(run.stage_config(UNLABELLED), self.base or {})
+        return feeds_head(config, key="recipe.base.strategy")
 
     def _probe(self, frozen: Frozen, seed: int) -> nn.Linear:
         rows, generator = frozen.rows("train"), seeded_generator(seed)

@@ -25,10 +25,10 @@ from debias.recipes.last_layer import (
     TRAINED,
     backbone_stage,
     check_backbone,
-    labels_of,
     refuse_few,
 )
 from debias.recipes.xrm import UNLABELLED
+from debias.run_weights import labels_of
 from debias.runs.run import Recipe, Run, Stage, Trained
 from debias.runs.work import Sizes, Work
 from debias.training.prediction import extract

@@ -15,7 +15,7 @@ from debias.own_parts import is_own
 from debias.parts import Parts
 from debias.reports.privacy import without_places
 from debias.reports.record import read_report
-from debias.run_weights import run_of, run_weights
+from debias.run_weights import labels_of, run_of, run_weights
 from debias.runs.circumstances import circumstances, digest_of
 from debias.runs.run import Recipe, Run
 
@@ -82,7 +82,7 @@ def labels_read(config: Config, recipe: Recipe, *, labelled: bool = True) -> str
 
     A run reads the training labels if a component of a stage needs them and no inferred groups
     replace them. It reads the validation labels if its selection rule does. It also reads those
-    that its recipe reads.
+    that its recipe reads, and those that the run read from whose weights it starts.
 
     Args:
         config: config of the run.
@@ -99,6 +99,8 @@ def labels_read(config: Config, recipe: Recipe, *, labelled: bool = True) -> str
     for stage in recipe.stages(Run(config, Path(config.out))):
         if _asks(stage) and "train" not in _replaced(stage):
             read.add("train")
+        if (start := run_of(stage.model)) is not None:
+            read.update(labels_of(start))
     return "+".join(split for split in ("train", "val") if split in read) or "none"
 
 

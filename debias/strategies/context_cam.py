@@ -15,6 +15,7 @@ from debias.losses.contexts import (
 )
 from debias.models.layers import evaluating, pooled_layer, read_layer, read_until, unwrapped
 from debias.models.networks import linear_head
+from debias.processes import joined_rows
 from debias.strategies.contexts import named_pairs
 from debias.strategies.objectives import task_loss
 from debias.strategies.strategy import Strategy
@@ -90,13 +91,18 @@ class ContextCAM(Strategy):
         rows, which = cooccurring_entries(batch.target, self.pairs).nonzero(as_tuple=True)
         columns = torch.tensor(self.pairs, device=rows.device)[which]
         found = _maps_of(unwrapped(model), maps[rows], columns)
-        with torch.no_grad(), evaluating(self.initial):
-            initial = read_until(self.initial, self.layer, batch.image[rows])
-            kept = _maps_of(self.initial, initial, columns)
+        kept = self._initial_maps(batch.image[rows], columns) if len(rows) else found.detach()
+        found, kept = joined_rows(found), joined_rows(kept)
         overlap, distance = map_overlap(found), map_distance(found, kept)
         total = task + self.overlap_weight * overlap + self.keep_weight * distance
         terms = {"task": task, "overlap": overlap, "distance": distance}
         return Loss(total, {name: term.detach() for name, term in terms.items()})
+
+    @torch.no_grad()
+    def _initial_maps(self, image: Tensor, columns: Tensor) -> Tensor:
+        assert self.layer is not None
+        with evaluating(self.initial):
+            return _maps_of(self.initial, read_until(self.initial, self.layer, image), columns)
 
 
 def _maps_of(model: nn.Module, maps: Tensor, columns: Tensor) -> Tensor:

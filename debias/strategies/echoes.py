@@ -19,13 +19,13 @@ class Echoes(Strategy):
     .. math:: L = \frac1N \sum_i v_i\, \mathrm{CE}(g(x_i), y_i)
               + \frac{\lambda}{N} \sum_i w_i\, \mathrm{CE}(f(x_i), y_i)
 
-    Before the first epoch, :math:`v_i = 1` and :math:`w_i = 0`, so f learns nothing in it. After
-    each epoch, g predicts the training split in evaluation mode. Samples that it gets wrong lose
-    weight in g (:func:`debias.losses.echo_weights.decayed_weights`), so g hears ever less that
-    contradicts it. Their weight in f grows (:func:`debias.losses.echo_weights.inverse_weights`).
-    The two sums share no parameter. So one optimiser on L updates each network as its own optimiser
-    would, unless ``clip`` limits the norm of their joint gradient. Evaluation uses f alone. Needs
-    no bias labels.
+    Before the first epoch, :math:`v_i = 1` and :math:`w_i = 0`. So f learns nothing in it, and the
+    epoch has no validation metrics. After each epoch, g predicts the training split in evaluation
+    mode. Samples that it gets wrong lose weight in g
+    (:func:`debias.losses.echo_weights.decayed_weights`), so g hears ever less that contradicts it.
+    Their weight in f grows (:func:`debias.losses.echo_weights.inverse_weights`). The two sums share
+    no parameter. So one optimiser on L updates each network as its own optimiser would, unless
+    ``clip`` limits the norm of their joint gradient. Evaluation uses f alone. Needs no bias labels.
 
     In your own loop, call :func:`debias.strategies.observing.observe` after each epoch.
 
@@ -51,6 +51,7 @@ class Echoes(Strategy):
 
     single_label = True
     hard_targets = True
+    idle_epochs = 1
 
     def __init__(
         self,

@@ -23,7 +23,7 @@ class FeatureSplit(Strategy):
 
     with :math:`\bar x_s` the mean of :math:`x_s` over the images of the last batches in which no
     label occurs without its context. No gradient flows through it, so these images train
-    :math:`W_o` and :math:`x_o` alone. :math:`\alpha` is
+    :math:`W_o`, :math:`W_s` and :math:`x_o`, but not :math:`x_s`. :math:`\alpha` is
     :func:`debias.losses.contexts.exclusive_weight` there, and 1 elsewhere. All other logits are the
     usual ones, and so is evaluation. Start from a trained model: ``model.weights=RUN``, or
     ``recipe.name=contextual``.

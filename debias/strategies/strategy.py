@@ -45,6 +45,8 @@ class Strategy(nn.Module):
             messages; "" if it replaces none. Such a model cannot be compiled, nor work in parts.
         layer: dotted name of the layer inside the model that the strategy reads by
             :mod:`debias.models.layers`; ``None`` if it reads none.
+        idle_epochs: number of first epochs in which the loss of the model has no weight. They have
+            no validation metrics, so that no rule selects them.
 
     Raises:
         ValueError: the targets are multi-label and ``single_label`` is set, or are not and
@@ -55,6 +57,7 @@ class Strategy(nn.Module):
     single_label: ClassVar[bool] = False
     several_labels: ClassVar[bool] = False
     smallest_batch: ClassVar[int] = 1
+    idle_epochs: ClassVar[int] = 0
     hard_targets: bool = False
     corrects_prior: str = ""
     views: int = 0
@@ -93,7 +96,8 @@ class Strategy(nn.Module):
         """Take note of what training starts from: the model and the strategy of an earlier stage.
 
         It is called before the first step if the weights of the model were loaded after the
-        strategy was built. By default nothing happens.
+        strategy was built. By default nothing happens: a copy of the model that the strategy holds
+        then keeps the weights of the config.
 
         Args:
             model: the model, with the weights of the earlier stage.

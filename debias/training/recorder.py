@@ -107,7 +107,8 @@ class Recorder(Checkpoint):
         predicted, self.parts = joined(self.parts), []
         if not bool(predicted.logits.isfinite().all()):
             raise diverged(f"a validation logit after epoch {epoch}", epoch)
-        moved = pl_module.model_has_moved(trainer.fit_loop.epoch_loop.total_batch_idx + 1)
+        steps = trainer.fit_loop.epoch_loop.total_batch_idx + 1
+        moved = epoch >= pl_module.strategy.idle_epochs and pl_module.model_has_moved(steps)
         self.history.append(self._entry(epoch, pl_module, moved))
         if trainer.is_global_zero:
             self.write(epoch, predicted)

@@ -94,6 +94,19 @@ def test_a_redrawn_twin_shares_no_weight():
     assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
 
 
+def test_batch_normalisation_of_a_redrawn_twin_is_not_frozen():
+    """With the statistics 0 and 1 of a new network, it would pass on almost nothing."""
+    torch.manual_seed(0)
+    options = {"name": "test_resnet", "pretrained": False, "freeze_batch_norm": True}
+    model = timm_classifier(2, **options).train()
+    drawn, same = twin(model, redrawn=True), twin(model)
+    image = torch.randn(4, 3, 32, 32)
+    assert drawn(image).features.std(dim=0).mean() > 0.01
+    for network, updated in ((drawn, True), (same, False), (model, False)):
+        norms = [layer for layer in network.modules() if isinstance(layer, nn.BatchNorm2d)]
+        assert {layer.training for layer in norms} == {updated}
+
+
 def test_moving_one_leaves_the_other():
     model = TinyClassifier()
     before = {name: value.clone() for name, value in model.state_dict().items()}

@@ -51,7 +51,10 @@ def test_a_translator_refuses_sides_that_it_cannot_restore(translator, sides):
 @pytest.mark.parametrize(("sides", "places"), [((12, 8), (3, 2)), ((13, 8), (3, 2))])
 def test_a_critic_has_scores_of_places_and_logits_of_the_whole(sides, places):
     image = torch.randn(4, 3, *sides)
-    scores, logits = Critic(3, image[:1], width=2, depth=2)(image)
+    critic = Critic(3, image[:1], width=2, depth=2)
+    scores, logits = critic(image)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert critic.logits(critic.layers(image)).dtype == torch.float32
     assert scores.shape == (4, 1, *places)
     assert logits.shape == (4, 3)
 

@@ -1,6 +1,7 @@
 """The file of a frozen backbone's features is found again by the same backbone, and by no other."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,14 @@ def test_another_backbone_does_not_get_its_features(config, changed):
     other = parts_of(config)
     CHANGES[changed](other)
     assert not torch.equal(features(config, other), before)
+    assert len(files(config) - known) == 1
+
+
+def test_another_pooling_of_the_same_weights_does_not_get_its_features(config):
+    larger = replace(config, preprocessing={**config.preprocessing, "size": 96})
+    before, known = features(larger, parts_of(larger)), files(config)
+    other = replace(larger, model={**config.model, "pooling": "max"})
+    assert not torch.equal(features(other, parts_of(other)), before)
     assert len(files(config) - known) == 1
 
 

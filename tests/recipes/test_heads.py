@@ -19,9 +19,12 @@ from debias.data.examples import SPLITS, Examples
 from debias.data.orders import portion, seeded_generator
 from debias.data.partition import write_inferred
 from debias.evaluation.predictions import predict_split
+from debias.group_inference import influence
 from debias.heads.linear import Rows, fresh_heads
 from debias.recipes.class_balanced_last_layer import ClassBalancedLastLayer
 from debias.recipes.dfr import DFR
+from debias.recipes.dpe import DPE
+from debias.recipes.exmap import ExMap
 from debias.recipes.frozen import Frozen
 from debias.recipes.gsr import GSR
 from debias.recipes.last_layer import erm_head, portion_of
@@ -227,6 +230,13 @@ def test_what_is_refused(folder, backbone, tmp_path):
         ("afr", "recipe.share=1.0", r"share must lie in \(0, 1\)"),
         ("afr", "recipe.gammas=[]", "recipe.gammas and recipe.penalties must each hold"),
         ("afr", "recipe.steps=0", "recipe.steps must be at least 1"),
+        ("afr", "recipe.learning_rate=-1", "recipe.learning_rate must be positive"),
+        ("crt", "recipe.learning_rate=0", "recipe.learning_rate must be positive"),
+        (
+            "class_balanced_last_layer",
+            "recipe.learning_rate=0",
+            "recipe.learning_rate must be positive",
+        ),
         ("crt", "recipe.steps=0", "recipe.steps must be at least 1"),
         ("dfr", "recipe.subsamples=0", "recipe.subsamples must be at least 1"),
         (
@@ -256,6 +266,12 @@ def test_what_is_refused(folder, backbone, tmp_path):
         ),
         ("afr", "sampler.name=class_balanced", "leave it out, or set recipe.base.sampler"),
         ("crt", "augment.name=mixup", "leave it out, or set recipe.base.augment"),
+        (
+            "dfr",
+            "recipe.base.strategy.name=disentangled",
+            "recipe.base.strategy.name=disentangled computes its outputs in another way",
+        ),
+        ("crt", "recipe.base.strategy.name=domain_independent", "in another way"),
         ("dfr", "recipe.base.select=average", r"recipe\.base\.select has no effect"),
     ):
         with pytest.raises(ValueError, match=message):
@@ -298,13 +314,17 @@ def test_a_class_of_one_image_cannot_be_halved(tmp_path):
     parts, by_class = build(config), replace(config, select="worst_class")
     rows, few = parts.examples.rows("val"), copied(parts.examples)
     few.target[rows] = (torch.arange(len(rows)) > 0).long()
-    for recipe in (ClassBalancedLastLayer(), SELF()):
+    for recipe in (ClassBalancedLastLayer(), SELF(), ExMap(layer="layer1")):
         recipe.check(parts, config)
         with pytest.raises(
             ValueError,
             match="at least 2 images in val, which this recipe halves; got fewer of landbird",
         ):
             recipe.check(parts._replace(examples=few), config)
+    DPE().check(parts._replace(examples=few), config)
+    few.target[rows] = 1
+    with pytest.raises(ValueError, match=r"at least 1 image in val.* fits the head; got fewer"):
+        DPE().check(parts._replace(examples=few), config)
     few.target[rows] = parts.examples.target[rows]
     few.bias[rows] = (torch.arange(len(rows)) > 0).long()
     for by_group in (DFR(), GSR(), SELF(), ShortcutProbe()):
@@ -319,6 +339,18 @@ def test_a_class_of_one_image_cannot_be_halved(tmp_path):
         recipe.check(parts._replace(examples=few), by_class)
     with pytest.raises(ValueError, match=r"halves val within groups.*got one of landbird-land"):
         SSA().check(parts._replace(examples=few), config)
+
+
+def test_gsr_refuses_a_hessian_that_does_not_fit_before_training(tmp_path, monkeypatch):
+    """For two classes, the Hessian has a row for each image that is held out for the head."""
+    config = configs.load("drawn_birds", overrides(tmp_path))
+    parts = build(config)
+    held_out = len(parts.examples.rows("train")) - round(0.9 * len(parts.examples.rows("train")))
+    monkeypatch.setattr(influence, "MOST_BYTES", 8 * held_out**2)
+    GSR().check(parts, config)
+    monkeypatch.setattr(influence, "MOST_BYTES", 8 * held_out**2 - 1)
+    with pytest.raises(ValueError, match=f"Hessian of 1 heads of {held_out} parameters"):
+        GSR().check(parts, config)
 
 
 def test_a_head_has_all_classes_of_the_data():

@@ -1,18 +1,21 @@
 """Strategies against contextual bias: values by definition, what moves, and refusals."""
 
 import pytest
+import timm
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from debias.errors import InputError
 from debias.losses.contexts import activation_maps
+from debias.models.classifier import Classifier
 from debias.strategies.attribute_decorrelation import AttributeDecorrelation
 from debias.strategies.context_cam import ContextCAM
 from debias.strategies.context_weighting import ContextWeighting
 from debias.strategies.feature_split import FeatureSplit
 from debias.types import Batch, ContextPair, Groups, Outputs
 from tests.fakes import GROUPS
+from tests.two_ranks import found_by_both
 
 LABELS = Groups(
     ("no a", "a", "no b", "b", "no c", "c"),
@@ -113,6 +116,46 @@ def test_overlap_of_the_maps_by_definition(model):
 def test_no_pair_in_a_batch_is_the_task_alone(model):
     strategy, batch = ContextCAM(LABELS, model, torch.zeros(1, 3, 5, 5)), batch_of(TARGET[1:])
     torch.testing.assert_close(strategy.loss(model, batch).total, entries(model, batch).mean())
+
+
+def test_no_pair_in_a_batch_of_a_network_that_takes_no_empty_batch():
+    torch.manual_seed(0)
+    network = timm.create_model(
+        "swin_tiny_patch4_window7_224", num_classes=3, img_size=64, window_size=2, embed_dim=12, depths=(1, 1),
+        num_heads=(1, 2),
+    )  # fmt: skip
+    swin = Classifier(network, head="head.fc").eval()
+    image = torch.randn(4, 3, 64, 64)
+    strategy = ContextCAM(LABELS, swin, image[:1])
+    found = strategy.loss(swin, batch_of(TARGET[1:])._replace(image=image))
+    assert found.terms["overlap"] == found.terms["distance"] == 0
+
+
+#: The pair is in the half of the first process alone.
+HALVES = torch.tensor([[1, 1, 0], [1, 0, 0], [0, 1, 1], [0, 0, 1]])
+
+
+def gradients(part: slice) -> dict[str, Tensor]:
+    torch.manual_seed(0)
+    model, whole = Mapped(), batch_of(HALVES)
+    strategy = ContextCAM(LABELS, model, torch.zeros(1, 3, 5, 5), overlap_weight=9.0, keep_weight=9)
+    with torch.no_grad():
+        model.head.weight.mul_(torch.tensor([1.0, 2.0, -1.0, 3.0]))
+    batch = Batch(*(column[part] for column in whole[:4]))
+    strategy.loss(model, batch).total.backward()
+    return {name: parameter.grad for name, parameter in model.named_parameters()}
+
+
+def on_rank(rank: int) -> dict[str, Tensor]:
+    return gradients(slice(0, 2) if rank == 0 else slice(2, 4))
+
+
+@pytest.mark.slow
+def test_pairs_count_equally_in_all_processes(tmp_path):
+    """The mean of the gradients of two processes is the gradient of one."""
+    first, second = found_by_both(on_rank, tmp_path)
+    for name, expected in gradients(slice(0, 4)).items():
+        torch.testing.assert_close((first[name] + second[name]) / 2, expected)
 
 
 def test_the_hidden_half_by_definition(model):

@@ -263,6 +263,8 @@ def test_the_gate_mixes_and_trains_experts_only_through_its_input() -> None:
     torch.testing.assert_close(mixture, expected)
     (through,) = torch.autograd.grad(mixture.square().sum(), outputs)
     assert through.any()
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(gate(outputs, outputs.detach()), mixture)
     nn.init.zeros_(gate.linear.weight)
     (none,) = torch.autograd.grad(gate(outputs, outputs.detach()).square().sum(), outputs)
     assert not none.any()

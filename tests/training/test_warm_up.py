@@ -5,6 +5,7 @@ from collections.abc import Callable
 import torch
 
 from debias.strategies.badd import BAdd
+from debias.strategies.echoes import Echoes
 from debias.strategies.erm import ERM
 from debias.strategies.strategy import Strategy
 from debias.training.module import DebiasModule
@@ -43,6 +44,11 @@ def test_a_warm_up_of_whole_epochs(tmp_path):
     recorder = recorded(warming_up(warmup=12), tmp_path)
     assert [bool(entry["val"]) for entry in recorder.history] == [False, False, True]
     assert set(recorder.preferred().values()) == {2}
+
+
+def test_the_epoch_in_which_echoes_gives_the_model_no_weight(tmp_path):
+    recorder = recorded(module_of(lambda: Echoes(GROUPS, 48, TinyClassifier())), tmp_path)
+    assert [bool(entry["val"]) for entry in recorder.history] == [False, True, True]
 
 
 class HeadOnly(ERM):
