@@ -84,7 +84,7 @@ def build(config: Config, partition: Partition | None = None, *, trains: bool = 
     module = _module(chosen, model, facts, seen.val, config)
     data = _data(chosen, seen.batches, preprocessing, facts, config)
     check_passes(config, module, accelerator)
-    check_turns(config, module, len(data.order))
+    check_turns(config, module, data.order)
     check_batches(config, module, len(data.order), image)
     warn_of_prior(config, module, data.order, facts)
     auto = config.precision == "auto"

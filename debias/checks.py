@@ -13,6 +13,7 @@ from debias.config import Config
 from debias.data.checks import absent_groups
 from debias.data.examples import Examples
 from debias.data.orders import Order, seeded_generator
+from debias.data.progressive import Expanding
 from debias.errors import InputError, check_at_least, check_finite, check_one_of, near
 from debias.merging import Section, named
 from debias.metrics.selection import AUTO, GROUP_RULES, RULES, chosen_rule
@@ -279,24 +280,44 @@ def check_joined_statistics(config: Config, accelerator: str) -> None:
         )
 
 
-def check_turns(config: Config, module: DebiasModule, samples: int) -> None:
-    """Check that the strategy updates each of its players at least once in the run.
+def check_growth(config: Config, order: Order) -> None:
+    """Check that a set of training samples that is to grow does so before the last epoch.
+
+    Args:
+        config: the settings of the run.
+        order: the order of the samples.
+
+    Raises:
+        ValueError: the first expansion is after the last epoch.
+    """
+    if isinstance(order, Expanding) and order.added and order.warmup >= config.epochs:
+        raise InputError(
+            f"sampler.warmup must be below epochs, so that the set of samples grows; got "
+            f"sampler.warmup={order.warmup} and epochs={config.epochs}: set a smaller one, or "
+            "sampler.name=group_subsample"
+        )
+
+
+def check_turns(config: Config, module: DebiasModule, order: Order) -> None:
+    """Check that the strategy updates each of its players at least once in the run, and that a set
+    of samples that is to grow does so.
 
     Args:
         config: the settings of the run.
         module: the module with the strategy and its players.
-        samples: number of samples that an epoch visits.
+        order: the order of the training samples.
 
     Raises:
         ValueError: a player is never updated; the message names it and the number of steps. Or no
-            epoch trains the model.
+            epoch trains the model, or the set of samples grows in none.
     """
+    check_growth(config, order)
     if config.epochs <= (idle := module.strategy.idle_epochs):
         raise InputError(
             f"strategy.name={config.strategy['name']} trains the model only after {idle} epochs; "
             f"got epochs={config.epochs}: train for more epochs"
         )
-    steps = config.epochs * math.ceil(samples / (config.batch_size * config.processes))
+    steps = config.epochs * math.ceil(len(order) / (config.batch_size * config.processes))
     waiting = set(module.players)
     for step in range(steps):
         waiting -= {turn.player for turn in module.strategy.turns(step)}

@@ -131,12 +131,19 @@ def choose(config: Config) -> Chosen:
             strategy.
     """
     named = {kind: component(kind, getattr(config, kind)) for kind in Chosen._fields[:-2]}
-    players = {
-        player: component("optimizer", _player_section(player, own, config.optimizer))
-        for player, own in config.players.items()
-    }
     check_batch_size(config)
-    return Chosen(**named, augment=augmentations(config), players=players)
+    return Chosen(**named, augment=augmentations(config), players=optimizers(config))
+
+
+def optimizers(config: Config) -> dict[str, Component]:
+    """The optimiser of each player that the config's section ``players`` names.
+
+    Raises:
+        ValueError: an unknown name or option, or a wrong type.
+    """
+    return {
+        player: _player(player, own, config.optimizer) for player, own in config.players.items()
+    }
 
 
 def augmentations(config: Config) -> tuple[Component, ...]:
@@ -151,14 +158,14 @@ def augmentations(config: Config) -> tuple[Component, ...]:
     )
 
 
-def _player_section(player: str, own: Any, optimizer: Section) -> Settings:
+def _player(player: str, own: Any, optimizer: Section) -> Component:
+    place = f"players.{player}"
     if not isinstance(own, dict):
         raise InputError(
-            f"players.{player} must be a section; got {own}: write its keys, as in "
-            f"players.{player}.lr=1e-3"
+            f"{place} must be a section; got {own}: write its keys, as in {place}.lr=1e-3"
         )
     same = own.get("name", optimizer["name"]) == optimizer["name"]
-    return {**(optimizer if same else {}), **own}
+    return component("optimizer", {**(optimizer if same else {}), **own}, place=place)
 
 
 def check_batch_size(config: Config) -> None:

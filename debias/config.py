@@ -18,6 +18,7 @@ from debias import merging, shipped_configs
 from debias.errors import InputError, near
 from debias.files import write_atomically
 from debias.own_parts import short_name
+from debias.texts import check_texts
 
 #: Keys that say where and how a run is executed. They do not change its results, so they are not
 #: part of its identity.
@@ -199,8 +200,7 @@ def load(source: str, overrides: Sequence[str] = ()) -> Config:
 
 def from_plain(values: merging.Settings, overrides: Sequence[str] = ()) -> Config:
     """Make a config from nested dictionaries, as :func:`plain` returns them, and overrides."""
-    layer = merging.plain_layer(values)
-    merging.check_texts("", layer)
+    check_texts("", layer := merging.plain_layer(values))
     return _assemble(layer, merging.read_overrides(overrides))
 
 

@@ -20,7 +20,8 @@ from omegaconf.errors import (
     ValidationError,
 )
 
-from debias.errors import InputError, check_printable, near, shortened
+from debias.errors import InputError, near, shortened
+from debias.texts import check_texts
 
 Default = TypeVar("Default", str, None)
 #: Plain settings by name, of a config, a section or a component; ``Section`` is for reading only.
@@ -28,8 +29,6 @@ Settings = dict[str, Any]
 Section = Mapping[str, Any]
 #: Placeholder for a value that must still be given.
 MISSING = "???"
-#: The call of a resolver such as ``${oc.env:HOME}``, also if its name contains other references.
-_CALL = re.compile(r"\$\{[^{}]*(:|\$\{)")
 #: The allowed values of a type, and of a list of it, in a message.
 _ALLOWED = {
     int: ("an integer", "integers"),
@@ -203,7 +202,7 @@ def read_yaml(path: Path) -> DictConfig:
 
     Raises:
         InputError: the file is not valid YAML, has no keys and values, or has a text that
-            :func:`check_texts` refuses.
+            :func:`debias.texts.check_texts` refuses.
     """
     try:
         layer = OmegaConf.load(path)
@@ -215,34 +214,6 @@ def read_yaml(path: Path) -> DictConfig:
         raise InputError(f"{path} must hold keys and values, as in 'seed: 1'")
     check_texts("", OmegaConf.to_container(layer))
     return layer
-
-
-def check_texts(key: str, value: Any) -> None:
-    """Refuse texts of a config that call a resolver or have control characters.
-
-    A resolver such as ``oc.env`` could write a secret environment variable into reports that people
-    share. A reference to another key, such as ``${seed}``, is allowed.
-
-    Args:
-        key: key of the value, with dots; empty for the whole config.
-        value: nested dictionaries and lists, in which references are not yet resolved.
-
-    Raises:
-        InputError: a text does either; the message names its key.
-    """
-    if isinstance(value, Mapping):
-        for name, entry in value.items():
-            check_texts(f"{key}.{name}" if key else str(name), entry)
-    elif isinstance(value, (list, tuple)):
-        for entry in value:
-            check_texts(key, entry)
-    elif isinstance(value, str):
-        check_printable(f"{shortened(key)}:", value)
-        if _CALL.search(value):
-            raise InputError(
-                f"{key}={shortened(value)} calls a resolver, as ${{oc.env:NAME}} does: reports "
-                "would hold its value; write the value itself, or another key as in ${seed}"
-            )
 
 
 def check_names(sections: Mapping[str, Section]) -> None:

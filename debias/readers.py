@@ -17,6 +17,8 @@ MADE = (
 )
 #: In ``debias.data.made.procedural``: pictures that formulas draw, for pre-training.
 PROCEDURAL = ("fractals", "spectrum_noise")
+#: Those that draw their pictures, without the files of another set, into the folder ``root``.
+DRAWN = ("drawn_birds", "drawn_shapes", "availability", "wcst_sprites", *PROCEDURAL)
 #: Two loaders of one file.
 GENDERED = ("coco_gender", "imsitu_gender")
 READERS = {

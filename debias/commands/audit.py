@@ -39,12 +39,14 @@ class AuditSource(NamedTuple):
         section: the section ``data`` of a config.
         beside: folder in which the folder ``audit`` is written by default.
         run: folder of the run whose model is audited too; ``None`` for data alone.
+        cache_dir: as in the config, for data on object storage.
     """
 
     name: str
     section: Settings
     beside: Path
     run: Path | None = None
+    cache_dir: str | None = None
 
 
 def run(source: str, overrides: list[str]) -> None:
@@ -77,7 +79,8 @@ def audit(
     options = _options(own)
     options.check()
     chosen = _source(source, [_with_section(override) for override in others])
-    examples: Examples = components.construct("data", chosen.section, {})
+    facts = {"cache_dir": chosen.cache_dir}
+    examples: Examples = components.construct("data", chosen.section, facts)
     check_rows(examples)
     model: AuditedModel | None = None if chosen.run is None else audited_model(chosen.run)
     folder = Path(options.out) if options.out else chosen.beside / "audit"
@@ -100,7 +103,7 @@ def _source(source: str, overrides: list[str]) -> AuditSource:
     path = Path(source)
     if (path / "config.yaml").is_file():
         config = configs.read(path / "config.yaml", overrides)
-        return AuditSource(path.name, config.data, path, path)
+        return AuditSource(path.name, config.data, path, path, config.cache_dir)
     if source.endswith(TABLES):
         return AuditSource(path.name, _table(source, overrides), Path())
     if path.is_dir():
@@ -114,7 +117,8 @@ def _source(source: str, overrides: list[str]) -> AuditSource:
             f"({', '.join(TABLES)}), a folder of images, the folder of a finished run, or a data "
             f"set by its name; {near(source, {*shipped_configs.names(), *names()})}"
         )
-    return AuditSource(source, configs.load(source, overrides).data, Path())
+    config = configs.load(source, overrides)
+    return AuditSource(source, config.data, Path(), cache_dir=config.cache_dir)
 
 
 def _is_config(source: str) -> bool:

@@ -154,6 +154,9 @@ def _options(texts: list[str]) -> ElsewhereOptions:
     )
     check_at_least(1, {"batch_size": options.batch_size})
     check_at_least(0, {"workers": options.workers})
+    for key, path in {"out": options.out, "predictions": options.predictions}.items():
+        if path is not None and Path(path).is_dir():
+            raise InputError(f"{key}={path} is a folder: give a file in it")
     if options.split is not None:
         check_one_of(SPLITS, {"split": options.split})
     return options
@@ -163,16 +166,18 @@ def _examples(data: str, texts: list[str], root: str | None) -> Examples:
     """The data set that ``data=`` names: a preset or another loader, or that of a config."""
     texts = texts if root is None else [*texts, f"data.root={root}"]
     section: Settings
+    facts: Settings = {}
     if data in components.names("data") or ":" in data:
         section = {"name": data, **read_overrides(texts).get("data", {})}
     elif (
         "/" in data or "." in data or data in (*shipped_configs.names(), *shipped_configs.former())
     ):
-        section = configs.load(data, texts).data
+        config = configs.load(data, texts)
+        section, facts = config.data, {"cache_dir": config.cache_dir}
     else:
         known = near(data, components.names("data"), "debias data list")
         raise InputError(f"data={data} is no data set, and no config that is shipped; {known}")
-    examples: Examples = components.construct("data", section, {})
+    examples: Examples = components.construct("data", section, facts)
     check_rows(examples)
     return examples
 

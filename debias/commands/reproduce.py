@@ -3,12 +3,10 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from debias import components
 from debias.commands.sweep import describe, train_left
 from debias.errors import InputError, check_positive
-from debias.merging import Section, taken
-from debias.storage.urls import is_url
-from debias.sweeps.checks import check
+from debias.merging import taken
+from debias.sweeps.checks import absent_roots, check
 from debias.sweeps.files import left
 from debias.sweeps.launchers import Launcher, launcher
 from debias.sweeps.launchers.local import Local
@@ -56,7 +54,7 @@ def run(benchmark: str, overrides: list[str], strategies: str, dry_run: bool, re
     if not report:
         launch.prepare()
         check(planned.runs)
-        if left(planned.runs) and "data.name=" not in changed and (absent := _root_lines(planned)):
+        if "data.name=" not in changed and (absent := absent_roots(left(planned.runs))):
             raise InputError(absent[0])
         ordered = planned._replace(runs=shared_first(planned.runs))
         if _minutes(launch):
@@ -81,7 +79,7 @@ def _show_prices(
 ) -> None:
     given = _number(speed)
     found = prices(benchmark, planned, reproduced, images_per_second=given or None)
-    lines = [*cost_lines(found, minutes=minutes, speed=given), *_root_lines(planned)]
+    lines = [*cost_lines(found, minutes=minutes, speed=given), *absent_roots(planned.runs)]
     print("\n".join([*lines, *savings(planned.runs).lines, describe(planned)]))
 
 
@@ -107,22 +105,3 @@ def _number(speed: str) -> float:
         raise InputError(f"images_per_second must be a number; got {speed}") from None
     check_positive({"images_per_second": number})
     return number if speed else 0.0
-
-
-def _root_lines(planned: Plan) -> list[str]:
-    """One line per folder of data that training would not find."""
-    roots = dict.fromkeys(_root_of(run.config.data) for run in planned.runs)
-    return [
-        "data.root is not set: add data.root=PATH, the folder of the data, to train"
-        if root is None
-        else f"data.root={root} does not exist: put the data there, or correct the path, to train"
-        for root in roots
-        if root is None or not (is_url(root) or Path(root).exists())
-    ]
-
-
-def _root_of(data: Section) -> str | None:
-    """The folder of a data set: as set, or else the default of its reader, if it has one."""
-    default = components.options(components.find("data", data["name"])).get("root")
-    root = data.get("root", default)
-    return root if isinstance(root, str) else None

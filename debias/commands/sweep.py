@@ -12,10 +12,11 @@ from debias.imports import fast_imports
 from debias.progress import duration
 from debias.storage.results import results_folder
 from debias.sweeps.backbones import train_in_waves
-from debias.sweeps.checks import check
+from debias.sweeps.checks import check, check_here
 from debias.sweeps.cost import costs_of
 from debias.sweeps.files import files_of, left, write_plan
 from debias.sweeps.launchers import Launcher, launcher
+from debias.sweeps.launchers.local import Local
 from debias.sweeps.launchers.pieces import OutOfTime
 from debias.sweeps.plan import Plan, plan
 from debias.sweeps.progress import Progress
@@ -61,6 +62,8 @@ def run(action: str, source: str, overrides: list[str]) -> None:
         launch.prepare()
     with fast_imports():
         check(planned.runs, planned.labels)
+        if action == "run" and isinstance(launch, Local):
+            check_here(left(planned.runs))
     bring_results(planned)
     planned = planned._replace(runs=shared_first(planned.runs))
     if action == "plan":

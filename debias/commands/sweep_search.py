@@ -9,7 +9,7 @@ from filelock import FileLock
 from debias.commands.sweep import ended_by_ctrl_c, run_sweep
 from debias.commands.train import train
 from debias.errors import InputError
-from debias.sweeps.checks import check
+from debias.sweeps.checks import check, check_here
 from debias.sweeps.launchers import launcher
 from debias.sweeps.launchers.local import Local
 from debias.sweeps.launchers.worker import Train
@@ -51,7 +51,8 @@ def prepare_search(source: str, overrides: Sequence[str]) -> tuple[SearchPlan, L
             "a search takes no minutes=. Stop it with Ctrl-C; the command continues it"
         )
     planned = plan_search(Path(source), rest)
-    check(planned.check_runs(), planned.sweep.labels)
+    check(tried := planned.check_runs(), planned.sweep.labels)
+    check_here(tried)
     planned.check_min_epochs()
     return planned, launch
 

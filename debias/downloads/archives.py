@@ -117,7 +117,8 @@ def _tar_entries(tape: tarfile.TarFile) -> Generator[_Entry, None, None]:
 def _relative(name: str, inside: str) -> str | None:
     """The path of an entry below the folder; ``None`` if the entry is not unpacked."""
     parts = [part for part in name.replace("\\", "/").split("/") if part != "."]
-    if name.startswith(("/", "\\")) or ".." in parts or parts[0][1:2] == ":" or "\0" in name:
+    drive = "".join(parts[:1])[1:2] == ":"
+    if name.startswith(("/", "\\")) or ".." in parts or drive or "\0" in name:
         raise _refused(name, "leads out of the folder")
     parts = [part for part in parts if part]
     wanted = inside.split("/") if inside else []

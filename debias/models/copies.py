@@ -46,6 +46,7 @@ def twin(model: nn.Module, *, outputs: int | None = None, redrawn: bool = False)
 
 
 def _redraw(network: nn.Module) -> None:
+    layer: Any
     for layer in network.modules():
         if callable(reset := getattr(layer, "reset_parameters", None)):
             reset()

@@ -1,6 +1,7 @@
 """Group-robust sample reweighting (GSR): row weights by their influence on every group."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from torch import nn
 
@@ -60,9 +61,9 @@ class GSR(LastLayer):
         """
         super().check(parts, config)
         refuse_single_images(parts)
-        images = len(parts.examples.rows("train"))
-        size, classes = parts.module.model.feature_size + 1, parts.examples.groups.rows
-        fewer = min(images - round(self.share * images), size)
+        model: Any = parts.module.model
+        images, classes = len(parts.examples.rows("train")), parts.examples.groups.rows
+        fewer = min(images - round(self.share * images), model.feature_size + 1)
         check_hessian(1, (classes - 1) * fewer, bytes_each=8)
 
     def fit(self, frozen: Frozen, seed: int) -> nn.Linear:

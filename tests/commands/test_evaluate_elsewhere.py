@@ -134,6 +134,8 @@ def test_a_config_names_the_data(finished, tmp_path):
         (["data=folder", "root=missing"], "no folder missing"),
         (["data=foldr", "root=a"], "data=foldr is no data set, .*did you mean .folder"),
         (["data=folder", "root=DATA", "split=val"], "split=val has no image; the data has test"),
+        (["data=folder", "root=DATA", "out=DATA"], "out=.* is a folder: give a file in it"),
+        (["data=folder", "root=DATA", "predictions=DATA"], "predictions=.* is a folder"),
         (["data=folder", "root=DATA", "split=best"], "split must be one of train, val, test"),
         (["data=folder", "root=DATA", "batch_size=0"], "batch_size must be at least 1"),
         (["data=folder", "root=DATA"], "the model has no class cat; its classes are n01440764"),

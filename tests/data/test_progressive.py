@@ -5,6 +5,8 @@ from itertools import pairwise
 import pytest
 import torch
 
+from debias.checks import check_growth
+from debias.config import Config
 from debias.data.orders import EpochSampler, Permuted, Scheduled, seeded_generator
 from debias.data.progressive import progressive
 from debias.data.subsamples import group_subsample
@@ -76,3 +78,13 @@ def test_refuses(option, value, bound):
     message = rf"sampler\.{option} must be at least {bound}; got {value}"
     with pytest.raises(ValueError, match=message):
         progressive(GROUP, GROUPS, 0, **{option: value})
+
+
+def test_a_set_that_never_grows_is_refused():
+    def check(epochs: int, **options: int) -> None:
+        check_growth(Config(epochs=epochs), progressive(GROUP, GROUPS, 0, **options))
+
+    check(4, warmup=3)
+    check(3, warmup=3, added=0)
+    with pytest.raises(ValueError, match=r"got sampler\.warmup=3 and epochs=3: set a smaller"):
+        check(3, warmup=3)

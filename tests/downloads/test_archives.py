@@ -72,6 +72,16 @@ def test_folders_may_be_empty_and_named(tmp_path, out):
     assert (out / "set" / "empty").is_dir()
 
 
+def test_a_folder_packed_by_its_dot(tmp_path, out):
+    """As by ``tar -C folder .``, whose first entry is the folder itself."""
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "a.jpg").write_bytes(b"aaa")
+    with tarfile.open(tmp_path / "a.tar", "w") as tape:
+        tape.add(tmp_path / "folder", ".")
+    assert unpack(tmp_path / "a.tar", out) == 1
+    assert tree(out) == {"a.jpg": b"aaa"}
+
+
 @pytest.mark.parametrize("packer", [zipped, taped])
 @pytest.mark.parametrize(
     "name", ["../out.txt", "/tmp/out.txt", "a/../../out.txt", "..\\out.txt", "C:\\out.txt"]

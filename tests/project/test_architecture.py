@@ -20,7 +20,8 @@ ALLOWED = {
     "files": set(),
     "csv_files": set(),
     "json_files": set(),
-    "merging": set(),
+    "texts": set(),
+    "merging": {"texts"},
     "processes": set(),
     "launched": set(),
     "imports": set(),
@@ -43,7 +44,7 @@ ALLOWED = {
     "presets": {"merging"},
     "downloads": {"files", "json_files", "presets", "progress"},
     "shipped_configs": set(),
-    "config": {"files", "merging", "own_parts", "shipped_configs"},
+    "config": {"files", "merging", "own_parts", "shipped_configs", "texts"},
     "components": {"config", "merging", "methods", "own_parts", "presets", "readers", "signatures"}
     | {"storage"},
     "strategies": {"losses", "models", "pixels", "processes"},
@@ -108,7 +109,7 @@ ALLOWED = {
         "group_inference",
     }
     | {"heads", "merging", "metrics", "models", "parts", "places", "processes", "progress"}
-    | {"reports", "runs", "store", "training"},
+    | {"reports", "run_weights", "runs", "store", "strategies", "training"},
     "audits": {"build", "config", "csv_files", "data", "devices", "evaluation", "files"}
     | {"group_inference"}
     | {"heads", "json_files", "metrics", "models", "parts", "progress", "reports", "trained"},
@@ -134,7 +135,7 @@ ALLOWED = {
         "own_parts",
         "places",
     }
-    | {"progress", "reports", "runs", "shipped_configs", "storage"},
+    | {"presets", "progress", "readers", "reports", "runs", "shipped_configs", "storage"},
     "commands": {
         "audits",
         "build",

@@ -121,8 +121,8 @@ def test_no_pair_in_a_batch_is_the_task_alone(model):
 def test_no_pair_in_a_batch_of_a_network_that_takes_no_empty_batch():
     torch.manual_seed(0)
     network = timm.create_model(
-        "swin_tiny_patch4_window7_224", num_classes=3, img_size=64, window_size=2, embed_dim=12, depths=(1, 1),
-        num_heads=(1, 2),
+        "swin_tiny_patch4_window7_224", num_classes=3, img_size=64, window_size=2, embed_dim=12,
+        depths=(1, 1), num_heads=(1, 2),
     )  # fmt: skip
     swin = Classifier(network, head="head.fc").eval()
     image = torch.randn(4, 3, 64, 64)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from debias.sweeps.checks import check
+from debias.sweeps.checks import check, check_here
 from debias.sweeps.plan import plan
 
 
@@ -26,12 +26,34 @@ from debias.sweeps.plan import plan
         ("set: {select: test}", "unknown selection rule select='test'"),
         ("set: {devices: 2}", "devices must be 1 in a sweep; got devices=2"),
         ("set: {data.name: folder}", r"data needs root: add data\.root=\.\.\."),
+        ("grid: {players.early.lrr: [1]}", "unknown option players.early.lrr"),
+        ("set: {preprocessing.size: 0}", "preprocessing.size must be 1 to 4096 pixels"),
     ],
 )
 def test_mistakes(text, message, sweep):
     planned = plan(sweep(f"configs: [drawn_birds]\n{text}"))
     with pytest.raises(ValueError, match=message):
         check(planned.runs)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("set: {data.name: folder, data.root: gone}", "data.root=gone does not exist"),
+        ("set: {groups.file: gone.csv}", "groups.file=gone.csv does not exist"),
+        ("grid: {model.name: [resnet18, resnet1234]}", "timm has no model 'resnet1234'"),
+        ("set: {accelerator: cud}", "unknown accelerator 'cud'; did you mean 'cuda'"),
+    ],
+)
+def test_what_the_machine_lacks(text, message, sweep):
+    planned = plan(sweep(f"configs: [drawn_birds]\n{text}"))
+    check(planned.runs)
+    with pytest.raises(ValueError, match=message):
+        check_here(planned.runs)
+
+
+def test_sets_that_are_drawn_need_no_folder(sweep, tmp_path):
+    check_here(plan(sweep(f"configs: [drawn_birds]\nset: {{data.root: {tmp_path}/new}}")).runs)
 
 
 def test_right_runs_pass(sweep):

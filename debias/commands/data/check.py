@@ -51,9 +51,9 @@ def run(source: str, overrides: list[str]) -> int:
     deep, overrides = taken(overrides, "deep", "false")
     if deep not in ("true", "false"):
         raise InputError(f"deep must be true or false; got deep={deep}")
-    section = _section(source, overrides)
+    section, facts = _section(source, overrides)
     described = preset(section["name"]) if is_preset(section["name"]) else None
-    examples: Examples = components.construct("data", section, {})
+    examples: Examples = components.construct("data", section, facts)
     print(f"{examples.source}: {len(examples)} images")
     findings = [
         *_published(examples, described, section),
@@ -71,8 +71,10 @@ def run(source: str, overrides: list[str]) -> int:
     return 1 if wrong else 0
 
 
-def _section(source: str, overrides: list[str]) -> Settings:
-    """The section ``data`` of a config, or one that reads a folder as a preset."""
+def _section(source: str, overrides: list[str]) -> tuple[Settings, Settings]:
+    """The section ``data`` of a config with its ``cache_dir``, or one that reads a folder as a
+    preset.
+    """
     name, overrides = taken(overrides, "as", "")
     if not source:
         raise InputError("`debias data check` needs a config, or a folder with as=NAME")
@@ -82,7 +84,8 @@ def _section(source: str, overrides: list[str]) -> Settings:
                 f"{source} is a data set, and no config: name its folder, as in `debias data check "
                 f"PATH as={source}`"
             )
-        return configs.load(source, overrides).data
+        config = configs.load(source, overrides)
+        return config.data, {"cache_dir": config.cache_dir}
     receipts = received_data(Path(source))
     if not name and len(receipts) != 1:
         raise InputError(
@@ -94,7 +97,7 @@ def _section(source: str, overrides: list[str]) -> Settings:
     if others := sorted(given.keys() - {"data"}):
         raise InputError(f"{others[0]} does not belong to a data set: leave it out")
     preset(name)  # the error of an unknown name lists the data sets
-    return {"name": name, "root": source, **given.get("data", {})}
+    return {"name": name, "root": source, **given.get("data", {})}, {}
 
 
 def _published(

@@ -146,9 +146,9 @@ def _write_index(root: Path, shards: Sequence[str], path: Path) -> None:
     table.writerow([NAME, SHARD, OFFSET, SIZE, *labels])
     where = (places[::3], places[1::3], places[2::3])
     table.writerows(zip(names, *where, *labels.values(), strict=True))
-    for old in root.glob("debias-index-*.csv"):
-        old.unlink(missing_ok=True)
     write_atomically(path, text.getvalue())
+    for old in set(root.glob("debias-index-*.csv")) - {path}:
+        old.unlink(missing_ok=True)
     say(f"{path}: the places and labels of {len(names)} samples in {len(shards)} shards")
 
 

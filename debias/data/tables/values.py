@@ -63,6 +63,11 @@ def _renamed(columns: Columns, column: str, rule: Any) -> list[str | None]:
     cells = columns.column(column)
     distinct = {cell: _first(columns, column, cell) for cell in set(cells)}
     if isinstance(rule, Mapping):
+        if wrong := [cell for cell in rule if isinstance(cell, bool)]:
+            raise InputError(
+                f"data.values.{column} has the cell {wrong[0]}, which YAML reads from yes, no, on, "
+                "off, true and false: write it in quotes, as in 'no'"
+            )
         names = {str(cell): None if name is None else str(name) for cell, name in rule.items()}
         found = set(distinct.values())
         starts = sorted((cell for cell in names if cell.endswith(OTHERS)), key=len, reverse=True)

@@ -68,7 +68,10 @@ def chosen(planned: SearchPlan, studies: Sequence[Study]) -> list[tuple[Tuned, d
     for study in studies:
         if not study.best():
             source, table = study.tuned.source, planned.out / "trials.csv"
-            raise InputError(f"{source}: no trial is done. See the reasons in {table}")
+            raise InputError(
+                f"{source}: no trial is done. See the reasons in {table}; then search again with "
+                "another out=FOLDER, or with more trials=N"
+            )
     return [(study.tuned, trial.settings) for study in studies for trial in study.best()]
 
 

@@ -1,7 +1,7 @@
 """Read and check the sweep file of a search before the first trial."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,7 @@ from typing import Any
 from debias import config as configs
 from debias.config import Config
 from debias.errors import InputError, check_at_least, check_one_of
-from debias.merging import split_overrides
+from debias.merging import Settings, split_overrides
 from debias.places import cache_place
 from debias.storage.urls import is_url
 from debias.sweeps import plan as plans
@@ -152,17 +152,30 @@ def plan_search(path: Path, overrides: Sequence[str] = ()) -> SearchPlan:
     if is_url(sweep.out):
         raise InputError(f"a search needs a folder on a disk; got out={sweep.out}")
     out = plans.folder(sweep, path)
+    common = plans.fixed_settings(sweep, others)
+    return SearchPlan(out, sweep, tuple(_tuned(sweep, sweep.search, path, out, common)))
+
+
+def _tuned(
+    sweep: Sweep, section: Search, path: Path, out: Path, common: Settings
+) -> Iterator[Tuned]:
     # one cache of decoded pictures, and one store of stages, for the trials and the final runs
     places = {"cache_dir": str(cache_place(Config(), out)), "share": str(out / plans.SHARED)}
-    fixed = {**places, **plans.fixed_settings(sweep, others)}
-    tuned = []
+    sources = set[str]()
     for line in sweep.configs:
-        source, space = plans.entry(line, sweep.search.space, path.parent)
-        check_space(space, sweep.search.sampler)
-        _check_pruning(sweep, sweep.search, space)
+        source, space = plans.entry(line, section.space, path.parent)
+        if source in sources:
+            raise InputError(
+                f"a search has each config once; got {source} twice: put all values into its "
+                "space, or copy the config under another name"
+            )
+        sources.add(source)
+        own = configs.base(source).values
+        fixed = {key: place for key, place in places.items() if not own[key]} | common
+        check_space(space, section.sampler)
+        _check_pruning(sweep, section, space)
         plans.check_keys(source, fixed, space)
-        tuned.append(Tuned(source, space, fixed, out / "trials", tuple(sweep.seeds)))
-    return SearchPlan(out, sweep, tuple(tuned))
+        yield Tuned(source, space, fixed, out / "trials", tuple(sweep.seeds))
 
 
 def _check(sweep: Sweep, section: Search) -> None:

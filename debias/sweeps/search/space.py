@@ -91,11 +91,12 @@ def readable(values: Section, space: Space) -> Settings:
 
 
 def ends(space: Space) -> Iterator[Settings]:
-    """Yield settings that together have every choice and every bound of the space.
+    """Yield settings that together have every choice and every bound of the space, and a number
+    between the bounds.
 
     A key with a condition has each of its values beside each value of its condition.
     """
-    columns = {key: list(_distribution(space, key)[1]) for key in space}
+    columns = {key: _tried(*_distribution(space, key)) for key in space}
     for number in range(max(map(len, columns.values()))):
         row = {key: values[min(number, len(values) - 1)] for key, values in columns.items()}
         yield _existing(row.items(), space)
@@ -106,6 +107,14 @@ def ends(space: Space) -> Iterator[Settings]:
             chosen = dict(zip(conditions, beside, strict=True))
             for value in columns[key]:
                 yield _existing((first | chosen | {key: value}).items(), space)
+
+
+def _tried(name: str, values: Sequence[Any]) -> list[Any]:
+    """All choices, or the bounds and a number between them, which no option of integers allows."""
+    if name == "choice":
+        return list(values)
+    low, high = map(float, values)
+    return [*values, shortened(low + 0.618 * (high - low), low, high)]
 
 
 def _check_condition(key: str, space: Space) -> None:

@@ -49,6 +49,8 @@ CONFIG = rows(
         ("check own.yaml", "control character", {"own.yaml": OWN + 'name: "\\e[31mred"\n'}),
         ("check own.yaml data.root=a\x1b[31m", "control characters are not allowed"),
         ("check own.yaml", "control character", {"own.yaml": OWN + 'cache_dir: "a\\0b"\n'}),
+        ("check own.yaml out=~/runs", "out=~/runs would be in a folder with the name ~"),
+        ("check own.yaml", "file=~/g.csv would", {"own.yaml": OWN + "groups: {file: ~/g.csv}\n"}),
     ],
 )
 OVERRIDE = rows(
@@ -108,7 +110,7 @@ OVERRIDE = rows(
         ("check own.yaml players.early.lr=1", "no player 'early'"),
         ("check own.yaml players.model=3", "players.model"),
         ("check own.yaml players.model.lr=abc", "lr"),
-        ("check own.yaml players.model.name=[a,b]", "unknown optimizer.name ['a', 'b']"),
+        ("check own.yaml players.model.name=[a,b]", "unknown players.model.name ['a', 'b']"),
         ("check own.yaml optimizer.lr=fast", "optimizer.lr"),
         ("check own.yaml optimizer.speed=1", "unknown option optimizer.speed"),
         ("check own.yaml scheduler.name=step scheduler.every=0", "scheduler.every"),

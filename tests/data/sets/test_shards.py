@@ -92,6 +92,19 @@ def test_the_headers_are_read_once_and_again_after_a_change(
     assert changed.store.fingerprint(row) != first.store.fingerprint(old)
 
 
+def test_another_process_may_write_the_index_first(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The index that the other one reads is there at every moment."""
+    shards(root=str(root))
+    (own,) = root.glob("debias-index-*.csv")
+    monkeypatch.setattr(index, "write_atomically", lambda path, text: gone.append(path.is_file()))
+    gone: list[bool] = []
+    index._write_index(root, sorted(each.name for each in root.glob("*.tar")), own)
+    assert gone == [True]
+    assert own.is_file()
+
+
 def test_rows_left_out_keep_the_pixels_of_the_others(root: Path) -> None:
     rules = RowRules(values={"bias": {"night": None}})
     examples = shards(root=str(root), rules=rules)

@@ -51,6 +51,10 @@ def test_bins_are_numbered_in_their_order_and_a_missing_number_is_unknown():
     ("rules", "message"),
     [
         ({"values": {"bb": "b"}}, r"data\.values\.x: t\.csv has none .* 'bb'; did you mean 'b'"),
+        (
+            {"values": {False: "b"}},
+            "data.values.x has the cell False, .* write it in quotes, as in",
+        ),
         ({"values": "last"}, "data.values.x must be names by cell, a list of names, or the word"),
         ({"bins": [1, 2]}, "line 2: x is '-5', but must be a number from 1, the first edge"),
         ({"bins": [-9]}, "line 3: x is 'b', but must be a number"),

@@ -27,9 +27,9 @@ def test_grid_by_hand():
 
 
 def test_ends_hold_every_choice_and_every_bound():
-    """Two bounds and three choices: three settings; the shorter column repeats its last."""
+    """Two bounds with a number between them, and three choices: three settings."""
     found = [(setting["optimizer.lr"], setting["clip"]) for setting in ends(SPACE)]
-    assert found == [(0.001, None), (0.1, 1.0), (0.1, 5.0)]
+    assert found == [(0.001, None), (0.1, 1.0), (0.06218, 5.0)]
 
 
 def test_numbers_are_shortened_and_stay_in_bounds():
@@ -111,6 +111,26 @@ def test_a_condition_names_no_key_with_a_condition():
         check_space(CONDITIONAL | own, "tpe")
 
 
+def test_a_config_keeps_its_own_places(search_file, tmp_path):
+    (tmp_path / "own.yaml").write_text("extends: drawn_birds\ncache_dir: fast\nshare: kept\n")
+    path = search_file(f"{{{LR}}}", configs="[own.yaml, drawn_birds]")
+    own, other = [planned.config for planned in plan_search(path).check_runs()[::3]]
+    assert (own.cache_dir, own.share) == ("fast", "kept")
+    assert (other.cache_dir, other.share) == (f"{tmp_path}/runs/cache", f"{tmp_path}/runs/shared")
+
+
+def test_a_config_twice_is_refused(search_file):
+    path = search_file(f"{{{LR}}}", configs="[drawn_birds, {drawn_birds: {clip: {choice: [1]}}}]")
+    with pytest.raises(ValueError, match="each config once; got drawn_birds twice"):
+        plan_search(path)
+
+
+def test_a_number_between_the_bounds_of_an_integer_option_is_refused(search_file):
+    path = search_file("{space: {batch_size: {uniform: [16, 128]}}, trials: 3}")
+    with pytest.raises(ValueError, match=r"batch_size must be an integer; got 85\.22"):
+        prepare_search(str(path), [])
+
+
 def test_backbones_and_conditional_options_are_searched(search_file):
     """Strength is an option of CORAL only, and pooling one of every network: all ends are valid."""
     space = (
@@ -123,7 +143,8 @@ def test_backbones_and_conditional_options_are_searched(search_file):
     planned, _ = prepare_search(str(path), [])
     models = {run.config.model["name"] for run in planned.check_runs()}
     assert models == {"test_resnet", "test_vit"}
-    assert {run.config.strategy.get("strength") for run in planned.check_runs()} == {None, 0.1, 10}
+    strengths = {run.config.strategy.get("strength") for run in planned.check_runs()}
+    assert strengths == {None, 0.1, 6.218, 10}
     without = space.replace(", when: {strategy.name: coral}", "")
     with pytest.raises(ValueError, match=r"unknown option strategy\.strength"):
         prepare_search(str(search_file(f"{{trials: 3, space: {without}}}", labels=labels)), [])

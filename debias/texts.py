@@ -1,0 +1,44 @@
+"""Texts in configs and on the command line that are refused."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from debias.errors import InputError, check_printable, shortened
+
+#: The call of a resolver such as ``${oc.env:HOME}``, also if its name contains other references.
+_CALL = re.compile(r"\$\{[^{}]*(:|\$\{)")
+
+
+def check_texts(key: str, value: Any) -> None:
+    """Refuse texts of a config that call a resolver, have control characters or begin with "~/".
+
+    A resolver such as ``oc.env`` could write a secret environment variable into reports that people
+    share. A reference to another key, such as ``${seed}``, is allowed.
+
+    Args:
+        key: key of the value, with dots; empty for the whole config.
+        value: nested dictionaries and lists, in which references are not yet resolved.
+
+    Raises:
+        InputError: a text does so; the message names its key.
+    """
+    if isinstance(value, Mapping):
+        for name, entry in value.items():
+            check_texts(f"{key}.{name}" if key else str(name), entry)
+    elif isinstance(value, (list, tuple)):
+        for entry in value:
+            check_texts(key, entry)
+    elif isinstance(value, str):
+        check_printable(f"{shortened(key)}:", value)
+        if _CALL.search(value):
+            raise InputError(
+                f"{key}={shortened(value)} calls a resolver, as ${{oc.env:NAME}} does: reports "
+                "would hold its value; write the value itself, or another key as in ${seed}"
+            )
+        if value.startswith("~/"):
+            raise InputError(
+                f"{key}={shortened(value)} would be in a folder with the name ~: write the whole "
+                f"path, as in {Path.home()}{value[1:]}"
+            )
