@@ -142,6 +142,8 @@ def cut_epoch(config: configs.Config) -> None:
     """Fewer visits in the only epoch of a config, and a rate that does not change."""
     few = {"repeats": 1, "visits": 48, "multiple": 16}
     config.sampler |= {key: few[key] for key in few.keys() & config.sampler.keys()}
+    if config.sampler["name"] == "progressive":
+        config.sampler["warmup"] = 0
     if "at" in config.scheduler:
         config.scheduler = {"name": "constant"}
 
@@ -167,7 +169,8 @@ def cut_down(name: str, roots: dict[str, str], folder: Path) -> configs.Config:
         config.recipe |= {"networks": 2, "agreement": 1}
     if config.recipe["name"] == "bcsi":
         config.recipe |= {"networks": 1, "top": 10}
-    config.epochs += "early_epochs" in config.recipe  # after one epoch of one, nothing is early
+    # after one epoch of one, nothing is early, and Echoes has not begun
+    config.epochs += "early_epochs" in config.recipe or config.strategy["name"] == "echoes"
     recipe = config.recipe["name"]
     if components.find("recipe", recipe).infers and recipe != "ula":  # which needs its strategy
         # a stage of few steps may find no sample of some value in a class

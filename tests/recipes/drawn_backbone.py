@@ -43,7 +43,9 @@ class DrawnBackbone(Frozen):
             head.weight.copy_(torch.stack([-drawn, drawn]))
             head.bias.zero_()
         players = {"model": [*head.parameters()]}
-        module = SimpleNamespace(model=SimpleNamespace(head=head), players=players)
+        module = SimpleNamespace(
+            model=SimpleNamespace(head=head, feature_size=head.in_features), players=players
+        )
         parts = Parts(examples, None, module, "cpu", "32-true")  # type: ignore[arg-type]  # no pictures
         config = configs.load("drawn_birds", [f"select={select}", f"seed={seed}"])
         super().__init__(Stage(parts, Path("nowhere")), config)
