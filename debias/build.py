@@ -55,7 +55,8 @@ def build(config: Config, partition: Partition | None = None, *, trains: bool = 
         config: the settings of the run.
         partition: inferred groups in memory, used in place of ``groups.file``.
         trains: whether the objects are for training. If not, the folders of pictures and the files
-            of weights that a strategy or an augmentation uses are not read.
+            of weights that a strategy or an augmentation uses are not read, and the run may have
+            too few epochs.
 
     Raises:
         ValueError: the config or the data has a mistake; the message names it, its value and the
@@ -84,7 +85,8 @@ def build(config: Config, partition: Partition | None = None, *, trains: bool = 
     module = _module(chosen, model, facts, seen.val, config)
     data = _data(chosen, seen.batches, preprocessing, facts, config)
     check_passes(config, module, accelerator)
-    check_turns(config, module, data.order)
+    if trains:
+        check_turns(config, module, data.order)
     check_batches(config, module, len(data.order), image)
     warn_of_prior(config, module, data.order, facts)
     auto = config.precision == "auto"
@@ -170,13 +172,12 @@ def facts_of(examples: Examples, seed: int, partition: Partition | None = None) 
     }
     if partition is None or "train" not in partition.splits:
         return facts
-    values = partition.values
     return facts | {
         "occurring": torch.ones(groups.count, dtype=torch.bool),  # an inferred value may be rare
-        "partition": values[train],
+        "partition": partition.values[train],
         "chosen": partition.chosen[train],
         "importance": partition.importance[train],
-        "partition_by_row": values,
+        "partition_by_row": partition.values,
         "chosen_by_row": partition.chosen,
     }
 

@@ -314,8 +314,8 @@ def check_turns(config: Config, module: DebiasModule, order: Order) -> None:
     check_growth(config, order)
     if config.epochs <= (idle := module.strategy.idle_epochs):
         raise InputError(
-            f"strategy.name={config.strategy['name']} trains the model only after {idle} epochs; "
-            f"got epochs={config.epochs}: train for more epochs"
+            f"epochs must be above {idle} with strategy.name={config.strategy['name']}, since the "
+            f"earlier ones do not train the model; got epochs={config.epochs}: set a larger number"
         )
     steps = config.epochs * math.ceil(len(order) / (config.batch_size * config.processes))
     waiting = set(module.players)

@@ -70,6 +70,21 @@ def test_the_seed_decides_the_initial_weights(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (["strategy.name=echoes", "epochs=1"], "epochs must be above 1 with strategy.name=echoes"),
+        (["sampler.name=progressive", "epochs=3"], "sampler.warmup must be below epochs"),
+    ],
+)
+def test_a_finished_run_of_too_few_epochs_can_be_evaluated(tmp_path, changes, message):
+    """Releases without this check have trained such runs."""
+    config = small(tmp_path, "erm", *changes)
+    with pytest.raises(ValueError, match=message):
+        build(config)
+    build(config, trains=False)
+
+
+@pytest.mark.parametrize(
     ("name", "expected"),
     [("erm", ()), ("rwy", ()), ("class_reweighting", ()), ("rwg", ("bias",)), ("subg", ("bias",)),
      ("group_dro", ("bias", "groups")), ("group_reweighting", ("bias", "groups")),

@@ -106,6 +106,8 @@ OVERRIDE = rows(
         ),
         ("check own.yaml recipe.name=aflite recipe.backbone=nowhere", "nowhere"),
         ("check own.yaml recipe.name=bcsi recipe.backbone=nowhere", "nowhere"),
+        ("check own.yaml strategy.name=echoes epochs=1", "epochs must be above 1 with strategy."),
+        ("check own.yaml sampler.name=progressive epochs=3", "sampler.warmup must be below epochs"),
         ("check own.yaml players=3", "players"),
         ("check own.yaml players.early.lr=1", "no player 'early'"),
         ("check own.yaml players.model=3", "players.model"),
