@@ -63,8 +63,10 @@ def check_here(runs: Sequence[PlannedRun]) -> None:
     if absent := absent_roots([run for run in runs if _root_of(run.config.data) is not None]):
         raise InputError(absent[0])
     for path in dict.fromkeys(run.config.groups.file for run in runs):
-        if path and not (is_url(path) or Path(path).is_file()):
-            raise InputError(f"groups.file={path} does not exist: correct the path")
+        if path and not Path(path).is_file():
+            raise InputError(
+                f"groups.file={path} is not a file: make one with `debias infer-groups`"
+            )
     for name in dict.fromkeys(run.config.model["name"] for run in runs):
         if name not in components.MODELS and not is_own(name):
             check_name(name, pretrained=False)

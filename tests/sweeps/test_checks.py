@@ -40,7 +40,9 @@ def test_mistakes(text, message, sweep):
     ("text", "message"),
     [
         ("set: {data.name: folder, data.root: gone}", "data.root=gone does not exist"),
-        ("set: {groups.file: gone.csv}", "groups.file=gone.csv does not exist"),
+        ("set: {groups.file: gone.csv}", "groups.file=gone.csv is not a file: make one with"),
+        ("set: {groups.file: '.'}", r"groups\.file=\. is not a file"),
+        ("set: {groups.file: 's3://b/g.csv'}", "groups.file=s3://b/g.csv is not a file"),
         ("grid: {model.name: [resnet18, resnet1234]}", "timm has no model 'resnet1234'"),
         ("set: {accelerator: cud}", "unknown accelerator 'cud'; did you mean 'cuda'"),
     ],
@@ -54,6 +56,18 @@ def test_what_the_machine_lacks(text, message, sweep):
 
 def test_sets_that_are_drawn_need_no_folder(sweep, tmp_path):
     check_here(plan(sweep(f"configs: [drawn_birds]\nset: {{data.root: {tmp_path}/new}}")).runs)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "set: {data.name: folder, data.root: 's3://b/x'}",
+        "set: {model.name: 'tests.fakes:TinyClassifier'}",
+    ],
+)
+def test_what_the_machine_cannot_lack(text, sweep):
+    """Object storage is read later, and timm does not know a user's own model."""
+    check_here(plan(sweep(f"configs: [drawn_birds]\n{text}")).runs)
 
 
 def test_right_runs_pass(sweep):

@@ -74,6 +74,11 @@ SWEEPS = rows(
         (PLAN + " launcher=local workers=two", "launcher.workers"),
         (PLAN + " seeds=x", "seeds"),
         ("sweep run sweep.yaml", "control character", sweep('set: {data.root: "\\e[31m"}')),
+        (
+            "sweep run sweep.yaml",
+            "data.root=gone does not exist",
+            sweep("set: {data.name: folder, data.root: gone}"),
+        ),
     ],
 )
 SEARCHES = rows(
@@ -84,6 +89,10 @@ SEARCHES = rows(
         ("sweep search search.yaml trials=0", "search.trials must be at least 1"),
         ("sweep search search.yaml trials=many", "search.trials"),
         ("sweep search search.yaml minutes=10", "a search takes no minutes="),
+        (
+            "sweep search search.yaml data.name=folder data.root=gone",
+            "data.root=gone does not exist",
+        ),
         ("sweep search search.yaml launcher=slurm partition=p", "a search needs launcher=local"),
         ("sweep search search.yaml storage=nosuch://x", "storage"),
         ("sweep search search.yaml storage=sqlite:////nowhere/x.db", "storage"),
