@@ -77,8 +77,12 @@ def taken(overrides: Sequence[str], name: str, default: Default) -> tuple[str | 
     Example:
         >>> taken(["seed=2", "fresh=true"], "fresh", "false"), taken(["seed=2"], "resume", None)
         (('true', ['seed=2']), (None, ['seed=2']))
+
+    Raises:
+        InputError: :func:`debias.texts.check_texts` refuses a value.
     """
     values = [text.partition("=")[2] for text in overrides if text.startswith(f"{name}=")]
+    check_texts(name, values)
     others = [text for text in overrides if not text.startswith(f"{name}=")]
     return values[-1] if values else default, others
 

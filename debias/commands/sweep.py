@@ -9,6 +9,7 @@ from debias.config import EXECUTION
 from debias.errors import InputError
 from debias.files import write_atomically
 from debias.imports import fast_imports
+from debias.merging import taken
 from debias.progress import duration
 from debias.storage.results import results_folder
 from debias.sweeps.backbones import train_in_waves
@@ -141,13 +142,13 @@ def show_report(folder: str, overrides: list[str]) -> None:
     from debias.sweeps.report_formats import formatted
 
     folder = str(results_folder(folder))
-    options = {key: value for key, _, value in (text.partition("=") for text in overrides)}
-    if options.keys() - {"format", "out"}:
+    format, others = taken(overrides, "format", "markdown")
+    out, others = taken(others, "out", None)
+    if others:
         raise InputError(
             f"sweep report takes format= and out= beside the folder; got {' '.join(overrides)}"
         )
-    format = options.get("format", "markdown")
-    target = options.get("out", str(Path(folder) / "sweep.html") if format == "html" else None)
+    target = out or (str(Path(folder) / "sweep.html") if format == "html" else None)
     table = results(Path(folder), ignore=EXECUTION)
     text = formatted(table, format, Path(target or folder).parent, EXECUTION)
     if target is None:

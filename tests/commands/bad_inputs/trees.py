@@ -203,6 +203,7 @@ GROUPS = rows(
     ],
 )
 LONG = "x" * 300
+HOME = "would be in a folder with the name ~: write the whole path"
 PLACES = rows(
     "files and folders to write",
     [
@@ -248,6 +249,12 @@ PLACES = rows(
         ("train own.yaml resume=images", "holds no config.yaml"),
         ("train own.yaml resume=table.csv", "cannot resume table.csv"),
         ("train own.yaml resume=run", "is finished"),
+        ("train own.yaml resume=~/r", f"resume=~/r {HOME}"),
+        ("data get pacs root=~/d", f"root=~/d {HOME}"),
+        ("infer-groups run out=~/g.csv", f"out=~/g.csv {HOME}"),
+        ("export run out=~/e", f"out=~/e {HOME}"),
+        ("reproduce waterbirds results=~/r.csv data.root=images", f"results=~/r.csv {HOME}"),
+        ("sweep report s out=~/r.md", f"out=~/r.md {HOME}", {"s/plan.json": "[]"}),
         ("train own.yaml resume=r", "r/config.yaml", {"r/config.yaml": "epochs: ["}),
         ("train own.yaml resume=r", "another config", {"r/config.yaml": "epochs: 7\n"}),
     ],
