@@ -70,7 +70,8 @@ def copies_folder(key: str, url: str, cache_dir: str | None = None) -> Path:
     """
     cache = named_cache(cache_dir)
     if not cache:
-        remedy = "set cache_dir=FOLDER, or the environment variable DEBIAS_CACHE"
+        # some commands, such as `debias audit` on a data set, have no cache_dir
+        remedy = "set the environment variable DEBIAS_CACHE, or cache_dir=FOLDER in the config"
         raise InputError(f"{key}={url} needs a cache folder for its local copy: {remedy}")
     return Path(cache) / COPIES
 

@@ -207,7 +207,7 @@ HOME = "would be in a folder with the name ~: write the whole path"
 PLACES = rows(
     "files and folders to write",
     [
-        ("check own.yaml data.root=s3://bucket/x", "set cache_dir=FOLDER, or the environment"),
+        ("check own.yaml data.root=s3://bucket/x", "set the environment variable DEBIAS_CACHE, or"),
         ("check own.yaml data.root=ss3://b/x cache_dir=c", "unknown protocol 'ss3'; did you mean"),
         ("check own.yaml data.root=oci://b/x cache_dir=c", "a package that is not installed"),
         ("check own.yaml data.root=s3:// cache_dir=c", "must be PROTOCOL://BUCKET/PATH"),
