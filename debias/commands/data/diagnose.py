@@ -69,8 +69,8 @@ def run(source: str, overrides: list[str]) -> None:
     own, others = split_overrides(overrides, DiagnosisOptions._fields)
     options = _options(read_overrides(own))
     given = read_overrides([text.removeprefix("data.") for text in others])
-    section = _section(source, options, given)
-    examples: Examples = components.construct("data", section, {})
+    section, facts = _section(source, options, given)
+    examples: Examples = components.construct("data", section, facts)
     config = Path(options.out).with_suffix(".yaml")
     _check_out(options.out, config, [source, str(examples.source)])
     _check_examples(examples)
@@ -141,15 +141,17 @@ def _check_examples(examples: Examples) -> None:
         )
 
 
-def _section(source: str, options: DiagnosisOptions, given: Settings) -> Settings:
-    """The section ``data`` whose target and bias are the cues."""
+def _section(source: str, options: DiagnosisOptions, given: Settings) -> tuple[Settings, Settings]:
+    """The section ``data`` whose target and bias are the cues, and a config's ``cache_dir``."""
     base: Settings
+    facts: Settings = {}
     if source.endswith(TABLES):
         base = {"name": "table", "file": source, "shares": [1.0, 0.0, 0.0]}
     elif is_preset(source) and source not in shipped_configs.names():
         base = {"name": source}
     else:
-        base = configs.load(source, []).data
+        config = configs.load(source, [])
+        base, facts = config.data, {"cache_dir": config.cache_dir}
     make = components.find("data", base["name"])
     known = components.options(make)
     target = next((key for key in ("target", "targets") if key in known), None)
@@ -165,7 +167,7 @@ def _section(source: str, options: DiagnosisOptions, given: Settings) -> Setting
         raise InputError(
             f"unknown option {unknown[0]!r}; {near(unknown[0], [*options._fields, *known])}"
         )
-    return dict(laid_over(base, plain | given | cues))
+    return dict(laid_over(base, plain | given | cues)), facts
 
 
 def _cues(examples: Examples, options: DiagnosisOptions) -> tuple[Tensor, list[Attribute]]:
