@@ -138,11 +138,12 @@ def portion(row: Tensor, seed: int, *, share: float) -> Order:
     Raises:
         ValueError: ``share`` is not in (0, 1], or the share rounds to no sample.
     """
-    count = round(share * len(row))
-    if not 0 < share <= 1 or not count:
+    if not 0 < share <= 1:
+        raise InputError(f"sampler.share must lie in (0, 1]; got sampler.share={share}")
+    if not (count := round(share * len(row))):
         raise InputError(
-            f"share must lie in (0, 1] and select at least one of {len(row)} training images; got "
-            f"share={share}"
+            f"sampler.share={share} selects none of {len(row)} training images: raise it, or "
+            "recipe.share if the recipe set it"
         )
     return Permuted(
         torch.randperm(len(row), generator=seeded_generator(seed))[:count].sort().values

@@ -66,21 +66,24 @@ def hessian(inputs: Tensor, curvature: Tensor, weights: Tensor, *, ridge: Tensor
     return result
 
 
-def check_hessian(heads: int, size: int, *, bytes_each: int) -> None:
+def check_hessian(
+    heads: int, size: int, *, bytes_each: int, remedy: str = "give fewer rows or classes"
+) -> None:
     """Refuse Hessians that would need more than ``MOST_BYTES``.
 
     Args:
         heads: number of heads.
         size: number of parameters of each head.
         bytes_each: bytes of a number.
+        remedy: what makes them smaller, for the message.
 
     Raises:
         ValueError: they would need more.
     """
     if (needed := heads * size**2 * bytes_each) > MOST_BYTES:
         raise InputError(
-            f"the Hessian of {heads} heads of {size:,} parameters needs {needed / 2**30:.1f} GiB, "
-            f"and at most {MOST_BYTES / 2**30:.0f} are allowed: give fewer rows or classes"
+            f"the Hessian of {size:,} parameters needs {needed / 2**30:.1f} GiB (number of heads: "
+            f"{heads}), and at most {MOST_BYTES / 2**30:.0f} are allowed: {remedy}"
         )
 
 

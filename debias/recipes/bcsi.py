@@ -107,7 +107,8 @@ class BCSI(Recipe):
         the run ``backbone`` is not finished.
         """
         head = linear_head(parts.module.model, of="recipe.name=bcsi")
-        check_hessian(1, head.out_features * (head.in_features + 1), bytes_each=8)
+        size = head.out_features * (head.in_features + 1)
+        check_hessian(1, size, bytes_each=8, remedy="use a model with fewer features")
         check_backbone(self.backbone)  # the weights fit the model of another stage than this one
 
     def train(self, run: Run) -> Trained:
@@ -139,7 +140,7 @@ class BCSI(Recipe):
     def _biased(self, run: Run) -> list[Config]:
         strategy = {"strategy": {"name": "generalized_cross_entropy"}}
         config = configs.changed(run.stage_config(strategy), self.biased or {})
-        feeds_head(config, key="recipe.biased.strategy")
+        config = feeds_head(config, key="recipe.biased.strategy")
         first = run.config.seed * self.networks  # runs of other seeds have other networks
         return [configs.changed(config, {"seed": first + one}) for one in range(self.networks)]
 

@@ -135,7 +135,9 @@ class Frozen:
 
 
 def feeds_head(config: Config, *, key: str) -> Config:
-    """The config of a stage, if a new head on its features is a head of its model.
+    """The config of a stage, if its strategy computes the outputs as the model itself does.
+
+    A head on the features is then a head of the model.
 
     Args:
         config: config of the stage.
@@ -144,12 +146,13 @@ def feeds_head(config: Config, *, key: str) -> Config:
     Raises:
         ValueError: the strategy computes features or logits in another way than the model.
     """
-    make: type[Strategy] = components.find("strategy", config.strategy["name"])
+    name = config.strategy["name"]
+    make: type[Strategy] = components.find("strategy", name)
     own = (make.classify, make.model_outputs)
     if own != (Strategy.classify, Strategy.model_outputs):
         raise InputError(
-            f"recipe.name fits a head on the model's features, and {key}.name="
-            f"{config.strategy['name']} computes its outputs in another way: use another strategy"
+            f"{key}.name={name} computes its outputs in another way than the model, whose features "
+            "the recipe reads: use another strategy"
         )
     return config
 

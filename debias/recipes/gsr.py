@@ -64,7 +64,8 @@ class GSR(LastLayer):
         model: Any = parts.module.model
         images, classes = len(parts.examples.rows("train")), parts.examples.groups.rows
         fewer = min(images - round(self.share * images), model.feature_size + 1)
-        check_hessian(1, (classes - 1) * fewer, bytes_each=8)
+        remedy = f"raise recipe.share={self.share}, so that fewer images are held out"
+        check_hessian(1, (classes - 1) * fewer, bytes_each=8, remedy=remedy)
 
     def fit(self, frozen: Frozen, seed: int) -> nn.Linear:
         """Return the head of the round with the best worst group on half of validation."""

@@ -92,10 +92,15 @@ class LastLayer(Recipe):
     def check(self, parts: Parts, config: Config) -> None:
         """Raise an error if a class has too few images to fit a head: one of known bias in each
         split of ``reads``, and two in a halved validation split. Also if ``share`` leaves no
-        training image for the head, or the weights of the run ``backbone`` do not fit.
+        training image for the head or for the backbone, or the weights of the run ``backbone`` do
+        not fit.
         """
         images = len(parts.examples.rows("train"))
-        if self.share < 1 and round(self.share * images) == images:
+        if not (selected := round(self.share * images)):
+            raise InputError(
+                f"recipe.share={self.share} selects none of {images} training images: raise it"
+            )
+        if self.share < 1 and selected == images:
             raise InputError(
                 f"recipe.share must leave training images for the head; got {self.share} of "
                 f"{images} images, which is all of them: lower it"
@@ -150,7 +155,7 @@ class LastLayer(Recipe):
                 "select=... in its place"
             )
         config = replace(run.stage_config(self.base), groups=run.config.groups)
-        feeds_head(config, key="recipe.base.strategy")
+        config = feeds_head(config, key="recipe.base.strategy")
         if self.share < 1 and self.backbone == TRAINED:
             if "sampler" in (self.base or {}):
                 raise InputError(

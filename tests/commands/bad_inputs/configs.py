@@ -106,6 +106,26 @@ OVERRIDE = rows(
         ),
         ("check own.yaml recipe.name=aflite recipe.backbone=nowhere", "nowhere"),
         ("check own.yaml recipe.name=bcsi recipe.backbone=nowhere", "nowhere"),
+        (
+            "check own.yaml recipe.name=bcsi recipe.biased.strategy.name=disentangled",
+            "recipe.biased.strategy.name=disentangled computes its outputs in another way",
+        ),
+        (
+            "check own.yaml recipe.name=per_sample_gradient "
+            "recipe.biased.strategy.name=disentangled",
+            "recipe.biased.strategy.name=disentangled computes its outputs in another way",
+        ),
+        (
+            "check own.yaml recipe.name=ula recipe.base.strategy.name=disentangled "
+            "strategy.name=conditional_logit_adjustment",
+            "recipe.base.strategy.name=disentangled computes its outputs in another way",
+        ),
+        ("check own.yaml sampler.name=portion sampler.share=2", "got sampler.share=2"),
+        ("check own.yaml recipe.name=afr recipe.share=0.0001", "or recipe.share if the recipe set"),
+        (
+            "check own.yaml recipe.name=afr recipe.share=0.0001 recipe.backbone=pretrained",
+            "recipe.share=0.0001 selects none of 8 training images: raise it",
+        ),
         ("check own.yaml strategy.name=echoes epochs=1", "epochs must be above 1 with strategy."),
         ("check own.yaml sampler.name=progressive epochs=3", "sampler.warmup must be below epochs"),
         ("check own.yaml players=3", "players"),
