@@ -64,9 +64,10 @@ def _renamed(columns: Columns, column: str, rule: Any) -> list[str | None]:
     distinct = {cell: _first(columns, column, cell) for cell in set(cells)}
     if isinstance(rule, Mapping):
         if wrong := [cell for cell in rule if isinstance(cell, bool)]:
+            words = "yes, on and true" if wrong[0] else "no, off and false"
             raise InputError(
-                f"data.values.{column} has the cell {wrong[0]}, which YAML reads from yes, no, on, "
-                "off, true and false: write it in quotes, as in 'no'"
+                f"data.values.{column} has the cell {wrong[0]}, which YAML reads from the words "
+                f"{words}: write your word in quotes, as in '{str(wrong[0]).lower()}'"
             )
         names = {str(cell): None if name is None else str(name) for cell, name in rule.items()}
         found = set(distinct.values())

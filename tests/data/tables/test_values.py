@@ -53,7 +53,11 @@ def test_bins_are_numbered_in_their_order_and_a_missing_number_is_unknown():
         ({"values": {"bb": "b"}}, r"data\.values\.x: t\.csv has none .* 'bb'; did you mean 'b'"),
         (
             {"values": {False: "b"}},
-            "data.values.x has the cell False, .* write it in quotes, as in",
+            "the cell False, .* words no, off and false: write your word in quotes, as in 'false'",
+        ),
+        (
+            {"values": {True: "b"}},
+            "the cell True, .* words yes, on and true: write your word in quotes, as in 'true'",
         ),
         ({"values": "last"}, "data.values.x must be names by cell, a list of names, or the word"),
         ({"bins": [1, 2]}, "line 2: x is '-5', but must be a number from 1, the first edge"),
