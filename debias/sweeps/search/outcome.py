@@ -69,8 +69,8 @@ def chosen(planned: SearchPlan, studies: Sequence[Study]) -> list[tuple[Tuned, d
         if not study.best():
             source, table = study.tuned.source, planned.out / "trials.csv"
             raise InputError(
-                f"{source}: no trial is done. See the reasons in {table}; then search again with "
-                "another out=FOLDER, or with more trials=N"
+                f"{source}: no trial is done. See the reasons in {table}: correct them and run the "
+                "same command again, or change the search and its out=FOLDER"
             )
     return [(study.tuned, trial.settings) for study in studies for trial in study.best()]
 

@@ -48,7 +48,7 @@ def judge_of(
 ) -> Callable[[Sequence[dict[str, Any]]], None] | None:
     """Make the judge of a run, which ends it after an epoch if it is behind.
 
-    ``None`` if no trial of the study has this run, because another command recorded it as failed.
+    ``None`` if no trial of the study has this run, because another command has ended it.
 
     Args:
         section: the section ``search`` of the sweep file.

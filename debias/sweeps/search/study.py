@@ -29,6 +29,8 @@ STATES = {
     TrialState.FAIL: "failed",
     TrialState.RUNNING: "running",
 }
+#: Attribute of a trial: why it failed or was pruned, or why a run of an open trial failed.
+REASON = "reason"
 #: Attribute of a trial that two commands started at once beyond the number of trials.
 SURPLUS = "surplus"
 
@@ -76,15 +78,32 @@ class Study:
             return None
         return self._proposed(number)
 
-    def unfinished(self) -> list[Trial]:
-        """The trials that have not ended: of stopped commands, and of commands that still work."""
+    def unfinished(self, *, failed: bool) -> list[Trial]:
+        """The trials that have not ended: of stopped commands, and of commands that still work.
+
+        Args:
+            failed: whether those with a failed run are among them.
+        """
         running = self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
-        return [self._proposed(trial.number) for trial in running]
+        return [self._proposed(trial.number) for trial in running if failed or not _reason(trial)]
 
     def note_runs(self, number: int, names: Sequence[str]) -> None:
-        """Record the names of a trial's runs, unless another command has already ended it."""
+        """Record the names of a trial's runs, unless another command has already ended it.
+
+        The runs start now: the reason of an earlier failure is removed.
+        """
+        trial = reopened(self.study, number)
         with suppress(UpdateFinishedTrialError):
-            reopened(self.study, number).set_user_attr("runs", list(names))
+            trial.set_user_attr("runs", list(names))
+            if REASON in trial.user_attrs:
+                trial.set_user_attr(REASON, "")
+
+    def run_failed(self, number: int, reason: str) -> None:
+        """Record why a run of a trial failed. The trial stays open, so that the next command can
+        train it again.
+        """
+        with suppress(UpdateFinishedTrialError):
+            reopened(self.study, number).set_user_attr(REASON, reason)
 
     def finish(self, number: int, values: Sequence[float]) -> None:
         """Record that a trial is done, with its objective values."""
@@ -95,7 +114,7 @@ class Study:
         self._end(number, state=TrialState.PRUNED, reason=reason)
 
     def fail(self, number: int, reason: str) -> None:
-        """Record that a trial failed, and the reason."""
+        """Record that a trial failed and another attempt cannot help, and the reason."""
         self._end(number, state=TrialState.FAIL, reason=reason)
 
     def _end(
@@ -111,7 +130,7 @@ class Study:
         """
         with suppress(UpdateFinishedTrialError):
             if reason:
-                reopened(self.study, number).set_user_attr("reason", reason)
+                reopened(self.study, number).set_user_attr(REASON, reason)
             self.study.tell(number, values, state=state, skip_if_finished=True)
 
     def trials(self) -> list[Trial]:
@@ -134,8 +153,10 @@ class Study:
     def _read(self, trial: FrozenTrial) -> Trial:
         settings = readable(trial.params, self.tuned.space)
         values = tuple(trial.values or ()) if trial.state == TrialState.COMPLETE else ()
-        reason = trial.user_attrs.get("reason", "")
-        return Trial(trial.number, settings, STATES[trial.state], values, reason)
+        reason = "" if trial.state == TrialState.COMPLETE else _reason(trial)
+        failed = reason and trial.state == TrialState.RUNNING
+        state = "failed" if failed else STATES[trial.state]
+        return Trial(trial.number, settings, state, values, reason)
 
 
 def open_study(
@@ -186,6 +207,11 @@ def _readable(url: str) -> str:
         return make_url(url).render_as_string()
     except ArgumentError:
         return repr(url)
+
+
+def _reason(trial: FrozenTrial) -> str:
+    """Why a trial failed or was pruned, or why its last run failed; otherwise empty."""
+    return str(trial.user_attrs.get(REASON, ""))
 
 
 def reopened(study: optuna.Study, number: int) -> optuna.Trial:

@@ -37,11 +37,12 @@ class Trials:
         self.started: set[str] = set()
 
     def __iter__(self) -> Iterator[PlannedRun]:
-        """Yield the runs of unfinished trials of stopped commands, then those of new trials.
+        """Yield the runs of unfinished trials of earlier commands, then those of new trials.
 
-        At the end, yield the runs of trials that other commands have started and not finished.
+        At the end, yield the runs of trials that other commands have started and not finished. A
+        trial whose run failed is tried only once: by the next command, at its beginning.
         """
-        yield from self._unfinished()
+        yield from self._unfinished(failed=True)
         growing = True
         while growing:
             growing = False
@@ -49,10 +50,10 @@ class Trials:
                 if trial := study.ask():
                     growing = True
                     yield from self._runs(study, trial)
-        yield from self._unfinished()
+        yield from self._unfinished(failed=False)
 
     def ended(self, run: PlannedRun, failure: str = "") -> None:
-        """Record the trials that end with this run: done, pruned or failed.
+        """Record the trials that end with this run: done, pruned, or failed in this command.
 
         Args:
             run: the run that ended.
@@ -64,10 +65,12 @@ class Trials:
             if run.name in names and self._settled(candidate, failure):
                 self.candidates.remove(candidate)
 
-    def _unfinished(self) -> Iterator[PlannedRun]:
+    def _unfinished(self, *, failed: bool) -> Iterator[PlannedRun]:
         for study in self.studies:
-            for trial in study.unfinished():
-                if (study, trial.number) not in [entry[:2] for entry in self.candidates]:
+            # before the trials are read, since a run may fail between two runs of this loop
+            own = {entry.number for entry in self.candidates if entry.study is study}
+            for trial in study.unfinished(failed=failed):
+                if trial.number not in own:
                     yield from self._runs(study, trial)
 
     def _runs(self, study: Study, trial: Trial) -> Iterator[PlannedRun]:
@@ -91,7 +94,7 @@ class Trials:
         if pruned := [entry for entry in files if entry.pruned.is_file()]:
             study.prune(number, pruned[0].reason())
         elif failure:
-            study.fail(number, failure)
+            study.run_failed(number, failure)
         elif all(entry.report.is_file() for entry in files):
             self._finish(study, number, [read_report(run.folder).selection for run in runs])
         else:

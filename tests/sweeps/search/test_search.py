@@ -12,6 +12,7 @@ from debias.commands.sweep_search import prepare_search, search
 from debias.sweeps.search.outcome import most_tried
 from debias.sweeps.search.planning import SearchPlan, plan_search
 from debias.sweeps.search.study import Study, open_study, pruner
+from debias.sweeps.search.trials import Trials
 from debias.sweeps.sweep_file import Search
 from tests.sweeps.search import trainings
 from tests.sweeps.search.inline import inline
@@ -143,10 +144,45 @@ def test_settings_that_an_earlier_command_tried_are_counted(search_file):
     assert most_tried(out / "trials.csv") == 6
 
 
-def test_nothing_is_done(search_file):
-    path = search_file("{sampler: grid, space: {optimizer.lr: {choice: [0.1, 0.2]}}}")
-    with pytest.raises(ValueError, match=r"no trial is done\. See the reasons in .*trials\.csv"):
-        searched(path, train=trainings.learn_but_not_fast)
+@pytest.mark.parametrize("sampler", ["tpe", "random"])
+def test_the_next_command_trains_failed_trials_again(sampler, search_file, capsys):
+    """Every training of two commands fails, and none of the third: the same settings are done."""
+    tried = []
+
+    def fail(config, *, resume=None, watch=None):
+        tried.append(config.optimizer["lr"])
+        raise MemoryError("no room")
+
+    path = search_file(f"{{{LR}, sampler: {sampler}, trials: 3}}")
+    for _ in range(2):
+        message = (
+            r"no trial is done\. See the reasons in .*trials\.csv: correct them and run the same"
+        )
+        with pytest.raises(ValueError, match=message):
+            searched(path, train=fail)
+    assert (
+        "3 trials: 3 failed\n  failed: trial 0: MemoryError: no room\n" in capsys.readouterr().out
+    )
+    failed = table(path.parent / "runs")
+    assert tried == [float(row["optimizer.lr"]) for row in failed] * 2
+    assert {(row["status"], row["reason"]) for row in failed} == {
+        ("failed", "MemoryError: no room")
+    }
+    _, out = searched(path)
+    rows = table(out)
+    assert [row["optimizer.lr"] for row in rows] == [row["optimizer.lr"] for row in failed]
+    assert [(row["status"], row["reason"]) for row in rows] == [("done", "")] * 3
+
+
+def test_an_invalid_combination_is_not_tried_again(search_file):
+    """The next command has nothing to train."""
+    space = "{strategy.name: {choice: [erm, group_dro]}}"
+    path = search_file(f"{{sampler: grid, space: {space}}}")
+    _, out = searched(path)
+    before = table(out)
+    assert [row["status"] for row in before] == ["done", "failed"]
+    searched(path, train=lambda *_, **__: pytest.fail("trained again"))
+    assert table(out) == before
 
 
 def test_an_undefined_objective_fails_the_trial(search_file):
@@ -263,7 +299,7 @@ def test_a_command_that_was_killed_while_it_asked(search_file):
     """A trial without settings gets those of its number."""
     one, two = studies(plan_search(search_file(f"{{{GRID}}}")), 2)
     one.study.ask()
-    (trial,) = two.unfinished()
+    (trial,) = two.unfinished(failed=True)
     assert (trial.number, trial.settings) == (0, {"optimizer.lr": 0.1})
 
 
@@ -271,11 +307,43 @@ def test_a_trial_that_another_command_ends_meanwhile_stays_as_it_is(search_file)
     """It was listed as running; then the other command finished it."""
     one, two = studies(plan_search(search_file(f"{{{GRID}}}")), 2)
     one.ask()
-    (listed,) = two.unfinished()
+    (listed,) = two.unfinished(failed=True)
     one.finish(listed.number, [0.5])
     two.note_runs(listed.number, ["a", "b"])
     two.fail(listed.number, "too late")
     assert [(trial.state, trial.values, trial.reason) for trial in two.trials()] == [
+        ("done", (0.5,), "")
+    ]
+
+
+def test_a_run_that_fails_late_is_not_tried_again(search_file):
+    """Trials 0, 2 and 3 are of one command, 1 and 4 of another. 4 has failed there. 3 fails here
+    while 1 is trained here too.
+    """
+    section = "{sampler: grid, space: {optimizer.lr: {choice: [0.1, 0.02, 0.01, 0.001, 0.002]}}}"
+    one, two = studies(plan_search(search_file(section)), 2)
+    trials = Trials([one])
+    runs = iter(trials)
+    started = [next(runs)]
+    two.ask()
+    started += [next(runs), next(runs)]
+    two.ask()
+    two.run_failed(4, "no room")
+    started.append(next(runs))
+    assert [run.config.optimizer["lr"] for run in started] == [0.1, 0.01, 0.001, 0.02]
+    trials.ended(started[2], "no room either")
+    assert list(runs) == []
+    states = [(trial.state, trial.reason) for trial in two.trials()]
+    assert states[2:] == [("running", ""), ("failed", "no room either"), ("failed", "no room")]
+
+
+def test_a_trial_that_fails_in_one_command_and_is_done_in_another_is_done(search_file):
+    one, two = studies(plan_search(search_file(f"{{{GRID}}}")), 2)
+    one.ask()
+    one.run_failed(0, "no room")
+    two.finish(0, [0.5])
+    one.run_failed(0, "too late")
+    assert [(trial.state, trial.values, trial.reason) for trial in one.trials()] == [
         ("done", (0.5,), "")
     ]
 
