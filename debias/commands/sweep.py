@@ -63,13 +63,13 @@ def run(action: str, source: str, overrides: list[str]) -> None:
         launch.prepare()
     with fast_imports():
         check(planned.runs, planned.labels)
-        if action == "run" and isinstance(launch, Local):
-            check_here(left(planned.runs))
     bring_results(planned)
     planned = planned._replace(runs=shared_first(planned.runs))
     if action == "plan":
         show_plan(planned)
     else:
+        if isinstance(launch, Local):  # without the runs that other machines have finished
+            check_here(left(planned.runs))
         write_protocol(planned.out, Protocol(planned.labels) if planned.labels else None)
         run_sweep(planned, launch)
 

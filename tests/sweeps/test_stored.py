@@ -6,7 +6,7 @@ import fsspec
 import pytest
 from filelock import FileLock
 
-from debias.commands.sweep import show_report, show_status
+from debias.commands.sweep import run, show_report, show_status
 from debias.errors import InputError
 from debias.places import run_held, runs_folder
 from debias.storage import runs
@@ -104,6 +104,17 @@ def test_second_machine_trains_only_what_is_left(planned):
     assert not left(two.runs)
     bring_results(one)
     assert not left(one.runs)
+
+
+def test_the_table_of_finished_runs_needs_no_data(files, sweep, tmp_path, capsys):
+    path = sweep("configs: [drawn_birds]\nset: {data.name: folder, data.root: gone}\n")
+    one, two = ([f"out={OUT}", f"cache_dir={tmp_path / machine}"] for machine in ("one", "two"))
+    with pytest.raises(InputError, match=r"data\.root=gone does not exist"):
+        run("run", str(path), two)
+    work(plan(path, one))
+    capsys.readouterr()
+    run("run", str(path), two)
+    assert "1 planned: 1 done" in capsys.readouterr().out
 
 
 def test_run_of_another_machine_is_tried_later(planned, files, monkeypatch, capsys):
