@@ -88,8 +88,10 @@ class Browser:
             self._next()
 
     def run(self, expression: str) -> Any:
-        """The value of a JavaScript expression on the page."""
-        answer = self.send("Runtime.evaluate", expression=expression, returnByValue=True)
+        """The value of a JavaScript expression on the page. Of a promise, wait for its value."""
+        answer = self.send(
+            "Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True
+        )
         assert "exceptionDetails" not in answer, answer
         return answer["result"].get("value")
 

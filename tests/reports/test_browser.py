@@ -37,6 +37,9 @@ ODD = "</script><script>throw 1</script><img src=x onerror=alert(1)>"
 #: Rows of the table whose number is %d that are visible, by the text of their first cell.
 ROWS = """[...document.querySelectorAll("table")[%d].tBodies[0].rows]
   .filter((row) => !row.hidden).map((row) => row.cells[0].textContent.trim())"""
+#: Width of the enlarged picture in its file, once it is decoded.
+ENLARGED = """(() => { const picture = document.querySelector("dialog img");
+  return picture.decode().then(() => picture.naturalWidth); })()"""
 
 
 @pytest.fixture(scope="module")
@@ -167,9 +170,9 @@ def test_pictures_open_large_by_keyboard_and_close(browser: Browser, run_page: P
     browser.run('document.querySelector(".enlarge").focus()')
     browser.press("Enter")
     assert browser.run('document.querySelector("dialog").open')
+    assert browser.run(ENLARGED) == 400
     wide = 'document.querySelector("dialog img").getBoundingClientRect().width'
     assert browser.run(wide) > 800
-    assert browser.run('document.querySelector("dialog img").naturalWidth') == 400
     caption = 'document.querySelector("dialog p").textContent'
     assert "birds/16.jpg" in browser.run(caption)
     browser.press("ArrowRight")
@@ -212,7 +215,7 @@ def test_an_audit_fits_a_phone_and_its_pictures_open(
     assert browser.run('document.querySelectorAll(".bars .average").length') == 3
     browser.run('document.querySelector(".enlarge").focus()')
     browser.press("Enter")
-    assert browser.run('document.querySelector("dialog img").naturalWidth') == 96
+    assert browser.run(ENLARGED) == 96
     browser.press("Escape")
     assert browser.errors == []
 
