@@ -13,7 +13,7 @@ from debias.commands.predictions import evaluate_predictions
 from debias.config import Config
 from debias.data.examples import Examples
 from debias.errors import InputError
-from debias.evaluation.measures import chosen_families
+from debias.evaluation.measures import chosen_families, measure_names
 from debias.evaluation.predictions import measure, predict_splits
 from debias.evaluation.saved import origin, saved_predictions, trained_config
 from debias.json_files import Json, typed
@@ -65,7 +65,7 @@ def run(run: str, overrides: list[str]) -> None:
         return
     measures, others = taken(overrides, "measures", "all")
     families = chosen_families(measures)
-    whole = [name for name in families if name in measures.split(",")]
+    whole = [name for name in families if name in measure_names(measures)]
     place = Path(run)
     if place.suffix == ".csv":
         evaluate_predictions(place, others, families, whole=whole)
@@ -179,7 +179,8 @@ def joined(
     if dropped := sorted(report.measures.keys() - every["measures"].keys()):
         why = "another positive class" if same else "earlier predictions"
         names = ", ".join(dropped)
-        tell(f"dropped measures of {why}: {names}; measures=all computes them again")
+        again = ",".join(dict.fromkeys(name.partition("/")[0] for name in dropped))
+        tell(f"dropped measures of {why}: {names}; measures={again} computes them again")
     reasons = every["left_out"].items()
     return every | {"left_out": {key: why for key, why in reasons if key not in every["measures"]}}
 

@@ -13,8 +13,8 @@ from debias.data.class_maps import WNIDS, class_map
 from debias.data.examples import SPLITS, Examples
 from debias.devices import resolve_accelerator
 from debias.errors import InputError, check_at_least, check_one_of, near
-from debias.evaluation.families import Evidence
-from debias.evaluation.measures import Measures, chosen_families, measure_all
+from debias.evaluation.evidence import Evidence
+from debias.evaluation.measures import Measures, chosen_families, measure_all, measure_names
 from debias.evaluation.other_classes import ClassMatch, match_classes
 from debias.json_files import Json, typed
 from debias.merging import Settings, converted, read_overrides, split_overrides, taken
@@ -144,13 +144,16 @@ def _evaluation(
 
 
 def _options(texts: list[str]) -> ElsewhereOptions:
-    given = read_overrides(texts)
+    # as text, since YAML reads the class "no" as false
+    positive, others = taken(texts, "positive", None)
+    given = read_overrides(others)
     for key in given:
         if key not in NAMES:
             hint = near(key, (*NAMES, "data"))
             raise InputError(f"unknown option {key!r} of an evaluation on other data; {hint}")
     options = ElsewhereOptions(
-        **{key: converted(ElsewhereOptions, key, value) for key, value in given.items()}
+        **{key: converted(ElsewhereOptions, key, value) for key, value in given.items()},
+        positive=positive,
     )
     check_at_least(1, {"batch_size": options.batch_size})
     check_at_least(0, {"workers": options.workers})
@@ -189,7 +192,7 @@ def _families(data: str, measures: str | None) -> tuple[list[str], list[str]]:
         chosen = ",".join(of_set) or "quick"
         return chosen_families(chosen), of_set
     families = chosen_families(measures)
-    return families, [name for name in families if name in measures.split(",")]
+    return families, [name for name in families if name in measure_names(measures)]
 
 
 def _predictor(model: str, weights: str | None) -> PictureModel:

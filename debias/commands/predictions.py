@@ -7,11 +7,11 @@ from typing import Any
 from torch import Tensor
 
 from debias.errors import InputError, near
-from debias.evaluation.families import Evidence
+from debias.evaluation.evidence import Evidence
 from debias.evaluation.measures import Measures, measure_all
 from debias.files import write_atomically
 from debias.json_files import Json, json_text, typed
-from debias.merging import Settings, read_overrides
+from debias.merging import Settings, read_overrides, taken
 from debias.metrics.accuracy.counts import margin_counts
 from debias.metrics.accuracy.scalars import group_report
 from debias.reports.classes import positive_class
@@ -24,7 +24,7 @@ from debias.types import Groups
 #: Options of the command, with their meaning and types. The default is ``None``.
 OPTIONS: dict[str, tuple[str, tuple[type, ...]]] = {
     "bias": ("column of the bias attribute, or several: bias=[gender,age]", (list, str, int)),
-    "positive": ("which of two classes is the positive one: positive=waterbird", (str, int)),
+    "positive": ("which of two classes is the positive one: positive=waterbird", (str,)),
     "aligned": (
         "(target, bias) pairs that the shortcut favours: "
         "aligned=[[landbird,land],[waterbird,water]], or of several columns by column",
@@ -108,7 +108,9 @@ def _frequencies(train: Path, groups: Groups, bias: list[str]) -> Tensor:
 
 
 def _options(overrides: list[str]) -> Settings:
-    given = read_overrides(overrides)
+    # as text, since YAML reads the class "no" as false
+    positive, others = taken(overrides, "positive", None)
+    given = read_overrides(others)
     for key in given:
         if key not in OPTIONS:
             hint = near(key, OPTIONS)
@@ -118,14 +120,13 @@ def _options(overrides: list[str]) -> Settings:
             raise InputError(f"{key}={value} has the wrong type; {key}: {OPTIONS[key][0]}")
     options: Settings = dict.fromkeys(OPTIONS) | {"bias": [], "aligned": []} | given
     names = options["bias"] if isinstance(options["bias"], list) else [options["bias"]]
-    positive = None if options["positive"] is None else str(options["positive"])
     return options | {"bias": [str(name) for name in names], "positive": positive}
 
 
 def _fits(key: str, value: Any) -> bool:
     if key == "bias" and isinstance(value, list):
         return bool(value) and all(isinstance(name, (str, int)) for name in value)
-    optional = value is None and key in ("positive", "train", "out")
+    optional = value is None and key in ("train", "out")
     return optional or isinstance(value, OPTIONS[key][1])
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from debias.evaluation.families import Evidence, Scalars
+from debias.evaluation.evidence import Evidence
+from debias.evaluation.families import Scalars
 from debias.merging import Settings
 from debias.metrics.accuracy.counts import margin_counts
 from debias.metrics.amplification.counts import co_occurrences, frequency_co_occurrence

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -13,6 +11,7 @@ from debias.errors import InputError
 from debias.evaluation.altered import altered_scalars
 from debias.evaluation.attacked import attacked_scalars
 from debias.evaluation.attacks import counted_attacks
+from debias.evaluation.evidence import Evidence, probabilities_of
 from debias.evaluation.looking import attention_scalars, band_pass_scalars, maps_missing
 from debias.evaluation.predictions import features_of
 from debias.evaluation.recombined import background_scalars, placement_scalars
@@ -39,86 +38,12 @@ from debias.metrics.shortcuts.made_sets import (
 )
 from debias.metrics.shortcuts.preferences import shortcut_report
 from debias.metrics.shortcuts.uncommon import uncommon_report
-from debias.parts import Parts
-from debias.reports.predictions import Predictions
-from debias.types import ContextPair, Groups
+from debias.types import ContextPair
 
 Scalars = dict[str, float]
 
 #: Most classes or labels for which the family "scores" sorts all images.
 MOST_RANKED = 1000
-
-
-class Evidence(NamedTuple):
-    """The predictions of one split, and everything else that a family of measures may need.
-
-    Attributes:
-        predictions: predictions of one split.
-        groups: names and numbering of their groups.
-        train: ``(groups.count,)`` training samples of each group, or ``None``.
-        parts: the objects of the run that made the predictions, with its weights loaded; ``None``
-            for a file of predictions.
-        split: name of the predicted split.
-        elsewhere: predictions of other images, such as the validation split, on which thresholds
-            and pairs of labels are chosen; or ``None``.
-        scored: true if the logits are scores of a model, false if they only encode its decisions.
-        progress: show progress bars.
-        positive: which of two classes is the positive one; ``None`` is the second.
-        attribute: position of the one bias attribute that the evidence is about, if the data have
-            several.
-        kept: list that keeps the features of the split for further attributes; ``None`` keeps none.
-    """
-
-    predictions: Predictions
-    groups: Groups
-    train: Tensor | None = None
-    parts: Parts | None = None
-    split: str = "test"
-    elsewhere: Predictions | None = None
-    scored: bool = True
-    progress: bool = True
-    positive: str | None = None
-    attribute: int | None = None
-    kept: list[Tensor] | None = None
-
-    @property
-    def facts(self) -> tuple[Tensor, Tensor, Tensor, Groups]:
-        """Prediction, target, bias and groups: the arguments of most measures."""
-        rows = self.predictions
-        return rows.prediction(self.groups), rows.target, rows.bias, self.groups
-
-    @property
-    def probabilities(self) -> Tensor:
-        """``(N, outputs)`` float64 probabilities of the classes or labels."""
-        return _probabilities(self.predictions, self.groups)
-
-    @property
-    def positive_last(self) -> Evidence:
-        """The same evidence with the positive class second of two, as the measures expect it."""
-        groups, rows = self.groups, self.predictions
-        if self.positive in (None, groups.target_names[-1]):
-            return self
-        swapped = replace(rows, target=1 - rows.target, logits=rows.logits.flip(1))
-        groups = Groups(groups.target_names[::-1], groups.bias_names)
-        return self._replace(predictions=swapped, groups=groups, positive=None)
-
-    def of_attribute(self, position: int) -> Evidence:
-        """The evidence about one of several bias attributes, by its position."""
-        rows, others = (
-            each and replace(each, bias=self.groups.decode(each.bias)[:, position])
-            for each in (self.predictions, self.elsewhere)
-        )
-        assert rows is not None
-        train = None if self.train is None else self.groups.marginal(self.train, position)
-        groups = self.groups.alone(position)
-        own = self._replace(predictions=rows, elsewhere=others, groups=groups, train=train)
-        return own._replace(attribute=position)
-
-    @property
-    def run(self) -> Parts:
-        """The objects of the run; only for families that need a run, for which ``parts`` is set."""
-        assert self.parts is not None
-        return self.parts
 
 
 def _amplified(evidence: Evidence, prediction: Tensor) -> Scalars:
@@ -151,7 +76,7 @@ def _context(evidence: Evidence) -> Scalars:
     pairs: Sequence[ContextPair] = groups.contexts
     if not pairs:
         assert others is not None
-        pairs = biased_pairs(_probabilities(others, groups), others.target)
+        pairs = biased_pairs(probabilities_of(others, groups), others.target)
     return context_report(evidence.probabilities, rows.target, pairs, groups.label_names)
 
 
@@ -166,7 +91,12 @@ def _scores(evidence: Evidence) -> Scalars:
             f"they sort all images for each of {outputs:,} classes, more than {MOST_RANKED:,}"
         )
     ordered = evidence.positive_last
-    return scores_report(ordered.probabilities, *ordered.facts[1:])
+    decided, target, bias, groups = evidence.facts_positive_last
+    return scores_report(
+        *(ordered.probabilities, target, bias, groups),
+        prediction=decided,
+        ranked=ordered.ranked,
+    )
 
 
 def _leakage(evidence: Evidence) -> Scalars:
@@ -242,7 +172,7 @@ CONDITIONS: Mapping[str, Callable[[Evidence], str]] = {
 
 #: Name of each family of ``debias.metrics.families`` to the function that computes its scalars.
 MEASURES: Mapping[str, Callable[[Evidence], Scalars]] = {
-    "fairness": lambda evidence: fairness_report(*evidence.positive_last.facts),
+    "fairness": lambda evidence: fairness_report(*evidence.facts_positive_last),
     "amplification": lambda evidence: _amplified(evidence, evidence.facts[0]),
     "thresholds": _thresholds,
     "scores": _scores,
@@ -263,8 +193,3 @@ MEASURES: Mapping[str, Callable[[Evidence], Scalars]] = {
     "altered": _of_run(altered_scalars),
     "attacked": _of_run(attacked_scalars),
 }
-
-
-def _probabilities(predictions: Predictions, groups: Groups) -> Tensor:
-    logits = predictions.logits.to(torch.float64)
-    return logits.sigmoid() if groups.multi_label else logits.softmax(dim=1)

@@ -5,7 +5,8 @@ from typing import NamedTuple
 
 from debias.errors import InputError, near
 from debias.evaluation.curves import CURVES
-from debias.evaluation.families import CONDITIONS, MEASURES, Evidence
+from debias.evaluation.evidence import Evidence
+from debias.evaluation.families import CONDITIONS, MEASURES
 from debias.merging import Settings
 from debias.metrics.families import FAMILIES, pattern_of
 from debias.progress import say
@@ -98,10 +99,20 @@ def chosen_families(text: str) -> list[str]:
         ValueError: a name is unknown; the message gives the nearest names.
     """
     chosen: set[str] = set()
-    for name in (part.strip() for part in text.strip("[]").split(",")):
+    for name in measure_names(text):
         if name not in SEVERAL and name not in FAMILIES:
             raise InputError(
                 f"measures={text}: no measures {name!r}; {near(name, [*FAMILIES, *SEVERAL])}"
             )
         chosen.update(SEVERAL.get(name, (name,)))
     return [name for name in FAMILIES if name in chosen]
+
+
+def measure_names(text: str) -> list[str]:
+    """The names in a ``measures`` option, which may be a list of YAML or JSON.
+
+    Example:
+        >>> measure_names("quick, features"), measure_names('["scores"]')
+        (['quick', 'features'], ['scores'])
+    """
+    return [part.strip(" \"'") for part in text.strip(" []").split(",")]

@@ -101,9 +101,18 @@ def _match(names: tuple[str, ...], data: Groups) -> ClassMatch:
     if absent := [name for name in data.target_names if name not in places]:
         raise _refusal(absent, names)
     target = torch.tensor([places[name] for name in data.target_names])
-    aligned = tuple((int(target[row]), bias) for row, bias in data.aligned)
-    named = tuple(map(readable, names))
-    return ClassMatch(replace(data, target_names=named, aligned=aligned), target)
+
+    def numbered(pairs: tuple[tuple[int, int], ...]) -> tuple[tuple[int, int], ...]:
+        """The pairs with the class numbers of the model."""
+        return tuple((int(target[row]), value) for row, value in pairs)
+
+    groups = replace(
+        data,
+        target_names=tuple(map(readable, names)),
+        aligned=numbered(data.aligned),
+        attributes=tuple(one._replace(aligned=numbered(one.aligned)) for one in data.attributes),
+    )
+    return ClassMatch(groups, target)
 
 
 def _refusal(absent: tuple[str, ...] | list[str], names: tuple[str, ...]) -> InputError:

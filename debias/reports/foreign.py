@@ -22,6 +22,8 @@ SCORES = ("logit_", "probability_")
 NUMBERED = "index"
 #: Largest difference from 1 of the sum of rounded probabilities.
 SLACK = 1e-2
+#: Largest logit of a probability, also of 0 or 1: probabilities are printed with fewer digits.
+MOST_LOGIT = 20.0
 #: Pairs of the names or numbers of a class and a bias value.
 Named = Sequence[Sequence[str]]
 NO_SCORES = ". Scores need one column per class, logit_<class> or probability_<class>"
@@ -73,7 +75,7 @@ def read_foreign(
         ValueError: the file does not exist, or a column or value cannot be read.
     """
     columns = _read(path, bias)
-    given = columns if train is None else _read(train, bias)
+    trained = columns if train is None else _read(train, bias)
     # if there is a column "target", other columns may also be called target_...
     several = [] if "target" in columns.cells else columns.starting("target_")
     labels = [name.removeprefix("target_") for name in several]
@@ -81,14 +83,18 @@ def read_foreign(
     outputs = labels or _classes(columns, prefix)
     names = [name for label in labels for name in (f"not {label}", label)] or outputs
     attributes = [
-        Attribute(name, tuple(_values({*_cells(columns, name), *_cells(given, name)}, name, path)))
-        for name in (bias if len(bias) > 1 else ("bias",))
+        Attribute(
+            name, tuple(_values({*_cells(columns, name), *_cells(trained, name)}, name, path))
+        )
+        for name in (bias or ("bias",))
     ]
     groups = _groups(path, names, attributes, aligned, multi_label=bool(labels))
     scores = _scores(columns, prefix, outputs, multi_label=bool(labels))
+    given = scores if prefix == SCORES[1] else None
+    logits = scores if given is None else _logits_of(given, multi_label=bool(labels))
     target, value = _labels(columns, groups)
     paths = tuple(columns.cells.get("path", [""] * len(value)))
-    rows = Predictions(torch.arange(len(value)), paths, target, value, scores)
+    rows = Predictions(torch.arange(len(value)), paths, target, value, logits.float(), given)
     return Foreign(rows, groups, bool(prefix))
 
 
@@ -214,12 +220,17 @@ def _values(values: Collection[str], name: str, path: Path) -> list[str]:
     return [str(value) for value in range(max(numbers) + 1)] if defined else ["unknown"]
 
 
+def _sorted(names: Collection[str]) -> list[str]:
+    """Names in alphabetical order; numbers in numerical order."""
+    return sorted(names, key=int) if all(map(str.isdecimal, names)) else sorted(names)
+
+
 def _classes(columns: Columns, prefix: str) -> list[str]:
     targets = columns.column("target")
     if prefix:
         names = [name.removeprefix(prefix) for name in columns.starting(prefix)]
         # targets 0 and 1 are positions among the columns
-        return names if set(targets) <= {"0", "1"} or len(names) != 2 else sorted(names)
+        return names if set(targets) <= {"0", "1"} or len(names) != 2 else _sorted(names)
     chosen = columns.column("prediction", NO_SCORES)
     if strange := sorted(set(chosen) - set(targets)):
         warnings.warn(
@@ -231,9 +242,9 @@ def _classes(columns: Columns, prefix: str) -> list[str]:
 
 
 def _scores(columns: Columns, prefix: str, outputs: Sequence[str], *, multi_label: bool) -> Tensor:
-    """Read ``(N, outputs)`` float32 logits. For decisions: 1 for the chosen ones, otherwise -1."""
+    """Read ``(N, outputs)`` float64 scores. For decisions: 1 for the chosen ones, otherwise -1."""
     if prefix:
-        return _logits(columns, prefix, outputs, multi_label=multi_label)
+        return _numbers(columns, prefix, outputs, multi_label=multi_label)
     if multi_label:
         return 2.0 * _switches(columns, "prediction_", outputs).float() - 1
     classes = columns.choices("prediction", {name: value for value, name in enumerate(outputs)})
@@ -241,7 +252,7 @@ def _scores(columns: Columns, prefix: str, outputs: Sequence[str], *, multi_labe
     return torch.full((len(classes), len(outputs)), -1.0).scatter_(1, classes[:, None], 1.0)
 
 
-def _logits(columns: Columns, prefix: str, outputs: Sequence[str], *, multi_label: bool) -> Tensor:
+def _numbers(columns: Columns, prefix: str, outputs: Sequence[str], *, multi_label: bool) -> Tensor:
     arrays = [torch.from_numpy(columns.numbers(f"{prefix}{name}")) for name in outputs]
     scores = torch.stack(arrays, dim=1)
     if not multi_label and len(outputs) < 2:
@@ -250,7 +261,7 @@ def _logits(columns: Columns, prefix: str, outputs: Sequence[str], *, multi_labe
             f"{outputs[0]!r} only"
         )
     if prefix == SCORES[0]:
-        return scores.float()
+        return scores
     if bool(((scores < 0) | (scores > 1)).any()):
         raise InputError(
             f"{columns.source}: a probability lies outside [0, 1]. If the scores are logits, name "
@@ -262,4 +273,10 @@ def _logits(columns: Columns, prefix: str, outputs: Sequence[str], *, multi_labe
             f"{columns.source}, line {columns.lines[wrong[0]]}: the probabilities of the classes "
             "do not add up to 1"
         )
-    return (scores.logit() if multi_label else scores.log()).clamp(-1e4, 1e4).float()
+    return scores
+
+
+def _logits_of(probabilities: Tensor, *, multi_label: bool) -> Tensor:
+    """Logits of probabilities. A few greater ones would hide all others from a leakage attacker."""
+    logits = probabilities.logit() if multi_label else probabilities.log()
+    return logits.clamp(-MOST_LOGIT, MOST_LOGIT)

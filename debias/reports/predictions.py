@@ -28,6 +28,7 @@ class Predictions:
         target: ``(N,)`` int64 class indices, or ``(N, L)`` int64 0/1 labels if multi-label.
         bias: ``(N,)`` int64 bias labels; -1 means unknown.
         logits: ``(N, outputs)`` float32 logits.
+        probabilities: ``(N, outputs)`` float64 probabilities, if a file gives these and no logits.
     """
 
     index: Tensor
@@ -35,6 +36,7 @@ class Predictions:
     target: Tensor
     bias: Tensor
     logits: Tensor
+    probabilities: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -156,7 +158,8 @@ def _bias_names(bias: Tensor, groups: Groups) -> list[list[str]]:
 
 
 def _check(predictions: Predictions, groups: Groups) -> None:
-    lengths = {name: len(column) for name, column in vars(predictions).items()}
+    fields = vars(predictions).items()
+    lengths = {name: len(column) for name, column in fields if column is not None}
     if len(set(lengths.values())) > 1:
         raise InputError(f"predictions must have one entry per image in every field; got {lengths}")
     if predictions.logits.shape[1:] != (groups.outputs,):

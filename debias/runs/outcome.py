@@ -7,7 +7,7 @@ from pathlib import Path
 
 from debias import config as configs
 from debias import processes
-from debias.evaluation.families import Evidence
+from debias.evaluation.evidence import Evidence
 from debias.evaluation.looking import attention_picture
 from debias.evaluation.measures import chosen_families, measure_all
 from debias.evaluation.predictions import (

@@ -104,6 +104,11 @@ def _check_network(model: TrainedModel) -> None:
             f"format=safetensors is for networks of timm; got model.name={name}: use format=onnx "
             "or format=torch_export"
         )
+    if model.report.config["model"].get("embedding"):
+        raise InputError(
+            "format=safetensors is for networks of timm with one last layer, and this run has "
+            "model.embedding=true: use format=onnx or format=torch_export"
+        )
     if model.report.config["model"].get("pooling") is not None:
         raise InputError(
             "format=safetensors is for networks of timm with their own pooling, and this run has "

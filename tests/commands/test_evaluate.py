@@ -14,7 +14,7 @@ from debias.build import build
 from debias.commands import evaluate
 from debias.commands.train import train
 from debias.evaluation import saved as trained_runs
-from debias.evaluation.families import Evidence
+from debias.evaluation.evidence import Evidence
 from debias.evaluation.measures import SEVERAL, measure_all
 from debias.json_files import plain
 from debias.metrics.fairness.rates import fairness_report
@@ -120,8 +120,8 @@ def test_measures_of_earlier_predictions_are_dropped_with_a_line(copied, capsys)
     )
     dropped = sorted(report["measures"].keys() - {"fairness"})
     line = (
-        f"dropped measures of earlier predictions: {', '.join(dropped)}; measures=all computes "
-        "them again"
+        f"dropped measures of earlier predictions: {', '.join(dropped)}; "
+        f"measures={','.join(dropped)} computes them again"
     )
     assert line in capsys.readouterr().out.splitlines()
     after = json.loads((copied / "report.json").read_text())
@@ -215,7 +215,7 @@ def test_a_user_names_the_positive_class_of_a_run(copied, capsys):
     lines = capsys.readouterr().out.splitlines()
     assert "positive class: landbird (fairness); positive=NAME sets another" in lines
     assert (
-        "dropped measures of another positive class: scores; measures=all computes them again"
+        "dropped measures of another positive class: scores; measures=scores computes them again"
         in lines
     )
     after = json.loads((copied / "report.json").read_text())
@@ -331,6 +331,16 @@ def test_refuses_an_unknown_option_of_predictions(finished):
         evaluate.run(str(finished / "predictions" / "test.csv"), ["biass=gender"])
 
 
+def test_a_class_named_no_and_a_list_of_measures_are_read_as_they_are_given(tmp_path, capsys):
+    """YAML reads no as false. Measures that the user names are printed whole, also as a list."""
+    path = tmp_path / "p.csv"
+    path.write_text("target,group,prediction\nno,m,no\nyes,f,yes\nno,f,yes\nyes,m,yes\n")
+    evaluate.run(str(path), ["bias=group", "positive=no", 'measures=["fairness", "information"]'])
+    printed = capsys.readouterr().out
+    assert "positive class: no (fairness)" in printed
+    assert "false_positive_rate/no|f" in printed
+
+
 @pytest.mark.parametrize(
     ("option", "message"),
     [
@@ -338,7 +348,7 @@ def test_refuses_an_unknown_option_of_predictions(finished):
         ("bias=[]", "bias=[] has the wrong type"),
         ("bias=7", "no column '7'; valid: bias, prediction, target; name a column"),
         ("positive=3", "positive=3 is no class; "),
-        ("positive=[0]", "has the wrong type; positive: which of two classes"),
+        ("positive=[0]", "positive=[0] is no class; "),
         ("aligned=null", "aligned=null has the wrong type; aligned: (target, bias) pairs"),
         (
             "aligned=[7,8]",

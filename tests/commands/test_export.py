@@ -112,6 +112,14 @@ def test_a_wrapped_network_is_exported(model, tmp_path):
         exports.export(wrapped, "safetensors", tmp_path / "other")
 
 
+def test_a_last_layer_on_an_embedding_is_not_written_as_a_network_of_timm(model, tmp_path):
+    settings = {**model.report.config, "model": {"name": "resnet18", "embedding": True}}
+    changed = copy.copy(model)
+    changed.report = replace(model.report, config=settings)
+    with pytest.raises(InputError, match=r"model\.embedding=true: use format=onnx"):
+        exports.export(changed, "safetensors", tmp_path / "out")
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -9,7 +9,8 @@ import torch
 from debias import progress
 from debias.data.examples import Examples
 from debias.evaluation import measures
-from debias.evaluation.families import CONDITIONS, MEASURES, Evidence
+from debias.evaluation.evidence import Evidence
+from debias.evaluation.families import CONDITIONS, MEASURES
 from debias.evaluation.predictions import measure, with_labels
 from debias.parts import Parts
 from debias.reports.predictions import Predictions
@@ -133,3 +134,51 @@ def test_images_are_not_sorted_for_thousands_of_classes(
     found = measures.measure_all(evidence_of(examples), ["scores"])
     assert found.scalars == {}
     assert "each of 2 classes, more than 1" in found.left_out["scores"]
+
+
+def two_classes(
+    logits: list[list[float]], target: list[int], *, given: list[list[float]] | None = None
+) -> Evidence:
+    """Evidence of classes a and b; the bias values alternate."""
+    bias = torch.arange(len(target)) % 2
+    names = tuple(map(str, range(len(target))))
+    probabilities = None if given is None else torch.tensor(given, dtype=torch.float64)
+    rows = Predictions(
+        torch.arange(len(target)),
+        names,
+        torch.tensor(target),
+        bias,
+        torch.tensor(logits),
+        probabilities,
+    )
+    return Evidence(rows, Groups(("a", "b"), ("in", "out")))
+
+
+@pytest.mark.parametrize("positive", ["a", "b"])
+def test_scores_that_softmax_rounds_to_one_are_still_ranked(positive: str) -> None:
+    logits = [[0.0, value] for value in (39.0, 40.0, 41.0, 50.0, 60.0, 61.0)]
+    evidence = two_classes(logits, [0, 0, 0, 1, 1, 1])._replace(positive=positive)
+    found = MEASURES["scores"](evidence)
+    assert (found["auroc"], found["average_precision"]) == (1.0, 1.0)
+
+
+def test_given_probabilities_tie_as_they_are_written() -> None:
+    """Their logits would rank 0.4 of 0.4 + 0.1 + 0.5 and of 0.4 + 0.3 + 0.3 apart."""
+    given = torch.tensor([[0.4, 0.1, 0.5], [0.4, 0.3, 0.3]], dtype=torch.float64).repeat(2, 1)
+    rows = two_classes([[0.0, 1.0]] * 4, [0, 1, 0, 1]).predictions
+    rows = replace(rows, logits=given.log().float(), probabilities=given)
+    evidence = Evidence(rows, Groups(("a", "b", "c"), ("in", "out")))
+    torch.testing.assert_close(evidence.ranked[:, 0], given[:, 0], rtol=0, atol=0)
+    assert evidence.probabilities is given
+
+
+@pytest.mark.parametrize("given", [None, [[0.5, 0.5], [0.5, 0.5], [0.2, 0.8], [0.2, 0.8]]])
+def test_an_image_with_tied_scores_keeps_its_decision(given: list[list[float]] | None) -> None:
+    """It is an a, also if a is the positive class: three of four decisions are right."""
+    logits = [[1.0, 1.0], [1.0, 1.0], [0.0, 1.0], [0.0, 1.0]]
+    evidence = two_classes(logits, [0, 1, 1, 1], given=given)
+    for positive in ("a", "b"):
+        found = MEASURES["fairness"](evidence._replace(positive=positive))
+        assert (found["accuracy/in"], found["accuracy/out"]) == (1.0, 0.5)
+    f1 = MEASURES["scores"](evidence._replace(positive="a"))["f1"]
+    assert f1 == pytest.approx(2 / 3)  # of a: one hit, one false alarm

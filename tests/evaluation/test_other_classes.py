@@ -6,7 +6,7 @@ import torch
 from debias.data.class_maps import WNIDS, ClassMap, class_map
 from debias.errors import InputError
 from debias.evaluation.other_classes import NO_CLASS, match_classes
-from debias.types import Groups
+from debias.types import Attribute, Groups
 
 IMAGENET = Groups(WNIDS, ("unknown",))
 SHUFFLED = Groups(tuple(reversed(WNIDS)), ("unknown",))
@@ -89,3 +89,13 @@ def test_several_labels_must_be_the_same():
         match_classes(labels, others)
     with pytest.raises(InputError, match="the model has no class"):
         match_classes(Groups(labels.target_names, ("a",)), labels)
+
+
+def test_every_attribute_keeps_its_aligned_pairs_under_the_classes_of_the_model():
+    """The model has the two classes in another order, and a third one."""
+    background = Attribute("background", ("street", "field"), ((0, 1), (1, 0)))
+    light = Attribute("light", ("day", "night"), ((1, 1),))
+    data = Groups.product(("cow", "car"), (background, light))
+    groups = match_classes(Groups(("car", "dog", "cow"), ("none",)), data).groups
+    assert groups.alone(0).aligned == ((2, 1), (0, 0))
+    assert groups.alone(1).aligned == ((0, 1),)

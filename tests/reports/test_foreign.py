@@ -53,6 +53,24 @@ def test_probabilities_become_logits_that_give_them_back(tmp_path):
     torch.testing.assert_close(rows.logits.softmax(dim=1), expected)
 
 
+def test_probabilities_are_kept_as_they_are_given(tmp_path):
+    """Those of 0 and 1 become logits of the size of others, so that no attacker sees outliers."""
+    text = "target,bias,probability_a,probability_b\na,0,0.6,0.4\nb,1,0,1\n"
+    rows = read_foreign(written(tmp_path, text)).predictions
+    assert rows.probabilities.tolist() == [[0.6, 0.4], [0.0, 1.0]]
+    assert rows.logits[1].tolist() == [-20.0, 0.0]
+    logits = written(tmp_path, text.replace("probability", "logit"))
+    assert read_foreign(logits).predictions.probabilities is None
+
+
+def test_a_class_of_a_greater_number_is_the_second_of_two(tmp_path):
+    text = "target,bias,probability_10,probability_2\n2,0,0.2,0.8\n10,1,0.7,0.3\n"
+    rows, groups, _ = read_foreign(written(tmp_path, text))
+    assert groups.target_names == ("2", "10")
+    assert rows.target.tolist() == [0, 1]
+    assert rows.probabilities.tolist() == [[0.8, 0.2], [0.3, 0.7]]
+
+
 def test_decisions_alone(tmp_path):
     """A class that only the model names is a class, too; numbers keep their order, 10 after 9."""
     path = written(tmp_path, "target,bias,prediction\n0,0,10\n9,1,9\n")
@@ -128,6 +146,8 @@ def test_pairs_of_several_attributes_are_given_by_column(tmp_path):
     assert counts.tolist() == [0, 1, 0, 0, 1, 0, 0, 0]
     named = read_foreign(path, aligned=[["0", "man & young"]], **options).groups
     assert named.aligned == ((0, 1),)
+    groups = read_foreign(path, bias=["age"], aligned={"age": [["0", "old"]]}).groups
+    assert groups.aligned == ((0, 0),)
     with pytest.raises(ValueError, match=r"aligned names 'agee', which is no bias column; .*'age'"):
         read_foreign(path, aligned={"agee": []}, **options)
 

@@ -181,6 +181,7 @@ def fairness_scalars(counts: Tensor | Margins, groups: Groups) -> dict[str, Tens
         float64 scalars in [0, 1]. With several outcomes (three classes or more, or two labels or
         more) a key is the mean over the outcomes for which it is defined. The same key after
         ``worst_`` is the greatest difference or the lowest ratio. NaN if no outcome defines one.
+        The accuracy of classes is one outcome.
     """
     rates = group_rates(counts, groups)
     differences = {

@@ -73,6 +73,25 @@ def score_columns(scores: Tensor, target: Tensor, groups: Groups) -> tuple[Tenso
     return (columns[1:], hits[1:]) if groups.rows == 2 else (columns, hits)
 
 
+def log_odds(logits: Tensor) -> Tensor:
+    r"""Log-odds of each class, :math:`z_k - \log \sum_{j \neq k} \exp z_j`.
+
+    They rank as the softmax does. They also differ where the softmax rounds to 1.
+
+    Args:
+        logits: ``(N, C)`` float, C at least 2.
+
+    Example:
+        >>> log_odds(torch.tensor([[0.0, 40.0], [0.0, 41.0]])).tolist()
+        [[-40.0, 40.0], [-41.0, 41.0]]
+    """
+    top = logits.argmax(dim=1, keepdim=True)
+    others = logits.scatter(1, top, -torch.inf).logsumexp(dim=1, keepdim=True)
+    log = logits.log_softmax(dim=1)
+    # exact for a probability of at most 1/2, as of every class but the greatest
+    return (log - (-log.exp()).log1p()).scatter(1, top, logits.gather(1, top) - others)
+
+
 def check_scores(scores: Tensor, samples: Tensor, groups: Groups) -> None:
     """Raise an error unless scores are ``(N, outputs)`` floats for N samples.
 

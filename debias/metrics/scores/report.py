@@ -23,7 +23,14 @@ from debias.types import Groups
 
 
 def scores_report(
-    probabilities: Tensor, target: Tensor, bias: Tensor, groups: Groups, *, bins: int = 15
+    probabilities: Tensor,
+    target: Tensor,
+    bias: Tensor,
+    groups: Groups,
+    *,
+    bins: int = 15,
+    prediction: Tensor | None = None,
+    ranked: Tensor | None = None,
 ) -> dict[str, float]:
     """All numbers of the family ``SCORES``: over all images, and for each bias value.
 
@@ -34,19 +41,25 @@ def scores_report(
             numbers over all images.
         groups: names and numbering of the groups.
         bins: number of bins of the calibration errors, of equal width.
+        prediction: decisions, in the form of ``target``; ``None`` takes those of the probabilities.
+        ranked: scores to rank by, in the form of ``probabilities``, such as :func:`log_odds`, which
+            differ where probabilities round to 1. ``None`` ranks by the probabilities.
 
     Returns:
         The keys of the family ``SCORES`` as plain floats, NaN where undefined. Keys with
-        ``worst_outcome_`` exist for three or more classes, or several labels. Keys with
+        ``worst_outcome_`` exist for three or more classes, or several labels; those of calibration
+        for labels only. Keys with
         ``positive_``, the second convention of calibration, exist for two classes and for labels.
         If no bias is known, only the keys of ``OVERALL`` exist.
 
     Raises:
         ValueError: a shape, dtype or value is not as above.
     """
-    prediction = (probabilities > 0.5).long() if groups.multi_label else probabilities.argmax(dim=1)
+    if prediction is None:
+        labels = groups.multi_label
+        prediction = (probabilities > 0.5).long() if labels else probabilities.argmax(dim=1)
     scalars = f1_scalars(margin_counts(prediction, target, bias, groups), groups)
-    scalars |= ranking_scalars(probabilities, target, bias, groups)
+    scalars |= ranking_scalars(probabilities if ranked is None else ranked, target, bias, groups)
     scalars |= brier_scalars(probabilities, target, bias, groups)
     conventions = {"": decision_confidence}
     if groups.multi_label or groups.rows == 2:

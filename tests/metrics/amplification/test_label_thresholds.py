@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from debias.evaluation.families import Evidence
+from debias.evaluation.evidence import Evidence
 from debias.evaluation.measures import measure_all
 from debias.metrics.amplification.report import above, amplification_report, label_thresholds
 from debias.reports.predictions import Predictions

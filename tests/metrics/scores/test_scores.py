@@ -39,7 +39,13 @@ from debias.metrics.scores.calibration import (
     reliability,
 )
 from debias.metrics.scores.family import OVERALL
-from debias.metrics.scores.ranking import auroc, average_precision, borkan_auc, pair_wins
+from debias.metrics.scores.ranking import (
+    auroc,
+    average_precision,
+    borkan_auc,
+    log_odds,
+    pair_wins,
+)
 from debias.metrics.scores.report import (
     reliability_rows,
     scores_report,
@@ -121,6 +127,17 @@ def test_several_classes_equal_scikit_learn_one_vs_rest(generator: torch.Generat
     assert math.isnan(found["auroc_gap"].item())
     expected = roc_auc_score(target.numpy(), probabilities.numpy(), multi_class="ovr")
     assert found["auroc"].item() == pytest.approx(expected, abs=1e-12)
+
+
+def test_log_odds_equal_their_definition(generator: torch.Generator) -> None:
+    """Also where one class has nearly all probability, and where two tie."""
+    logits = 20 * torch.randn(200, 4, generator=generator, dtype=torch.float64)
+    logits[:50, 1] = logits[:50, 0]
+    own = torch.eye(4, dtype=torch.bool)
+    others = [logits[:, ~own[k]].logsumexp(dim=1) for k in range(4)]
+    torch.testing.assert_close(
+        log_odds(logits), logits - torch.stack(others, dim=1), rtol=1e-12, atol=1e-12
+    )
 
 
 def test_several_labels_are_averaged_where_defined() -> None:
