@@ -74,7 +74,7 @@ def _add_single_runs(commands: Any) -> None:
         command.add_argument("config", help=RUN_CONFIG)
         _add_overrides(command, "as in seed=1 data.root=PATH")
         command.lists_keys = True
-    meaning = "compute every metric of a run, a checkpoint or a file of predictions"
+    meaning = "compute the metrics of a run, a checkpoint or a file of predictions"
     evaluate = commands.add_parser("evaluate", help=meaning)
     places = "a run's folder, a checkpoint, a CSV file of predictions, or timm:NETWORK"
     evaluate.add_argument("run", help=places)

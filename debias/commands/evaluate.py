@@ -1,4 +1,4 @@
-"""``debias evaluate``: every metric of a trained run or checkpoint."""
+"""``debias evaluate``: the metrics of a trained run or checkpoint."""
 
 from collections.abc import Callable, Collection
 from dataclasses import replace
@@ -45,15 +45,16 @@ CHANGEABLE = (
 
 
 def run(run: str, overrides: list[str]) -> None:
-    """Compute every measure that the data allows, print a summary, and update the run's report.
+    """Compute the usual measures that the data allow, print a summary, and update the run's report.
 
     A run's saved predictions are used if they come from its weights and its data. Otherwise, or
     with ``fresh=true``, every split is predicted again. With another ``select`` than the run's, the
     epoch that this rule prefers is evaluated, and nothing is written. ``measures=NAME,NAME``
-    computes only these families, and prints all their numbers. ``positive=NAME`` names the positive
-    one of two classes. A CSV file of predictions is evaluated without a model: see
-    :mod:`debias.commands.predictions`. With ``data=NAME``, a model is evaluated on another data
-    set: see :mod:`debias.commands.evaluate_elsewhere`.
+    computes only these families, and prints all their numbers. The families ``attacked``,
+    ``uncommon``, ``cues``, ``preference`` and ``variants`` are computed only if they are named.
+    ``positive=NAME`` names the positive one of two classes. A CSV file of predictions is evaluated
+    without a model: see :mod:`debias.commands.predictions`. With ``data=NAME``, a model is
+    evaluated on another data set: see :mod:`debias.commands.evaluate_elsewhere`.
 
     Raises:
         ValueError: there is no such run or checkpoint, its weights do not fit, the data differ from

@@ -40,7 +40,7 @@ STEPS = {
 }
 INTERPOLATION = (
     "area averages to shrink (OpenCV's INTER_AREA), linear to enlarge (INTER_LINEAR), uint8 after "
-    "each resize; preprocess.py computes exactly these pixels with NumPy and PIL"
+    "each resize; preprocess.py computes exactly these pixels"
 )
 NEAREST = (
     "PIL.Image.resize(size, PIL.Image.BILINEAR), which averages when it shrinks, comes nearest and "
@@ -80,7 +80,7 @@ image = preprocess({picture!r}, settings)[None]
 print({decision})
 ```
 
-`preprocess.py` needs NumPy and PIL alone, and gives exactly the pixels that debias computes. Other
+`preprocess.py` needs {packages}, and gives exactly the pixels that debias computes. Other
 ways of resizing change some decisions: see "nearest_pil" in `preprocessing.json`.
 """
 
@@ -146,6 +146,7 @@ def readme(model: TrainedModel, format: str, file: str, *, picture: str = "pictu
     imports, lines = LOADING[format]
     best = 'settings["classes"][logits[0].argmax()]'
     present = 'dict(zip(settings["classes"], (logits[0] > 0).tolist()))'
+    pipeline = any(isinstance(step, Pipeline) for step in model.geometry.steps)
     return README.format(
         title="An image classifier: " + ", ".join(model.classes[:8]),
         run=report.name or report.folder.name,
@@ -155,4 +156,5 @@ def readme(model: TrainedModel, format: str, file: str, *, picture: str = "pictu
         picture=picture,
         loading=lines.format(name=network, outputs=len(model.classes), file=file),
         decision=present if several else best,
+        packages="NumPy, PIL and albumentations" if pipeline else "NumPy and PIL alone",
     )

@@ -1,7 +1,8 @@
-"""Preprocess pictures exactly as debias does in evaluation, with NumPy and PIL alone.
+"""Preprocess pictures exactly as debias does in evaluation, with NumPy and PIL.
 
-`debias export` copies this file beside an exported model. It imports nothing of debias. Pixels are
-those that OpenCV computes in debias, to the last bit: area averages to shrink, linear to enlarge.
+`debias export` copies this file beside an exported model. It imports nothing of debias. Only the
+step "pipeline" needs another package, albumentations. Pixels are those that OpenCV computes in
+debias, to the last bit: area averages to shrink, linear to enlarge.
 """
 
 import json

@@ -15,12 +15,14 @@ import torch
 
 from debias import config as configs
 from debias.__main__ import main
+from debias.components import construct
 from debias.errors import InputError
 from debias.models.classifier import Classifier
 from debias.reports.predictions import read
 from debias.strategies.domain_independent import DomainIndependent
 from debias.trained import export as exports
 from debias.trained.model import TrainedModel, load
+from debias.trained.notes import readme
 
 TOLERANCE = 1e-4
 #: The exporters of torch warn about their own internals.
@@ -55,6 +57,14 @@ def test_the_readme_computes_the_logits_of_the_run(format, finished, tmp_path, m
         torch.testing.assert_close(given[0], rows.logits[number], rtol=0, atol=TOLERANCE)
         assert printed.getvalue().strip() == classes[rows.logits[number].argmax()]
     sys.modules.pop("preprocess")
+
+
+def test_the_readme_names_the_packages_of_the_preprocessing(model):
+    piped = copy.copy(model)
+    section = {"name": "albumentations", "evaluation": [{"Resize": {"height": 8, "width": 8}}]}
+    piped.geometry = construct("preprocessing", section, {}).evaluation
+    assert "`preprocess.py` needs NumPy and PIL alone" in readme(model, "onnx", "model.onnx")
+    assert "needs NumPy, PIL and albumentations," in readme(piped, "onnx", "model.onnx")
 
 
 def test_an_export_that_computes_something_else_is_not_kept(model, tmp_path, monkeypatch):
