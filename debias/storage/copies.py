@@ -64,6 +64,8 @@ def listing(place: Place, wanted: Callable[[str], bool] | None = None) -> dict[s
     place.files.invalidate_cache()
     found = {}
     for path, info in place.files.find(place.path, detail=True).items():
+        if path.endswith("/"):  # an empty object with which some programs mark a folder
+            continue
         name = path.strip("/").removeprefix(place.path.strip("/")).strip("/")
         if ".." in PurePosixPath(name).parts:
             raise InputError(f"{place.url} has an object {name!r}, which leaves its folder")

@@ -144,6 +144,16 @@ def test_names_that_leave_the_folder_are_refused(memory, cache, tmp_path):
         copy().pull()
 
 
+def test_objects_that_mark_a_folder_are_no_files(memory, cache, monkeypatch):
+    """The console of S3 makes an empty object ``a/`` for a folder ``a``."""
+    fill(memory)
+    find = type(memory).find
+    markers = {path: {"size": 0} for path in ("/bucket/data/", "/bucket/data/a/")}
+    monkeypatch.setattr(type(memory), "find", lambda *args, **how: markers | find(*args, **how))
+    assert copy().pull() == len(FILES)
+    assert contents(copy().folder) == FILES
+
+
 def test_full_disk_is_refused_first(memory, cache, monkeypatch):
     fill(memory)
     monkeypatch.setattr(shutil, "disk_usage", lambda place: SimpleNamespace(free=112))
