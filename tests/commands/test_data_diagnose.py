@@ -44,17 +44,34 @@ def test_a_table_and_a_config_that_reads_it(tmp_path, monkeypatch, capsys):
     ]
     rows = list(csv.DictReader((tmp_path / "cues.csv").read_text().splitlines()))
     train = Counter((r["gender"], r["age"], r["place"]) for r in rows if r["split"] == "train")
-    assert train == {("f", "0-19", "x"): 4, ("m", "40+", "y"): 4}
+    assert train == {("0", "0", "0"): 4, ("1", "1", "1"): 4}
     config = configs.load("cues.yaml")
     examples = components.construct("data", config.data, {})
     assert [one.name for one in examples.groups.attributes] == ["age", "place"]
-    assert examples.groups.attributes[0].aligned == ((0, 0), (1, 1))
+    assert examples.groups.attributes[0] == ("age", ("0-19", "40+"), ((0, 0), (1, 1)))
     assert "preference" in chosen_families(config.measures)
     assert main(["data", "diagnose", "faces.csv", *options, bins, "each=7"]) == 0
     few = "3 conflicts have fewer than 7 images and are left out: f & 0-19 & y, m & 0-19 & x, m & "
     assert few in capsys.readouterr().out
     assert main(["data", "diagnose", "faces.csv", *options, bins, "each=13"]) == 2
     assert "no conflict of the cues has 13 rows" in capsys.readouterr().err
+
+
+def test_numbers_with_a_gap_are_names_of_the_written_table(tmp_path, monkeypatch):
+    """The ages 0 and 3 are the values 0 and 1 of the cue, and the config has their names."""
+    write_faces(tmp_path)
+    text = (tmp_path / "faces.csv").read_text()
+    for name, number in (("15", "0"), ("30", "0"), ("70", "3"), ("80", "3")):
+        text = text.replace(f",{name},", f",{number},")
+    (tmp_path / "faces.csv").write_text(text)
+    monkeypatch.chdir(tmp_path)
+    assert main(["data", "diagnose", "faces.csv", "cues=[age,gender]", "out=cues.csv"]) == 0
+    examples = components.construct("data", configs.load("cues.yaml").data, {})
+    assert examples.groups.target_names == ("0", "3")
+    assert set(examples.target.tolist()) == {0, 1}
+    ages = {row.split(",")[0]: row.split(",")[2] for row in text.splitlines()}
+    found = zip(examples.images, examples.target.tolist(), strict=True)
+    assert all(ages[image] == ("0", "3")[target] for image, target in found)
 
 
 @pytest.mark.parametrize(

@@ -199,13 +199,13 @@ def _most_frequent(values: Tensor, cue: Attribute, count: int) -> tuple[Tensor, 
 
 
 def _table(examples: Examples, split: Tensor, values: Tensor, cues: Sequence[Attribute]) -> str:
+    # values are numbers, because a name such as "3" would be read as the number 3
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["path", "split", *(cue.name for cue in cues)])
     numbers, splits = values.tolist(), split.tolist()
     for row in (split != UNUSED).nonzero().flatten().tolist():
-        names = [cue.values[value] for cue, value in zip(cues, numbers[row], strict=True)]
-        writer.writerow([examples.images[row], SPLITS[splits[row]], *names])
+        writer.writerow([examples.images[row], SPLITS[splits[row]], *numbers[row]])
     return text.getvalue()
 
 
