@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import math
+import re
 import zlib
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -29,6 +30,7 @@ UNKNOWN = ("", "-1", "NA", "nan", "NaN", "None")
 MOST_VALUES = 100_000
 SPLIT_POSITIONS = {"train": 0, "val": 1, "valid": 1, "validation": 1, "test": 2}
 SPLIT_POSITIONS |= {"0": 0, "1": 1, "2": 2}
+_INTEGER = re.compile(r"[+-]?[0-9]{1,19}")
 
 
 @dataclass(frozen=True)
@@ -122,7 +124,7 @@ class Columns:
             ValueError: a cell is not a (finite) number.
         """
         cells = self.column(column)
-        parsed = [_number(cell) for cell in cells]
+        parsed = [number_in(cell) for cell in cells]
         values = np.array([math.nan if number is None else number for number in parsed])
         for row in np.flatnonzero(~np.isfinite(values)).tolist():
             if finite or parsed[row] is None:
@@ -289,19 +291,17 @@ def absent_column(source: Path, header: Sequence[str], name: str, hint: str = ""
     return InputError(f"{source} has no column {name!r}; {near(name, header)}{hint}")
 
 
-def _number(cell: str) -> float | None:
+def number_in(cell: str) -> float | None:
+    """The number of a cell, which may be infinite or NaN; ``None`` if it is none."""
     try:
-        return float(cell)
+        return None if "_" in cell else float(cell)  # Python reads 20_29 as 2029
     except ValueError:
         return None
 
 
 def is_integer(cell: str) -> bool:
-    """Whether a cell is an integer of at most 64 bits."""
-    try:
-        return -(2**63) <= int(cell) < 2**63
-    except ValueError:
-        return False
+    """Whether a cell is an integer of at most 64 bits: a sign or none, and digits from 0 to 9."""
+    return bool(_INTEGER.fullmatch(cell)) and -(2**63) <= int(cell) < 2**63
 
 
 def check_is_file(source: Path) -> None:

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from debias.csv_files import read_csv
+from debias.csv_files import is_integer, read_csv
 
 
 @pytest.fixture
@@ -48,10 +48,22 @@ def test_a_broken_file_is_named(written, text, message):
         read_csv(written(text))
 
 
+@pytest.mark.parametrize("cell", ["0", "007", "+1", "-1", str(2**63 - 1), str(-(2**63))])
+def test_integers(cell):
+    assert is_integer(cell)
+
+
+@pytest.mark.parametrize("cell", ["", "+", "20_29", " 1", "1.0", "١", "²", str(2**63), "9" * 5000])
+def test_names_that_look_like_integers(cell):
+    assert not is_integer(cell)
+
+
 def test_numbers_and_missing_columns(written):
     columns = read_csv(written("size,name\n1.5,a\n-2e3,b\n"))
     assert columns.numbers("size").tolist() == [1.5, -2000.0]
     with pytest.raises(ValueError, match=r"line 2: name is 'a', but must be a finite number"):
         columns.numbers("name")
+    with pytest.raises(ValueError, match="line 2: age is '20_29', but must be a finite number"):
+        read_csv(written("age\n20_29\n")).numbers("age")
     with pytest.raises(ValueError, match="no column 'nmae'; did you mean 'name'"):
         columns.column("nmae")

@@ -8,7 +8,7 @@ from dataclasses import replace
 from itertools import pairwise
 from typing import Any, NamedTuple
 
-from debias.csv_files import UNKNOWN, Columns
+from debias.csv_files import UNKNOWN, Columns, number_in
 from debias.data.tables.rules import RowRules
 from debias.errors import InputError, near
 
@@ -135,8 +135,5 @@ def _bin(cell: str, edges: Sequence[float]) -> int | None:
     """The bin of a number; ``None`` if it is missing, -1 if it has no bin."""
     if cell in UNKNOWN:
         return None
-    try:
-        number = float(cell)
-    except ValueError:
-        return -1
-    return -1 if math.isnan(number) else bisect_right(edges, number) - 1
+    number = number_in(cell)
+    return -1 if number is None or math.isnan(number) else bisect_right(edges, number) - 1

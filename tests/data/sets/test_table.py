@@ -51,6 +51,15 @@ def test_names_are_numbered_in_sorted_order(tmp_path):
     assert examples.bias.tolist() == [1, -1, 0]
 
 
+def test_ranges_with_an_underscore_are_names(tmp_path):
+    """Python reads the ages 20_29 as 2029, and 1_0 as 10."""
+    ages = ["20_29", "3_9", "1_0", "10_19"]
+    rows = [f"{row}.jpg,a,{age},train" for row, age in enumerate(ages)]
+    examples = table(file=write(tmp_path, "path,target,age,split", *rows), bias="age")
+    assert examples.groups.bias_names == ("10_19", "1_0", "20_29", "3_9")
+    assert examples.bias.tolist() == [2, 3, 1, 0]
+
+
 def test_what_is_not_available_is_unknown_and_what_numbers_something_else_is_refused(tmp_path):
     rows = "path,target,bias,split\n"
     rows += "0.jpg,cat,day,0\n1.jpg,dog,NA,0\n2.jpg,cat,nan,1\n3.jpg,dog,night,2\n"

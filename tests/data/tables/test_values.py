@@ -74,6 +74,8 @@ def test_mistakes_are_named(rules, message):
 def test_a_cell_that_is_not_a_number_in_another_spelling_is_in_no_bin():
     with pytest.raises(InputError, match="line 3: x is 'NAN', but must be a number"):
         named(["5", "NAN"], bins=[0])
+    with pytest.raises(InputError, match="line 3: x is '20_29', but must be a number"):
+        named(["5", "20_29"], bins=[0])
 
 
 def test_a_damaged_list_is_named():
