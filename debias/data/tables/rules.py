@@ -64,7 +64,8 @@ class RowRules(SplitRules):
             ``{column: first}`` changes no names. In all three forms, a cell that is a list in JSON
             counts as its first entry.
         bins: columns of numbers that become names. ``{column: [0, 30, 60]}`` gives "0-29", "30-59"
-            and "60+", numbered in this order. A missing number is an unknown value.
+            and "60+", numbered in this order. A missing number is an unknown value. So is -1, if it
+            is below the first edge.
 
     Raises:
         ValueError: as in ``SplitRules``, or ``bins`` are not increasing.

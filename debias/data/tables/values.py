@@ -133,7 +133,7 @@ def _binned(
 
 def _bin(cell: str, edges: Sequence[float]) -> int | None:
     """The bin of a number; ``None`` if it is missing, -1 if it has no bin."""
-    if cell in UNKNOWN:
+    if cell in UNKNOWN and (cell != "-1" or edges[0] > -1):
         return None
     number = number_in(cell)
     return -1 if number is None or math.isnan(number) else bisect_right(edges, number) - 1

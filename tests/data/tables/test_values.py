@@ -47,6 +47,12 @@ def test_bins_are_numbered_in_their_order_and_a_missing_number_is_unknown():
     assert fractions.columns.cells["x"] == ["0.5+", "-1000 to 0.5"]
 
 
+def test_minus_one_is_missing_only_below_the_first_edge():
+    assert named(["-1", "-5"], bins=[-10, 0]).columns.cells["x"] == ["-10 to 0", "-10 to 0"]
+    assert named(["-1"], bins=[-1, 0]).columns.cells["x"] == ["-1 to 0"]
+    assert named(["-1", "3"], bins=[0, 5]).columns.cells["x"] == ["", "0-4"]
+
+
 @pytest.mark.parametrize(
     ("rules", "message"),
     [
