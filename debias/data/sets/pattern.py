@@ -90,7 +90,7 @@ def pattern(
     biases = bias_columns(None if bias == "bias" and bias not in columns.cells else bias)
     _check_fields(columns, [target, *biases])
     splits = domain_splits(columns, _given_splits(columns, split), biases, test_domains)
-    splits = per_group_splits(columns, splits, [target, *biases], per_group, rules.split_seed)
+    splits = per_group_splits(columns, splits, [target, *biases], per_group, rules)
     rows = label_rows(
         columns,
         columns.cells["path"],

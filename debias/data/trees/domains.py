@@ -12,6 +12,8 @@ from debias.csv_files import Columns
 from debias.data.examples import SPLITS
 from debias.data.listing import below_shared_folder
 from debias.data.tables.draws import random_key
+from debias.data.tables.rules import RowRules
+from debias.data.tables.values import name_cells
 from debias.errors import InputError, check_at_least, near
 
 TRAIN, VAL, TEST = range(len(SPLITS))
@@ -53,7 +55,11 @@ def domain_splits(
 
 
 def per_group_splits(
-    columns: Columns, split: Splits, labels: Sequence[str], numbers: Sequence[int] | None, seed: int
+    columns: Columns,
+    split: Splits,
+    labels: Sequence[str],
+    numbers: Sequence[int] | None,
+    rules: RowRules,
 ) -> Splits:
     """Splits in which validation and test have the same number of rows of each group.
 
@@ -62,9 +68,10 @@ def per_group_splits(
     Args:
         columns: the table. Draws depend on the column ``path``, not on the order of rows.
         split: the splits without these numbers.
-        labels: the columns of the class and the bias, which define the groups.
+        labels: the columns of the class and the bias, which define the groups after ``values`` and
+            ``bins``.
         numbers: rows per group in validation and test; ``None`` returns ``split``.
-        seed: another seed draws other rows.
+        rules: how cells become names, and the seed of the draw.
 
     Raises:
         InputError: there are splits already, or the numbers are not two from 0.
@@ -82,12 +89,16 @@ def per_group_splits(
         )
     check_at_least(0, {"data.per_group": min(numbers)})
     groups: dict[tuple[str, ...], list[int]] = defaultdict(list)
-    for row, group in enumerate(zip(*(columns.column(name) for name in labels), strict=True)):
-        groups[group].append(row)
+    named = name_cells(columns, rules)
+    cells = (named.columns.column(name) for name in labels)
+    for row, *group in zip(named.kept, *cells, strict=True):
+        groups[tuple(group)].append(row)
     splits = torch.full((len(columns.lines),), TRAIN, dtype=torch.int64)
     paths = below_shared_folder(columns.cells["path"])
     for rows in groups.values():
-        drawn = sorted(rows, key=lambda row: random_key(seed, paths[row]))[: sum(numbers)]
+        drawn = sorted(rows, key=lambda row: random_key(rules.split_seed, paths[row]))[
+            : sum(numbers)
+        ]
         val = len(drawn) * numbers[0] // sum(numbers)
         splits[drawn[:val]], splits[drawn[val:]] = VAL, TEST
     return splits

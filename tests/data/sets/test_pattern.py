@@ -190,6 +190,18 @@ def test_the_same_number_of_images_of_each_group(tmp_path):
         pattern(root=str(tmp_path / "one"), pattern="{target}/{bias}/*", per_group=[5])
 
 
+def test_groups_of_the_draw_are_those_after_values_and_bins(tmp_path):
+    """Ages 1 to 6 of two images are one group of 10 images below 6 and one of 2; z is left out."""
+    paths = [f"{kind}/{age}_{n}.jpg" for kind in "xz" for age in range(1, 7) for n in "ab"]
+    rules = RowRules(values={"target": {"x": "cat", "z": None}}, bins={"age": [0, 6]})
+    template = {"pattern": "{target}/{age}_{_}.jpg", "bias": "age", "rules": rules}
+    found = pattern(root=write(tmp_path, *paths), **template, per_group=[2, 4])
+    assert found.groups.names == ("cat-0-5", "cat-6+")
+    assert found.frequencies("train").tolist() == [4, 0]
+    assert found.frequencies("val").tolist() == [2, 0]
+    assert found.frequencies("test").tolist() == [4, 2]
+
+
 def test_no_splits_at_all(tmp_path):
     root = write(tmp_path, *(f"{kind}/{n}.jpg" for kind in "ab" for n in range(10)))
     with pytest.raises(InputError, match=r"has no splits: .*data\.shares"):
