@@ -1,4 +1,4 @@
-"""Check which files exist. Each folder is listed once, since a check per file is far slower."""
+"""Which files exist. Each folder is listed once, since a check per file is far slower."""
 
 import os
 from collections.abc import Iterable, Sequence
@@ -26,6 +26,28 @@ def first_file(candidates: Iterable[Path], *, absent: str) -> Path:
     if first is None:
         raise InputError(absent)
     return first
+
+
+def files_below(root: Path) -> list[Path]:
+    """All files at any depth below a folder, in order of path.
+
+    Hidden files and folders are ignored. Links to folders are followed. Each folder is listed once:
+    at its own place if that is below ``root``, and else at the first link to it.
+    """
+    found, seen, starts = list[Path](), set[str](), [root]
+    while starts:
+        links = list[Path]()
+        for start in starts:
+            for place, folders, files in os.walk(start):
+                if (real := os.path.realpath(place)) in seen:
+                    folders.clear()
+                    continue
+                seen.add(real)
+                folders[:] = [name for name in folders if not name.startswith(".")]
+                found += (Path(place, name) for name in files if not name.startswith("."))
+                links += (link for name in folders if (link := Path(place, name)).is_symlink())
+        starts = sorted(links)
+    return sorted(found)
 
 
 def below_shared_folder(paths: Sequence[str]) -> list[str]:

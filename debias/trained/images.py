@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from debias.data.pictures.geometry import Geometry
 from debias.data.pictures.images import MAX_PIXELS, read_image
-from debias.data.trees.reading import IMAGE_SUFFIXES
+from debias.data.trees.reading import IMAGE_SUFFIXES, pictures_below
 from debias.errors import InputError, shortened
 
 #: One picture: a file, a ``PIL.Image``, or an ``(H, W, 3)`` uint8 array.
@@ -137,14 +137,14 @@ def _pictures(images: Any) -> Sequence[Picture]:
 def find(place: str | Path) -> list[Path]:
     """The picture files of a folder (at any depth), of a pattern such as ``photos/*.jpg``, or one.
 
-    Hidden files are left out. The order is that of the paths.
+    Hidden files are left out, and links to folders are followed. The order is that of the paths.
 
     Raises:
         ValueError: there is no such file, or no picture.
     """
     path = Path(place)
     if path.is_dir():
-        found = [each for each in path.rglob("*") if _is_picture(each.relative_to(path))]
+        found = pictures_below(path)
     elif path.is_file():
         return [path]
     else:
@@ -157,8 +157,3 @@ def find(place: str | Path) -> list[Path]:
             "picture, or a pattern such as 'photos/*.jpg'"
         )
     return sorted(found)
-
-
-def _is_picture(path: Path) -> bool:
-    hidden = any(part.startswith(".") for part in path.parts)
-    return path.name.lower().endswith(IMAGE_SUFFIXES) and not hidden

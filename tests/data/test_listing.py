@@ -1,8 +1,8 @@
-"""Paths below the folder that all of them share."""
+"""Files below a folder, and paths below the folder that all of them share."""
 
 import pytest
 
-from debias.data.listing import below_shared_folder
+from debias.data.listing import below_shared_folder, files_below
 from debias.data.sets.table import table
 from debias.data.tables.rules import RowRules
 
@@ -22,6 +22,19 @@ from debias.data.tables.rules import RowRules
 )
 def test_below_shared_folder(paths, below):
     assert below_shared_folder(paths) == below
+
+
+def test_files_below_linked_folders(tmp_path):
+    """``a/twice`` leads to a folder inside, ``z/up`` to one above, and ``c`` to another disk."""
+    for folder in ("set/a", "set/z", "set/.hidden", "disk/deep"):
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / "1.tar").touch()
+    root = tmp_path / "set"
+    (root / "a/twice").symlink_to(root / "z")
+    (root / "z/up").symlink_to(tmp_path)
+    (root / "c").symlink_to(tmp_path / "disk")
+    found = [path.relative_to(root).as_posix() for path in files_below(root)]
+    assert found == ["a/1.tar", "c/deep/1.tar", "z/1.tar"]
 
 
 def test_drawn_splits_do_not_depend_on_the_folder_above(tmp_path):

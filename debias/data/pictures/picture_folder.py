@@ -10,7 +10,7 @@ from torch import Tensor
 
 from debias.data.pictures.geometry import Geometry
 from debias.data.pictures.images import read_image
-from debias.data.trees.reading import IMAGE_SUFFIXES
+from debias.data.trees.reading import IMAGE_SUFFIXES, pictures_below
 from debias.devices import usable_cores
 from debias.errors import InputError
 from debias.progress import say
@@ -22,8 +22,9 @@ MOST_BYTES = 2**30
 def read_folder(folder: str, *, geometry: Geometry, most_bytes: int = MOST_BYTES) -> Tensor:
     """Decode the pictures at any depth below a folder, in the order of their paths.
 
-    Hidden files and folders are ignored, and so are files that are not pictures. If the pictures
-    need more than ``most_bytes``, only some of them are read, which are evenly spaced in the order.
+    Hidden files and folders are ignored, and so are files that are not pictures. Links to folders
+    are followed. If the pictures need more than ``most_bytes``, only some of them are read, which
+    are evenly spaced in the order.
 
     Args:
         folder: the folder.
@@ -39,7 +40,7 @@ def read_folder(folder: str, *, geometry: Geometry, most_bytes: int = MOST_BYTES
     root = Path(folder)
     if not root.is_dir():
         raise InputError(f"no folder of pictures {folder}: correct the path")
-    paths = sorted(path for path in root.rglob("*") if _is_picture(path.relative_to(root)))
+    paths = pictures_below(root)
     if not paths:
         raise InputError(
             f"no picture below {folder}: put pictures there ({', '.join(IMAGE_SUFFIXES)}), or name "
@@ -56,8 +57,3 @@ def read_folder(folder: str, *, geometry: Geometry, most_bytes: int = MOST_BYTES
 
 def _pixels(geometry: Geometry, path: Path) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(geometry.image(read_image(path))))
-
-
-def _is_picture(path: Path) -> bool:
-    hidden = any(part.startswith(".") for part in path.parts)
-    return not hidden and path.suffix.lower() in IMAGE_SUFFIXES

@@ -8,6 +8,7 @@ import numpy as np
 
 from debias.csv_files import Columns, read_csv
 from debias.data.examples import Examples
+from debias.data.listing import files_below
 from debias.data.masks.companions import with_companions
 from debias.data.pictures.array_store import (
     ArrayImages,
@@ -50,7 +51,7 @@ def arrays(
     Args:
         root: the folder of the files.
         images: the arrays of images: a ``.npy`` file, or ``FILE.npz:ARRAY``. With fields, all
-            arrays whose names fit.
+            arrays whose names fit. Hidden ones are ignored. Links to folders are followed.
         labels: the labels of each array of images, with the same fields. A CSV file has the names
             of its columns in the first line, and one row per image. An array is ``(N,)`` or ``(N,
             columns)``. ``null``: all columns are fields.
@@ -123,8 +124,7 @@ def _matching(root: Path, text: str) -> Iterator[_Array]:
     """The arrays whose names fit, in order of their names."""
     file, member = file_and_member(text)
     files = read_template(file)
-    every = root.rglob(f"*{Path(file).suffix}") if PART.search(file) else [root / file]
-    for path in sorted(every):
+    for path in files_below(root) if PART.search(file) else [root / file]:
         name = path.relative_to(root).as_posix()
         if (fits := files.matcher.fullmatch(name)) and path.is_file():
             for inner, fields in _members(path, member):

@@ -16,6 +16,7 @@ from torch.utils.data import ConcatDataset, Dataset, Subset
 
 from debias.csv_files import SPLIT_POSITIONS, Columns, absent_column
 from debias.data.examples import SPLITS, Examples
+from debias.data.listing import files_below
 from debias.data.masks.companions import with_companions
 from debias.data.pictures.image_store import file_fingerprint
 from debias.data.pictures.images import MAX_PIXELS, decode_image
@@ -45,7 +46,8 @@ def huggingface(
     Args:
         root: the data set. It is a folder that ``save_to_disk`` wrote, a Parquet file, or a folder
             of Parquet files whose names begin with their split, as in
-            ``data/train-00000-of-00001.parquet``.
+            ``data/train-00000-of-00001.parquet``. Hidden ones are ignored. Links to folders are
+            followed.
         image: column of the images, as bytes of image files.
         target: column of the classes: class labels, integers from 0, or names.
         bias: column of the bias attribute, in the same form. A missing value or -1 is an unknown
@@ -165,7 +167,7 @@ def _opened(root: Path) -> tuple[dict[str, Any], list[Path]]:
 def _parquet_files(root: Path) -> dict[str, list[Path]]:
     """The Parquet files of a folder by their split, which their names begin with."""
     by_split: dict[str, list[Path]] = {}
-    for file in sorted(root.rglob("*.parquet")):
+    for file in (path for path in files_below(root) if path.suffix == ".parquet"):
         by_split.setdefault(file.stem.partition("-")[0], []).append(file)
     return by_split
 

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from debias.csv_files import SPLIT_POSITIONS
 from debias.data.examples import Examples
+from debias.data.listing import files_below
 from debias.data.masks.companions import with_companions
 from debias.data.pictures.images import MAX_PIXELS
 from debias.data.pictures.shards import NAME, OFFSET, SHARD, SIZE, ShardImages, read_index, stamp
@@ -41,7 +42,8 @@ def shards(
     files.
 
     Args:
-        root: the folder of the shards, which may be in folders inside it.
+        root: the folder of the shards, which may be in folders inside it. Hidden files and folders
+            are ignored. Links to folders are followed.
         target: label of the classes: integers from 0, or names.
         bias: label of the bias attribute, in the same form. An empty or absent one is an unknown
             value. Set ``null`` if there is none. With a list, each combination of their values is
@@ -94,7 +96,8 @@ def shards(
 def _shards(root: Path) -> list[str]:
     if not root.is_dir():
         raise InputError(f"no folder of shards {root}: correct data.root")
-    found = sorted(path.relative_to(root).as_posix() for path in root.rglob("*.tar"))
+    files = (path.relative_to(root).as_posix() for path in files_below(root))
+    found = sorted(file for file in files if file.endswith(".tar"))
     if not found:
         raise InputError(
             f"no shard in {root}: expected files such as train-000000.tar; unpack compressed ones"

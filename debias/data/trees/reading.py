@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from debias.csv_files import Columns
+from debias.data.listing import files_below
 from debias.data.trees.templates import Template
 from debias.errors import InputError
 
@@ -67,6 +68,11 @@ def read_tree(root: Path, templates: Sequence[Template], *, others: bool = False
             cell = values.get(name, "")
             column.append(same.setdefault(cell, cell))
     return Tree(Columns(root, paths, {"path": paths, **cells}, "file"), unmatched)
+
+
+def pictures_below(root: Path) -> list[Path]:
+    """The image files at any depth below a folder, in order of path, without hidden ones."""
+    return [path for path in files_below(root) if _is_image(path.name)]
 
 
 def _shown(template: str) -> str:

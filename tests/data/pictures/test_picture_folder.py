@@ -27,6 +27,9 @@ def test_pictures_at_any_depth_in_the_order_of_their_paths(folder):
     assert pictures.dtype == torch.uint8
     assert pictures.is_contiguous()
     assert pictures[:, 0, 0, 0].tolist() == [50, 0, 100]
+    (folder / "deep").rename(folder / ".hidden/deep")
+    (folder / "deep").symlink_to(folder / ".hidden/deep")
+    assert torch.equal(read_folder(str(folder), geometry=GEOMETRY), pictures)
 
 
 def test_only_as_many_as_fit_evenly_spaced(folder, capsys):

@@ -110,6 +110,16 @@ def test_lff_calls_its_test_valid(tmp_path):
     assert examples.frequencies("test").tolist() == [1, 1, 1, 1]
 
 
+def test_arrays_in_a_linked_folder_are_read(tmp_path):
+    for folder in ("set/train", "disk"):
+        (tmp_path / folder).mkdir(parents=True)
+        np.save(tmp_path / folder / "images.npy", noise(2, 3, 3))
+    (tmp_path / "set/val").symlink_to(tmp_path / "disk")
+    names = {"images": "{split}/images.npy", "labels": None, "blocks": {"target": ["0", "1"]}}
+    examples = arrays(root=str(tmp_path / "set"), **names, bias=None)
+    assert examples.split.tolist() == [0, 0, 1, 1]
+
+
 def test_medmnist_layout(tmp_path):
     """One ``.npz`` file with two arrays per split."""
     parts = {"train": 4, "val": 2, "test": 2}

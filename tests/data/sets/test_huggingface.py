@@ -113,6 +113,9 @@ def test_every_form_is_the_same_data(tmp_path):
     assert sorted(found.images) == sorted(expected.images)
     row = found.images.index("validation/3")
     np.testing.assert_array_equal(found.store.read(row), noise(11))
+    (tmp_path / "hub/data").rename(tmp_path / "disk")
+    (tmp_path / "hub/data").symlink_to(tmp_path / "disk")
+    assert huggingface(root=str(tmp_path / "hub")).images == found.images
 
 
 def test_rows_left_out_and_drawn_splits(tmp_path, capsys):

@@ -75,6 +75,12 @@ def test_labels_splits_and_pixels_of_every_sample(root: Path) -> None:
     check_examples(examples)
 
 
+def test_shards_in_a_linked_folder_are_read(root: Path, tmp_path: Path) -> None:
+    (root / "val").rename(tmp_path / "disk")
+    (root / "val").symlink_to(tmp_path / "disk")
+    assert len(shards(root=str(root))) == 16
+
+
 def test_the_headers_are_read_once_and_again_after_a_change(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
