@@ -19,12 +19,13 @@ from numpy.typing import NDArray
 
 from debias.csv_files import Columns, absent_column, read_csv
 from debias.data.pictures.images import MAX_PIXELS, decode_image
+from debias.data.trees.reading import IMAGE_SUFFIXES
 from debias.errors import InputError
 from debias.files import write_atomically
 from debias.progress import each, say
 
 #: Extensions of the members that are images.
-IMAGES = ("jpg", "jpeg", "png", "webp", "bmp", "tif", "tiff")
+IMAGES = tuple(suffix.removeprefix(".") for suffix in IMAGE_SUFFIXES)
 #: A member of at most this many bytes, such as KEY.cls, is a label. Longer ones are ignored, as
 #: captions are.
 LABEL_BYTES = 64

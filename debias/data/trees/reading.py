@@ -12,7 +12,8 @@ from debias.data.listing import files_below
 from debias.data.trees.templates import Template
 from debias.errors import InputError
 
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
+_JPEG = (".jpg", ".jpeg", ".jpe", ".jfif")
+IMAGE_SUFFIXES = (*_JPEG, ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff")
 #: Folders of the root that are ignored. The file system makes this one at the root of a disk.
 IGNORED = ("lost+found",)
 

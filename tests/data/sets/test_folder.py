@@ -3,6 +3,7 @@
 import os
 
 import pytest
+from PIL import Image
 
 from debias.data.sets.folder import folder
 from debias.data.tables.rules import SplitRules
@@ -32,6 +33,16 @@ def test_with_bias(tmp_path):
         ("grass", "snow"),
     )
     assert (examples.root, examples.source, examples.provides) == (tmp_path, tmp_path, ("bias",))
+
+
+@pytest.mark.parametrize(("suffix", "kind"), [("gif", "GIF"), ("JFIF", "JPEG"), ("jpe", "JPEG")])
+def test_rarer_names_of_pictures(tmp_path, suffix, kind):
+    path = tmp_path / f"train/cat/1.{suffix}"
+    path.parent.mkdir(parents=True)
+    Image.new("RGB", (3, 2), (255, 255, 255)).save(path, format=kind)
+    examples = folder(root=write(tmp_path, "train/dog/2.jpg"))
+    assert examples.images == (f"train/cat/1.{suffix}", "train/dog/2.jpg")
+    assert examples.store.read(0).tolist() == [[[255] * 3] * 3] * 2
 
 
 def test_a_folder_that_cannot_be_read_is_not_left_out(tmp_path, monkeypatch):
