@@ -106,6 +106,7 @@ def test_a_link_to_a_folder_above_ends(tmp_path):
             "dev/a/1.jpg",
             r"dev is not a split: name the folder train, val or test \(for dev/a/1\.jpg\)",
         ),
+        ("1/a/1.jpg", r"1 is not a split: name the folder train, val or test \(for 1/a/1\.jpg\)"),
         ("1.jpg", r"1\.jpg is at the wrong depth"),
         (
             "train/1.jpg",
