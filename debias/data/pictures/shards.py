@@ -29,6 +29,8 @@ IMAGES = tuple(suffix.removeprefix(".") for suffix in IMAGE_SUFFIXES)
 #: A member of at most this many bytes, such as KEY.cls, is a label. Longer ones are ignored, as
 #: captions are.
 LABEL_BYTES = 64
+#: So are longer texts in KEY.json.
+LABEL_CHARACTERS = 1000
 #: Columns of the index beside the labels: the name of a sample, and where its image is.
 NAME, SHARD, OFFSET, SIZE = "__name__", "__shard__", "__offset__", "__size__"
 
@@ -192,12 +194,12 @@ def _sample(
         if extension == "json":
             labels |= _json_labels(root, shard, key, _bytes(file, member))
         elif extension != images[0] and member.size <= LABEL_BYTES:
-            labels[extension] = _bytes(file, member).decode("utf-8", "replace").strip()
+            labels[extension] = _line(_bytes(file, member).decode("utf-8", "replace"))
     yield ShardSample(f"{shard.removesuffix('.tar')}/{key}", image.offset_data, image.size, labels)
 
 
 def _json_labels(root: Path, shard: str, key: str, data: bytes) -> dict[str, str]:
-    """The texts and numbers of a JSON object. Lists and objects in it are no labels."""
+    """The short texts and numbers of a JSON object. Lists and objects in it are no labels."""
     try:
         values = json.loads(data)
     except ValueError as error:
@@ -206,11 +208,18 @@ def _json_labels(root: Path, shard: str, key: str, data: bytes) -> dict[str, str
         ) from None
     if not isinstance(values, dict):
         return {}
-    return {
-        name: "" if value is None else str(value)
+    texts = {
+        _line(name): "" if value is None else _line(str(value))
         for name, value in values.items()
         if value is None or isinstance(value, (str, int, float))
     }
+    return {name: text for name, text in texts.items() if len(text) <= LABEL_CHARACTERS}
+
+
+def _line(text: str) -> str:
+    """A text in one line of UTF-8, as the index can have it, without blanks around it."""
+    line = " ".join(text.replace("\0", " ").splitlines()).strip()
+    return line.encode("utf-8", "replace").decode()
 
 
 def _bytes(file: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:

@@ -36,10 +36,10 @@ def shards(
     """WebDataset shards: uncompressed tar files, with an image and labels for each sample.
 
     A sample is the members ``KEY.jpg`` (or another image), ``KEY.cls`` and ``KEY.json``. Every
-    member of at most 64 bytes is a label by its extension, and so is every text and number in the
-    JSON object. The first reading of the shards writes an index beside them. By this index, images
-    are read in any order, so that orders, resumed runs and several processes are as exact as with
-    files.
+    member of at most 64 bytes is a label by its extension, and so is every number, and every text
+    of at most 1,000 characters, in the JSON object. The first reading of the shards writes an index
+    beside them. By this index, images are read in any order, so that orders, resumed runs and
+    several processes are as exact as with files.
 
     Args:
         root: the folder of the shards, which may be in folders inside it. Hidden files and folders

@@ -81,6 +81,28 @@ def test_shards_in_a_linked_folder_are_read(root: Path, tmp_path: Path) -> None:
     assert len(shards(root=str(root))) == 16
 
 
+@pytest.mark.parametrize(
+    ("text", "label"),
+    [
+        ("a\rb\n", "a b"),
+        ("\ud800", "?"),
+        ("a\0b", "a b"),
+        ('"a", b ', '"a", b'),
+        ("a" * 1000, "a" * 1000),
+        ("a" * 1001, ""),
+        ("a" * 200_000, ""),
+    ],
+)
+def test_any_text_in_json_fits_into_the_index(tmp_path: Path, text: str, label: str) -> None:
+    samples = {
+        str(row): {"png": b"x", "cls": b"1", "json": json.dumps({"note": note}).encode()}
+        for row, note in enumerate(("short", text))
+    }
+    write_shard(tmp_path / "train.tar", samples)
+    names = shards(root=str(tmp_path), bias="note").groups.bias_names
+    assert set(names) == {"short", label} - {""}
+
+
 def test_the_headers_are_read_once_and_again_after_a_change(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
