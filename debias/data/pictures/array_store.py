@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from debias.data.pictures.image_store import file_fingerprint
+from debias.data.pictures.image_store import store_fingerprint
 from debias.errors import InputError, near
 
 #: Between the name of a file and that of an array in it, as in ``pathmnist.npz:train_images``.
@@ -49,11 +49,11 @@ class ArrayImages:
         return three_channels(self.opened[self.array[row]][self.position[row]])
 
     def fingerprint(self, row: int) -> bytes:
-        """Name, size and time of change of the file, and where the image is in it."""
+        """Name, size, time of change and blocks of the file, and where the image is in it."""
         name = self.arrays[self.array[row]]
         file, member = file_and_member(name)
         place = f"\0{member}\0{self.position[row]}".encode()
-        return file_fingerprint(self.root, file) + place
+        return store_fingerprint(self.root, file) + place
 
 
 def file_and_member(name: str) -> tuple[str, str]:

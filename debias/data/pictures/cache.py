@@ -60,10 +60,10 @@ class CachedPictures:
 def open_cache(files: ImageFiles, folder: Path) -> CachedPictures:
     """Open the cache of these files. Build it first if it is missing or if a file has changed.
 
-    A cache file has a key in its name: a hash of the geometry and of each file's path, size and
-    time of change. So a changed picture leads to a new cache. Images, masks and backgrounds have
-    separate cache files, and other masks do not change that of the images. The name of a file of
-    backgrounds also depends on how they were filled in.
+    A cache file has a key in its name: a hash of the geometry and of each image's fingerprint, such
+    as its path, size and time of change. So a changed picture leads to a new cache. Images, masks
+    and backgrounds have separate cache files, and other masks do not change that of the images. The
+    name of a file of backgrounds also depends on how they were filled in.
 
     A cache file gets its name only when it is complete (``os.replace``). Of several processes, one
     builds it. The next build removes the temporary files of killed processes. Old cache files

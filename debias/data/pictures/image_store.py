@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Protocol
 
@@ -12,6 +14,9 @@ from numpy.typing import NDArray
 
 from debias.data.pictures.images import MAX_PIXELS, read_image
 from debias.errors import InputError
+
+#: Blocks of a file of many images that are read to identify it, and the bytes of each.
+BLOCKS, BLOCK_BYTES = 8, 2**14
 
 
 class ImageStore(Protocol):
@@ -71,3 +76,28 @@ def file_fingerprint(folder: Path, name: str) -> bytes:
             f"cannot find picture {folder / name} ({error.strerror}): restore it or remove its row"
         ) from error
     return f"\0{name}\0{status.st_size}\0{status.st_mtime_ns}".encode()
+
+
+def store_fingerprint(folder: Path, name: str) -> bytes:
+    """The same for a file that has many images, and a hash of evenly spaced blocks of its content.
+
+    Two such files of an archive may have the same name, size and time. For single images, reading
+    blocks of each would take minutes on a slow disk.
+
+    Raises:
+        ValueError: there is no such file.
+    """
+    fingerprint = file_fingerprint(folder, name)
+    return fingerprint + b"\0" + _blocks(f"{folder}/{name}", fingerprint)
+
+
+@cache
+def _blocks(path: str, fingerprint: bytes) -> bytes:
+    """Hash of some blocks, from the first to the last. They are read again after a change."""
+    digest = hashlib.sha256()
+    with open(path, "rb", buffering=0) as file:
+        last = max(0, file.seek(0, os.SEEK_END) - BLOCK_BYTES)
+        for number in range(BLOCKS):
+            file.seek(number * last // (BLOCKS - 1))
+            digest.update(file.read(BLOCK_BYTES))
+    return digest.digest()

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from debias.csv_files import Columns, absent_column, read_csv
+from debias.data.pictures.image_store import store_fingerprint
 from debias.data.pictures.images import MAX_PIXELS, decode_image
 from debias.data.trees.reading import IMAGE_SUFFIXES
 from debias.errors import InputError
@@ -58,7 +59,7 @@ class ShardImages:
     Args:
         root: folder of the shards.
         shards: paths of the shards, relative to ``root``.
-        stamps: size and time of change of each shard.
+        stamps: fingerprint of each shard, as text.
         names: the name of each image.
         places: ``(N, 3)`` int64: number of the shard, offset and bytes of each image.
         max_pixels: the most pixels that an image may have.
@@ -90,7 +91,7 @@ class ShardImages:
         return decode_image(data, name, max_pixels=self.max_pixels)
 
     def fingerprint(self, row: int) -> bytes:
-        """Name and place of an image, and size and time of change of its shard."""
+        """Name and place of an image, and the stamp of its shard."""
         number, offset, size = self.places[row].tolist()
         return f"\0{self.names[row]}\0{offset}\0{size}\0{self.stamps[number]}\0".encode()
 
@@ -110,7 +111,7 @@ def read_index(root: Path, shards: Sequence[str], wanted: Sequence[str]) -> Colu
         ValueError: a shard is no uncompressed tar file, a sample has no image or several, or no
             sample has such a label.
     """
-    digest = hashlib.sha256("\0".join([*shards, *map(stamp, _paths(root, shards))]).encode())
+    digest = hashlib.sha256("\0".join(stamps_of(root, shards)).encode())
     path = root / f"debias-index-{digest.hexdigest()[:16]}.csv"
     if not path.is_file():
         _write_index(root, shards, path)
@@ -123,14 +124,9 @@ def read_index(root: Path, shards: Sequence[str], wanted: Sequence[str]) -> Colu
     return replace(columns, source=root, lines=columns.cells[NAME], unit="sample")
 
 
-def stamp(path: Path) -> str:
-    """Size and time of change of a file."""
-    status = path.stat()
-    return f"{status.st_size} {status.st_mtime_ns}"
-
-
-def _paths(root: Path, shards: Sequence[str]) -> list[Path]:
-    return [root / shard for shard in shards]
+def stamps_of(root: Path, shards: Sequence[str]) -> tuple[str, ...]:
+    """The fingerprint of each shard, as text."""
+    return tuple(store_fingerprint(root, shard).hex() for shard in shards)
 
 
 def _write_index(root: Path, shards: Sequence[str], path: Path) -> None:

@@ -18,7 +18,7 @@ from debias.csv_files import SPLIT_POSITIONS, Columns, absent_column
 from debias.data.examples import SPLITS, Examples
 from debias.data.listing import files_below
 from debias.data.masks.companions import with_companions
-from debias.data.pictures.image_store import file_fingerprint
+from debias.data.pictures.image_store import store_fingerprint
 from debias.data.pictures.images import MAX_PIXELS, decode_image
 from debias.data.tables.labels import bias_columns, by_column
 from debias.data.tables.parquet_files import text_cells
@@ -137,7 +137,7 @@ class HuggingFaceImages:
         return decode_image(cell["bytes"], name, max_pixels=self.max_pixels)
 
     def fingerprint(self, row: int) -> bytes:
-        """Name of the image, and size and time of change of the files of the data set."""
+        """Name of the image, and the stamp of the files of the data set."""
         return b"\0" + self.names[row].encode() + b"\0" + self.stamp
 
 
@@ -239,7 +239,7 @@ def _splits(root: Path, parts: dict[str, Any]) -> Tensor:
 def _stamp(files: Iterable[Path]) -> bytes:
     digest = hashlib.sha256()
     for file in files:
-        digest.update(file_fingerprint(file.parent, file.name))
+        digest.update(store_fingerprint(file.parent, file.name))
     return digest.digest()
 
 

@@ -13,7 +13,15 @@ from debias.data.examples import Examples
 from debias.data.listing import files_below
 from debias.data.masks.companions import with_companions
 from debias.data.pictures.images import MAX_PIXELS
-from debias.data.pictures.shards import NAME, OFFSET, SHARD, SIZE, ShardImages, read_index, stamp
+from debias.data.pictures.shards import (
+    NAME,
+    OFFSET,
+    SHARD,
+    SIZE,
+    ShardImages,
+    read_index,
+    stamps_of,
+)
 from debias.data.tables.labels import bias_columns
 from debias.data.tables.rows import label_rows
 from debias.data.tables.rules import NO_RULES, RowRules
@@ -87,8 +95,7 @@ def shards(
         aligned=aligned,
     )
     places = np.stack([number.numpy() for number in numbers], axis=1)[list(rows.kept)]
-    stamps = tuple(stamp(place / file) for file in files)
-    held = ShardImages(place, tuple(files), stamps, rows.names, places, max_pixels)
+    held = ShardImages(place, tuple(files), stamps_of(place, files), rows.names, places, max_pixels)
     examples = rows.examples(place, max_pixels=max_pixels, held=held)
     return with_companions(examples, masks=masks, fills=None)
 

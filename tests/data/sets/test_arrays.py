@@ -177,6 +177,19 @@ def test_a_store_is_sent_without_its_pixels_and_notices_changes(tmp_path):
     assert not {store.fingerprint(row) for row in range(6)} & prints
 
 
+def test_files_of_equal_size_and_time_differ_by_their_content(tmp_path):
+    """As two versions that are unpacked with fixed times. A copy counts as the same file."""
+    prints = {}
+    for name in ("one", "copy", "other"):
+        (tmp_path / name).mkdir()
+        images = write_plain(tmp_path / name, (6, 64, 64, 3))
+        if name == "other":
+            np.save(tmp_path / name / "images.npy", 255 - images)
+        os.utime(tmp_path / name / "images.npy", ns=(1, 1))
+        prints[name] = arrays(root=str(tmp_path / name)).store.fingerprint(0)
+    assert prints["copy"] == prints["one"] != prints["other"]
+
+
 @pytest.mark.parametrize(
     ("change", "options", "message"),
     [

@@ -118,6 +118,18 @@ def test_every_form_is_the_same_data(tmp_path):
     assert huggingface(root=str(tmp_path / "hub")).images == found.images
 
 
+def test_files_of_equal_size_and_time_differ_by_their_content(tmp_path):
+    prints = []
+    for folder, picture in (("one", b"x"), ("copy", b"x"), ("other", b"y")):
+        cells = {"image": [{"bytes": picture, "path": None}], "label": ["0"], "split": ["train"]}
+        made = datasets.Dataset.from_dict(cells).cast_column("image", datasets.Image())
+        made.to_parquet(path := tmp_path / folder / "all.parquet")
+        os.utime(path, ns=(1, 1))
+        examples = huggingface(root=str(path), bias=None, split="split")
+        prints.append(examples.store.fingerprint(0))
+    assert prints[0] == prints[1] != prints[2]
+
+
 def test_rows_left_out_and_drawn_splits(tmp_path, capsys):
     """The pixels of a row stay with its labels."""
     parts = {"one": part(tmp_path, range(16))}

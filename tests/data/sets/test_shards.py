@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import pickle
 import tarfile
 from pathlib import Path
@@ -118,6 +119,19 @@ def test_the_headers_are_read_once_and_again_after_a_change(
     row = changed.images.index("set-test-0/0000")
     old = first.images.index("set-test-0/0000")
     assert changed.store.fingerprint(row) != first.store.fingerprint(old)
+
+
+def test_shards_of_equal_size_and_time_differ_by_their_content(tmp_path: Path) -> None:
+    """Their indexes have different names too. A copy counts as the same file."""
+    prints, names = [], []
+    for folder, content in (("one", b"x"), ("copy", b"x"), ("other", b"y")):
+        path = tmp_path / folder / "train.tar"
+        write_shard(path, {"0": {"png": content, "cls": b"0"}})
+        os.utime(path, ns=(1, 1))
+        prints.append(shards(root=str(path.parent), bias=None).store.fingerprint(0))
+        names.append([found.name for found in path.parent.glob("debias-index-*")])
+    assert prints[0] == prints[1] != prints[2]
+    assert names[0] == names[1] != names[2]
 
 
 def test_another_process_may_write_the_index_first(
