@@ -10,12 +10,12 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from debias.data.pictures.geometry import Geometry
-from debias.data.pictures.images import MAX_PIXELS, read_image
+from debias.data.pictures.images import MAX_PIXELS, pil_pixels, read_image
 from debias.data.trees.reading import IMAGE_SUFFIXES, pictures_below
 from debias.errors import InputError, shortened
 
@@ -71,7 +71,7 @@ def shaped(picture: Picture, geometry: Geometry) -> Tensor:
         ValueError: the file cannot be read, or the array is not ``(H, W, 3)`` uint8.
     """
     if isinstance(picture, Image.Image):
-        picture = np.asarray(ImageOps.exif_transpose(picture).convert("RGB"))
+        picture = pil_pixels(picture)
     if isinstance(picture, (str, Path)):
         pixels = read_image(Path(picture), max_pixels=MAX_PIXELS)
     else:

@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 import simplejpeg
 from numpy.typing import NDArray
+from PIL import Image, ImageOps
 
 from debias.data.pictures.image_headers import JPEG, header_size
 from debias.errors import InputError
@@ -59,6 +60,21 @@ def decode_image(
     pixels = _decode(data, name, cv2.IMREAD_COLOR, max_pixels)
     upright: NDArray[np.uint8] = cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
     return upright
+
+
+def pil_pixels(image: Image.Image) -> NDArray[Any]:
+    """The pixels of a PIL image, turned upright. Of 16 bits, the upper 8 are used.
+
+    Returns:
+        ``(H, W, 3)`` uint8 in the order red, green, blue. The modes I and F have no range of
+        numbers that is known, so they stay ``(H, W)`` int32 and float32.
+    """
+    upright = ImageOps.exif_transpose(image)
+    if upright.mode in ("I", "F"):
+        return np.array(upright)
+    if upright.mode.startswith("I;16"):
+        upright = Image.fromarray((np.asarray(upright) >> 8).astype(np.uint8))
+    return np.array(upright.convert("RGB"))
 
 
 def read_mask(

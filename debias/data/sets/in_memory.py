@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image
 from torch import Tensor
 from torch.utils.data import ConcatDataset, Dataset, IterableDataset
 from tqdm import tqdm
@@ -19,6 +19,7 @@ from tqdm import tqdm
 from debias.csv_files import Columns
 from debias.data.examples import SPLITS, Examples
 from debias.data.masks.companions import with_companions
+from debias.data.pictures.images import pil_pixels
 from debias.data.tables.labels import Pairs, read_labels
 from debias.errors import InputError
 
@@ -140,9 +141,7 @@ def pixels_of(image: object, where: str) -> NDArray[np.uint8]:
     Raises:
         ValueError: the image is of another type or shape.
     """
-    if isinstance(image, Image.Image):
-        return np.array(ImageOps.exif_transpose(image).convert("RGB"))
-    array = image
+    array = pil_pixels(image) if isinstance(image, Image.Image) else image
     if isinstance(image, Tensor):
         array = (image.permute(1, 2, 0) if image.ndim == 3 else image).numpy(force=True)
     if not isinstance(array, np.ndarray):

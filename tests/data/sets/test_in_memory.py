@@ -98,6 +98,20 @@ def test_pixels_of_every_kind():
     np.testing.assert_array_equal(pixels_of(Image.open(file), ""), np.rot90(expected, -1))
 
 
+@pytest.mark.parametrize("mode", ["I;16", "I;16B"])
+def test_of_16_bits_the_upper_8_are_used(mode):
+    grey = noise(3)[..., 0]
+    numbers = (grey.astype(np.uint16) << 8 | 7).astype(">u2" if mode == "I;16B" else "<u2")
+    image = Image.frombytes(mode, grey.shape[::-1], numbers.tobytes())
+    np.testing.assert_array_equal(pixels_of(image, ""), np.repeat(grey[..., None], 3, axis=2))
+
+
+@pytest.mark.parametrize(("mode", "kind"), [("I", "int32"), ("F", "float32")])
+def test_pil_images_without_a_range_are_refused(mode, kind):
+    with pytest.raises(InputError, match=rf"must be uint8, .*; got {kind} of shape \(3, 2\)"):
+        pixels_of(Image.new(mode, (2, 3)), "here")
+
+
 def test_cache_is_that_of_files_and_built_once(tmp_path, monkeypatch):
     for number in range(8):
         write_png(tmp_path / f"train/{number}.png", noise(number, 12 + number % 3))
