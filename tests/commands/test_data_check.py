@@ -121,6 +121,13 @@ def test_one_file_short_and_one_too_many(birds, capsys):
     assert out.endswith("waterbirds: 1 thing is wrong\n")
 
 
+def test_paths_that_begin_with_a_dot_are_rows(birds, capsys):
+    root, _ = birds
+    table = root / "metadata.csv"
+    table.write_text(table.read_text().replace("001.A/a.jpg", "./001.A/a.jpg"))
+    assert "belong to no row" not in check(capsys, root)[1]
+
+
 def test_half_an_archive(birds, capsys):
     root, _ = birds
     for name in "abf":

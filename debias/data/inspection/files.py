@@ -33,7 +33,7 @@ class Copies(NamedTuple):
 
 def superfluous(examples: Examples) -> list[str]:
     """Paths of image files below the root that are no row, sorted. Masks and fills are left out."""
-    known = set(examples.images)
+    known = set(map(os.path.normpath, examples.images))  # a table may have ./1.png
     apart = {_real(root) for root in (examples.mask_root, examples.fill_root) if root is not None}
     return sorted(path for path in _images(examples.root, apart) if path not in known)
 

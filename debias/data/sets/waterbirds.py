@@ -1,5 +1,6 @@
 """Waterbirds: landbirds and waterbirds of CUB, pasted on land and water backgrounds of Places."""
 
+import os
 from pathlib import Path
 
 from debias.csv_files import read_csv
@@ -74,5 +75,6 @@ def _release(root: Path) -> Path:
 
 
 def _near(root: Path, folder: Path) -> Path | None:
-    candidates = [near / "segmentations" for near in (folder, root, root.parent)]
+    beside = Path(os.path.abspath(root)).parent  # the root may be "."
+    candidates = [near / "segmentations" for near in (folder, root, beside)]
     return next((candidate for candidate in candidates if candidate.is_dir()), None)

@@ -18,11 +18,11 @@ def read_parquet(source: Path, wanted: Sequence[str] | None) -> Columns:
 
     Args:
         source: the file.
-        wanted: names of the columns to read; ``None`` reads all.
+        wanted: names of the columns to read; ``None`` reads all that are text or numbers.
 
     Raises:
-        ValueError: no such file, not a Parquet file, no such column, a column that is not text or
-            numbers, or no rows.
+        ValueError: no such file, not a Parquet file, no such column, a wanted column that is not
+            text or numbers, or no rows.
     """
     pyarrow, parquet = _pyarrow()
     check_is_file(source)
@@ -38,9 +38,13 @@ def read_parquet(source: Path, wanted: Sequence[str] | None) -> Columns:
         raise InputError(f"cannot read {source} as Parquet ({reason}): write it again") from None
     if not len(table):
         raise InputError(f"{source} has no rows: add one row per image")
-    cells: dict[str, Sequence[str]] = {
-        name: text_cells(source, name, table.column(name)) for name in names
-    }
+    cells: dict[str, Sequence[str]] = {}
+    for name in names:
+        try:
+            cells[name] = text_cells(source, name, table.column(name))
+        except InputError:
+            if wanted is not None:
+                raise
     return Columns(source, range(1, len(table) + 1), cells, unit="row")
 
 

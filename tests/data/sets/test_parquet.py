@@ -7,6 +7,7 @@ import pytest
 from pyarrow import parquet
 
 from debias.data.sets.table import table
+from debias.data.tables.derived import DerivedColumns
 from debias.errors import InputError
 
 ROWS = {
@@ -60,6 +61,14 @@ def test_mistakes_name_the_row(tmp_path):
         table(file=write(tmp_path, bias=[None, 0.5, 1.0, 0.0]))
     with pytest.raises(ValueError, match=r"row 4: bias is 'x', but must be an integer"):
         table(file=write(tmp_path, bias=["0", None, "1", "x"]))
+
+
+def test_columns_that_are_no_text_do_no_harm_unless_they_are_read(tmp_path):
+    """With ``made``, all other columns are read. Byte 255 is no UTF-8."""
+    others = {"boxes": [[1, 2]] * 4, "thumbnail": [b"\xff"] * 4}
+    made = DerivedColumns(made={"bias": "{target}-{split}"})
+    found = table(file=write(tmp_path, **others), derived=made)
+    assert found.groups.bias_names == ("cat-train", "cat-valid", "dog-test", "dog-train")
 
 
 def test_bad_files(tmp_path):

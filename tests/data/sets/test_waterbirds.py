@@ -69,6 +69,12 @@ def test_masks_are_found_inside_and_beside(tmp_path, place):
     assert examples.provides == ("bias", "mask")  # both training images have theirs
 
 
+def test_masks_are_found_beside_the_working_folder(tmp_path, monkeypatch):
+    write_masks(tmp_path / "segmentations", ["001.Albatross/a.png"])
+    monkeypatch.chdir(write(tmp_path / "waterbirds_v1.0"))
+    assert waterbirds(root=".").masks == ("001.Albatross/a.png", "", "", "")
+
+
 def test_masks_by_path(tmp_path):
     masks = write_masks(tmp_path / "elsewhere", ["002.Wren/c.png"])
     examples = waterbirds(root=str(write(tmp_path / "data")), masks=str(masks))
