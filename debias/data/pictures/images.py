@@ -24,8 +24,9 @@ FEWEST_SOFT = 32
 def read_image(path: Path, *, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
     """Decode one picture of any kind: greyscale, palette, CMYK, transparent, 16-bit, rotated.
 
-    Transparency is removed and the colours below it remain. Of 16 bits, the upper 8 are used. A
-    picture with an EXIF orientation is turned upright.
+    Transparency is removed and the colours below it remain, except in a TIFF, which is read as on a
+    black ground. Of 16 bits, the upper 8 are used. A picture with an EXIF orientation is turned
+    upright.
 
     Args:
         path: a file of any format that OpenCV reads (JPEG, PNG, BMP, GIF, TIFF, WebP).

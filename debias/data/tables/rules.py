@@ -26,8 +26,9 @@ class SplitRules:
         split_seed: another seed draws other splits.
         holdout: the share of the training rows that becomes the validation split if the data has
             none. With 0, data without validation rows is an error.
-        missing: "refuse" makes a row without a picture or a class an error. "leave_out" leaves such
-            rows out, and a line says how many rows of each split these are.
+        missing: "refuse" makes a row without a picture file or a class an error. "leave_out" leaves
+            such rows out, and a line says how many rows of each split these are. Only the class
+            counts if images are no files of their own, as in shards.
 
     Raises:
         ValueError: ``shares`` are not three numbers from 0 that sum to 1, the share of train is 0,
