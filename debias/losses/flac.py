@@ -2,6 +2,7 @@
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from debias.errors import check_positive
 from debias.losses.hsic import squared_distances
@@ -48,20 +49,20 @@ def flac_loss(
     """
     check_positive({"exponent": exponent}, of="FLAC")
     same = joined_rows(target)[:, None] == joined_rows(target)
-    bias_similarities = _similarities(bias_features.detach(), exponent)
+    bias_powers = _log_powers(bias_features.detach(), exponent)
+    bias_similarities = torch.sigmoid(-bias_powers)
     threshold = (bias_similarities.max() + bias_similarities.min()) / 2
     pairs = torch.where(same, bias_similarities < threshold, bias_similarities > threshold)
-    bias_shares = _shares(1 - bias_similarities, pairs)
-    feature_shares = _shares(_similarities(features, exponent), pairs)
-    divergences = (bias_shares - feature_shares) * (bias_shares.log() - feature_shares.log())
+    bias_shares = _log_shares(F.logsigmoid(bias_powers), pairs)
+    feature_shares = _log_shares(F.logsigmoid(-_log_powers(features, exponent)), pairs)
+    divergences = (bias_shares.exp() - feature_shares.exp()) * (bias_shares - feature_shares)
     return divergences.masked_fill(~pairs, 0).sum() / pairs.sum().clamp(min=1)
 
 
-def _similarities(features: Tensor, exponent: float) -> Tensor:
-    # the square root has no gradient at 0, the distance of a sample to itself
-    distances = (squared_distances(joined_rows(features)) + 1e-6).sqrt()
-    return 1 / (1 + distances**exponent)
+def _log_powers(features: Tensor, exponent: float) -> Tensor:
+    # log d^a: s = sigmoid(-log d^a) and 1 - s = sigmoid(log d^a) then have finite logarithms
+    return exponent / 2 * (squared_distances(joined_rows(features)) + 1e-6).log()
 
 
-def _shares(values: Tensor, pairs: Tensor) -> Tensor:
-    return values / ((values * pairs).sum(dim=1, keepdim=True) + 1e-7)
+def _log_shares(logs: Tensor, pairs: Tensor) -> Tensor:
+    return logs - ((logs.exp() * pairs).sum(dim=1, keepdim=True) + 1e-7).log()

@@ -87,6 +87,18 @@ def test_one_hot_bias_labels_will_do():
     assert flac_loss(FEATURES, bias, TARGET).item() == pytest.approx(expected, rel=1e-5)
 
 
+@pytest.mark.parametrize("exponent", [3.0, 20.0])
+def test_similarities_near_1_give_finite_losses_and_gradients(exponent):
+    """One-hot labels have distances of 0.001 and 1.4: 1 - s is 1e-9 or less, in float32."""
+    bias = F.one_hot(torch.tensor([0, 0, 1, 1, 0, 1, 1, 0])).float()
+    features = F.normalize(FEATURES.float()).requires_grad_()
+    loss = flac_loss(features, bias, TARGET, exponent=exponent)
+    (gradient,) = torch.autograd.grad(loss, features)
+    assert loss.isfinite()
+    assert loss > 1e-3
+    assert gradient.isfinite().all()
+
+
 def test_no_pair_gives_zero_and_a_gradient_of_zero():
     """Two samples of two classes with unlike biases: nothing breaks the shortcut."""
     features = torch.tensor([[0.0], [1.0]], requires_grad=True)
