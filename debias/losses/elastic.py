@@ -38,7 +38,9 @@ def elastic_norm(features: Tensor, *, nuclear: float = 1e-3, frobenius: float = 
     rows = features.flatten(1)
     rows = joined_rows(rows.to(torch.promote_types(rows.dtype, torch.float32)))
     with torch.autocast(rows.device.type, enabled=False):
-        total = frobenius * rows.square().sum()
+        total = frobenius * rows.square().sum()  # not finite if a feature is not
         if nuclear:
-            total = total + nuclear * torch.linalg.matrix_norm(rows, ord="nuc")
+            # NaN and infinity have no singular values: LAPACK raises an error
+            finite = torch.where(rows.isfinite(), rows, 0)
+            total = total + nuclear * torch.linalg.matrix_norm(finite, ord="nuc")
     return total / len(rows)

@@ -80,6 +80,14 @@ def test_values_that_repeat_or_vanish_have_a_bounded_gradient(features):
     assert torch.linalg.matrix_norm(len(features) * gradient, ord=2) < 1 + 1e-5
 
 
+@pytest.mark.parametrize("value", [torch.nan, torch.inf, -torch.inf])
+@pytest.mark.parametrize("frobenius", [0.0, 0.2])
+def test_the_norm_of_features_that_are_not_finite_is_not_finite(value, frobenius):
+    features = FEATURES.clone()
+    features[2, 1] = value
+    assert not elastic_norm(features, nuclear=0.3, frobenius=frobenius).isfinite()
+
+
 def test_properties():
     norm = partial(elastic_norm, nuclear=0.3, frobenius=0.2)
     assert_permutation_invariant(norm, FEATURES)
