@@ -79,7 +79,7 @@ class InfoDrop(LayerAugmentation):
             stem of a ResNet.
         layer: dotted name of the layer whose output loses positions: the convolution, a later layer
             of the same size, or the max pooling after it.
-        rate: drawn positions, as a multiple of all positions.
+        rate: drawn positions, as a multiple of all positions, positive. At least one is drawn.
         temperature: T, positive. With a small one, few positions are drawn often.
         bandwidth: h of the repetition, positive.
         radius: largest offset, in pixels of the convolution's input, at least 1.
@@ -172,14 +172,14 @@ def kept_positions(chances: Tensor, activation: Tensor, rate: float) -> Tensor:
     Args:
         chances: ``(N, 1, H, W)`` float, probability of each position.
         activation: ``(N, C, H, W)``; only the shape is used. Channels are drawn apart.
-        rate: number of draws per channel, as a multiple of H W.
+        rate: number of draws per channel, as a multiple of H W; at least one is made.
 
     Returns:
         ``(N, C, H, W)`` bool.
     """
     channels, every = activation.shape[1], chances.flatten(1) + 1e-8
     # one row per image, whose draws are dealt to its channels: its sums are computed once
-    count = int(rate * every.shape[1])
+    count = max(1, int(rate * every.shape[1]))
     drawn = torch.multinomial(every, channels * count, replacement=True)
     kept = torch.ones(len(every), channels, every.shape[1], dtype=torch.bool, device=every.device)
     kept.scatter_(2, drawn.view(len(every), channels, count), False)

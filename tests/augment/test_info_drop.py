@@ -77,6 +77,12 @@ def test_the_share_of_dropped_positions():
     ]
 
 
+def test_at_least_one_position_is_drawn():
+    """0.1 draws per position of 2 x 2 are less than one."""
+    kept = kept_positions(torch.ones(2, 1, 2, 2) / 4, torch.zeros(2, 3, 2, 2), 0.1)
+    assert (~kept).flatten(2).sum(dim=2).tolist() == [[1, 1, 1], [1, 1, 1]]
+
+
 def test_chances_of_positions_also_where_nothing_repeats():
     """They are powers, also of values whose powers are 0 in float32, and equal for zeros."""
     q = torch.tensor([[1e-3, 2e-3, 4e-3], [0.25, 0.5, 1.0], [0.0, 0.0, 0.0]])[:, None, None]
