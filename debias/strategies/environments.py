@@ -21,7 +21,8 @@ class Environments:
 
     Args:
         groups: the groups of the data.
-        kind: "bias", "group", or the name of one of several bias attributes of ``groups``.
+        kind: "bias", "group", or the name of one of several bias attributes of ``groups``. An
+            attribute that is called "bias" or "group" cannot be chosen alone.
         conditional: compare only samples of the same class. The environments are then pairs of
             class and value.
 
@@ -33,7 +34,7 @@ class Environments:
         names = [attribute.name for attribute in groups.attributes]
         check_one_of((*KINDS, *names), {"environments": kind})
         self.every, self.conditional = groups, conditional
-        self.position = names.index(kind) if kind in names else None
+        self.position = None if kind in KINDS else names.index(kind)
         self.groups = groups if self.position is None else groups.alone(self.position)
         self.by_group = conditional or kind == "group"
         if self.by_group:

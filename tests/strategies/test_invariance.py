@@ -68,6 +68,16 @@ def test_environments_of_one_attribute():
     assert classes.of(batch).tolist() == (3 * batch.target + place).tolist()
 
 
+def test_an_attribute_does_not_take_the_name_of_a_kind():
+    """Of 2 classes and attributes "group" and "bias" of 2 and 3 values."""
+    both = Groups.product(("a", "b"), (Attribute("group", ("0", "1")), Attribute("bias", "xyz")))
+    batch = BATCH._replace(bias=3 * BATCH.bias + torch.arange(16) % 3)
+    of_bias, of_group = IRM(both).environments, IRM(both, environments="group").environments
+    assert (of_bias.count, of_group.count) == (6, 12)
+    assert of_bias.of(batch).tolist() == batch.bias.tolist()
+    assert of_group.of(batch).tolist() == (6 * batch.target + batch.bias).tolist()
+
+
 def test_irm_rescaled_by_definition():
     """The loss is divided by the weight of 7 after the warm-up, and by nothing while that is 1."""
     model, strategy = TinyClassifier(), IRM(GROUPS, penalty=7.0, warmup=1, rescale=True)
