@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytorch_lightning as pl
+import torch
 from pytorch_lightning.callbacks import Callback
 from timm.utils import ModelEmaV3
 from torch import Tensor, nn
@@ -48,6 +49,8 @@ class WeightAverage(Callback):
         )
         if self.restored is not None:
             self.average.module.load_state_dict(self.restored)
+        buffers = self.average.module.named_buffers()
+        self.infinite = [name for name, buffer in buffers if bool(buffer.isinf().any())]
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Put the trained modules back in their place."""
@@ -60,9 +63,13 @@ class WeightAverage(Callback):
     ) -> None:
         """Update the average; after the last batch of an epoch, put it in place."""
         loop = trainer.fit_loop.epoch_loop
-        self.average.update(_modules(pl_module), step=loop.total_batch_idx + 1)
+        modules = _modules(pl_module)
+        self.average.update(modules, step=loop.total_batch_idx + 1)
+        for name in self.infinite:  # the average of infinities, such as log 0, would be NaN
+            average, value = self.average.module.get_buffer(name), modules.get_buffer(name)
+            average.copy_(torch.where(value.isinf(), value, average))
         if loop.batch_progress.is_last_batch:
-            self.waiting = _modules(pl_module)
+            self.waiting = modules
             _replace(pl_module, self.average.module)
 
     def on_save_checkpoint(

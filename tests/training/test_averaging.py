@@ -70,6 +70,19 @@ def test_the_average_is_validated_and_saved(decay, tmp_path):
     assert module.validation["average"] == pytest.approx(right.double().mean().item())
 
 
+def test_an_infinite_value_of_the_strategy_stays(tmp_path):
+    """Group 2 has no sample, so that its weight is 0, whose logarithm the strategy keeps."""
+    strategy = partial(GroupDRO, GROUPS, FREQUENCIES * torch.tensor([1, 1, 0, 1]))
+    module, weights = module_of(strategy), Weights()
+    recorder = Recorder(tmp_path, write=lambda epoch, predicted: None)
+    trained(module, tmp_path, callbacks=[weights, WeightAverage(0.9), recorder])
+    key = "strategy.robust.log_weights"
+    found, expected = module.state_dict()[key], averaged(weights.trained, decay=0.9)[key]
+    assert found[2] == -torch.inf
+    present = torch.tensor([0, 1, 3])
+    torch.testing.assert_close(found[present].double(), expected[present], rtol=1e-5, atol=1e-7)
+
+
 @pytest.mark.parametrize("make", STRATEGIES)
 def test_training_itself_does_not_change(make, tmp_path):
     """The trained weights are those of a run without an average, to the last bit."""
