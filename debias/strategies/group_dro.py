@@ -26,8 +26,7 @@ class GroupDRO(Strategy):
             with few training samples.
 
     Raises:
-        ValueError: ``step_size`` is not positive, ``adjustment`` is negative, or ``adjustment`` is
-            positive and a group is empty.
+        ValueError: ``step_size`` is not positive, or ``adjustment`` is negative.
 
     Differs from the reference: see :class:`debias.losses.group_dro.GroupDROLoss`.
     """
