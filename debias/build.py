@@ -86,7 +86,7 @@ def build(config: Config, partition: Partition | None = None, *, trains: bool = 
     data = _data(chosen, seen.batches, preprocessing, facts, config)
     check_passes(config, module, accelerator)
     if trains:
-        check_turns(config, module, data.order)
+        check_turns(config, module, data)
     check_batches(config, module, len(data.order), image)
     warn_of_prior(config, module, data.order, facts)
     auto = config.precision == "auto"

@@ -11,6 +11,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from debias.config import Config
 from debias.data.checks import absent_groups
+from debias.data.datamodule import ImageData
 from debias.data.examples import Examples
 from debias.data.orders import Order, seeded_generator
 from debias.data.progressive import Expanding
@@ -298,26 +299,26 @@ def check_growth(config: Config, order: Order) -> None:
         )
 
 
-def check_turns(config: Config, module: DebiasModule, order: Order) -> None:
+def check_turns(config: Config, module: DebiasModule, data: ImageData) -> None:
     """Check that the strategy updates each of its players at least once in the run, and that a set
     of samples that is to grow does so.
 
     Args:
         config: the settings of the run.
         module: the module with the strategy and its players.
-        order: the order of the training samples.
+        data: the training data.
 
     Raises:
         ValueError: a player is never updated; the message names it and the number of steps. Or no
             epoch trains the model, or the set of samples grows in none.
     """
-    check_growth(config, order)
+    check_growth(config, data.order)
     if config.epochs <= (idle := module.strategy.idle_epochs):
         raise InputError(
             f"epochs must be above {idle} with strategy.name={config.strategy['name']}, since the "
             f"earlier ones do not train the model; got epochs={config.epochs}: set a larger number"
         )
-    steps = config.epochs * math.ceil(len(order) / (config.batch_size * config.processes))
+    steps = config.epochs * data.steps(config.processes)
     waiting = set(module.players)
     for step in range(steps):
         waiting -= {turn.player for turn in module.strategy.turns(step)}

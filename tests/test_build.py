@@ -248,6 +248,14 @@ def test_a_warm_up_longer_than_the_run_is_refused(tmp_path):
     assert [turn.player for turn in parts.module.strategy.turns(14)] == ["model"]
 
 
+def test_the_steps_of_a_run_leave_out_a_short_last_batch(tmp_path):
+    """80 birds in batches of 79 are one step an epoch, because one bird is left out."""
+    with pytest.raises(ValueError, match="this run has 3 steps"):
+        build(small(tmp_path, "learned_mixin", "batch_size=79", "strategy.warmup=3"))
+    parts = build(small(tmp_path, "learned_mixin", "batch_size=79", "strategy.warmup=2"))
+    assert parts.data.steps(1) == len(parts.data.train_dataloader()) == 1
+
+
 def test_every_player_must_move_in_the_run(tmp_path):
     with pytest.raises(ValueError, match="updates adversary in none of them: train for more"):
         build(small(tmp_path, "uniform_confusion", "strategy.every=15"))

@@ -196,6 +196,10 @@ class ImageData(pl.LightningDataModule):
         dataset = self.dataset("train", training=True, backgrounds=self.backgrounds)
         return self._loader(dataset, sampler)
 
+    def steps(self, world: int) -> int:
+        """Steps per epoch of training with this number of processes."""
+        return -(-self._visits(world) // (self.batch_size * world))
+
     def _visits(self, world: int) -> int:
         """Training visits of all processes per epoch, so that all have equally many batches."""
         visits, joined = len(self.order), self.batch_size * world

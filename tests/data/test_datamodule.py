@@ -169,6 +169,7 @@ def test_a_last_batch_below_the_smallest_is_left_out(
     """Twelve rows in batches of five leave two."""
     data = data_of(tmp_path, resize(size=2), smallest_batch=smallest)
     assert [len(batch.index) for batch in epoch_of(data)] == sizes
+    assert data.steps(1) == len(sizes)
 
 
 @pytest.mark.parametrize(
@@ -199,6 +200,7 @@ def test_processes_train_on_as_many_batches_each_and_on_no_row_twice(
         pretend(monkeypatch, rank, 2)
         epochs.append(epoch_of(data))
     assert [[len(batch.index) for batch in epoch] for epoch in epochs] == sizes
+    assert data.steps(2) == len(sizes[0])
     visited = [row for epoch in epochs for row in indices(epoch)]
     assert len(set(visited)) == len(visited)
 
