@@ -83,7 +83,7 @@ def build(config: Config, partition: Partition | None = None, *, trains: bool = 
     facts |= {"mean": model.mean, "std": model.std, "process_batch_size": config.batch_size}
     facts |= {"model": model, "image": image, **_readers(preprocessing.evaluation, trains=trains)}
     module = _module(chosen, model, facts, seen.val, config)
-    data = _data(chosen, seen.batches, preprocessing, facts, config)
+    data = _data(chosen, module.strategy, seen.batches, preprocessing, facts, config)
     check_passes(config, module, accelerator)
     if trains:
         check_turns(config, module, data)
@@ -195,8 +195,7 @@ def _module(
     for player, parameters in players.items():
         scheduler(optimizer(player, parameters))  # finds mistakes in their options before training
     augment = _augment(chosen, facts)
-    reads = components.needs(chosen.strategy.make)
-    warn_of_old_bias(config, reads, outdated=augment.outdates_bias)
+    warn_of_old_bias(config, components.needs(chosen.strategy.make), outdated=augment.outdates_bias)
     frequencies = validation.frequencies("train")
     return DebiasModule(
         model,
@@ -219,6 +218,7 @@ def _augment(chosen: Chosen, facts: Settings) -> Augmentation:
 
 def _data(
     chosen: Chosen,
+    strategy: Strategy,
     examples: Examples,
     preprocessing: Preprocessing,
     facts: Settings,
@@ -232,7 +232,7 @@ def _data(
         std=facts["std"],
         batch_size=config.batch_size,
         eval_batch_size=config.eval_batch_size,
-        smallest_batch=chosen.strategy.make.smallest_batch,
+        smallest_batch=strategy.smallest_batch,
         seed=config.seed,
         workers=config.workers,
         cache_dir=cache_folder(config),

@@ -184,8 +184,25 @@ def _shares(cell: Tensor, cells: int, groups: Groups, prior: str) -> Tensor:
     return (of_bias / of_bias.sum(dim=0).clamp(min=1) / groups.biases).flatten()
 
 
+def check_batch_size(config: Config, needed: int) -> None:
+    """Check that ``batch_size`` is large enough for the config's strategy.
+
+    Args:
+        config: the settings of the run.
+        needed: the ``smallest_batch`` of the strategy, or of its class if no strategy is built yet.
+
+    Raises:
+        ValueError: ``batch_size`` is below it.
+    """
+    if config.batch_size < needed:
+        raise InputError(
+            f"{config.strategy['name']} needs batches of at least {needed} samples; got "
+            f"batch_size={config.batch_size}"
+        )
+
+
 def check_batches(config: Config, module: DebiasModule, samples: int, image: Tensor) -> None:
-    """Refuse a run in which a batch normalisation would train on one value per channel.
+    """Refuse batches that are too small for the strategy, or for a batch normalisation.
 
     A batch normalisation cannot train on one value. It can get one value only from a batch of one
     image: with ``batch_size=1``, or if an epoch has one image per process. In other runs, training
@@ -193,13 +210,15 @@ def check_batches(config: Config, module: DebiasModule, samples: int, image: Ten
 
     Args:
         config: the settings of the run.
-        module: the module with the model.
+        module: the module with the model and the strategy.
         samples: number of samples that an epoch visits.
         image: ``(1, 3, H, W)`` image of the size that the model is trained on.
 
     Raises:
-        InputError: a batch of one image gives such a layer one value per channel.
+        InputError: ``batch_size`` is below the ``smallest_batch`` of the strategy, or a batch of
+            one image gives such a layer one value per channel.
     """
+    check_batch_size(config, module.strategy.smallest_batch)
     each = math.ceil(samples / config.processes)
     if min(config.batch_size, each) > 1 or not _normalises_one_value(module.model, image):
         return

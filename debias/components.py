@@ -127,11 +127,9 @@ def choose(config: Config) -> Chosen:
     """Find the components that a config names, and check their options.
 
     Raises:
-        ValueError: an unknown name or option, a wrong type, or batches that are too small for the
-            strategy.
+        ValueError: an unknown name or option, or a wrong type.
     """
     named = {kind: component(kind, getattr(config, kind)) for kind in Chosen._fields[:-2]}
-    check_batch_size(config)
     return Chosen(**named, augment=augmentations(config), players=optimizers(config))
 
 
@@ -166,20 +164,6 @@ def _player(player: str, own: Any, optimizer: Section) -> Component:
         )
     same = own.get("name", optimizer["name"]) == optimizer["name"]
     return component("optimizer", {**(optimizer if same else {}), **own}, place=place)
-
-
-def check_batch_size(config: Config) -> None:
-    """Check that ``batch_size`` is large enough for the config's strategy.
-
-    Raises:
-        ValueError: ``batch_size`` is below the ``smallest_batch`` of the strategy.
-    """
-    name = config.strategy["name"]
-    needed = find("strategy", name).smallest_batch
-    if config.batch_size < needed:
-        raise InputError(
-            f"{name} needs batches of at least {needed} samples; got batch_size={config.batch_size}"
-        )
 
 
 def find(kind: str, name: str, *, place: str = "") -> Any:

@@ -236,6 +236,26 @@ def test_a_batch_too_small_for_hsic_is_refused(tmp_path):
     assert build(small(tmp_path, "rebias")).data.smallest_batch == 4
 
 
+@pytest.mark.parametrize(
+    ("name", "options", "smallest"),
+    [
+        ("debian", ["strategy.own_halves=true"], 4),
+        ("feature_adversary", ["strategy.hidden_layers=1"], 2),
+        ("feature_adversary", ["strategy.hidden_layers=0"], 1),
+        ("uniform_confusion", ["strategy.hidden_layers=1"], 2),
+    ],
+)
+def test_options_of_a_strategy_need_larger_batches(tmp_path, name, options, smallest):
+    """Batch normalisation needs two images, also in a network that reads half of the batch."""
+    given = [f"strategy.name={name}", *options, "model.freeze_batch_norm=true"]
+    parts = build(small(tmp_path, "erm", *given, f"batch_size={smallest}"))
+    assert parts.data.smallest_batch == smallest
+    if smallest > 1:
+        message = f"{name} needs batches of at least {smallest} samples; got batch_size=1"
+        with pytest.raises(ValueError, match=message):
+            build(small(tmp_path, "erm", *given, "batch_size=1"))
+
+
 def test_a_warm_up_longer_than_the_run_is_refused(tmp_path):
     """80 birds in batches of 16 are 5 steps an epoch, 15 in three: with 15 of them for the warm-up
     none is left.

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from debias import components, processes
 from debias import config as configs
 from debias.build import build
-from debias.checks import check_joined_statistics, check_numbers
+from debias.checks import check_batch_size, check_joined_statistics, check_numbers
 from debias.config import Config
 from debias.data.checks import check_inferred
 from debias.data.examples import Examples
@@ -172,7 +172,8 @@ class Run:
         check_effects(self.config)
         stages = recipe.stages(self)
         if len(stages) > 1:  # the last stage may need groups that are inferred only later
-            components.choose(self.config)
+            strategy = components.choose(self.config).strategy.make
+            check_batch_size(self.config, strategy.smallest_batch)
         for config in stages:
             self.built[configs.identity(config)] = build(config)
         first = self.built[configs.identity(stages[0])]

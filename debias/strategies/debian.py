@@ -43,7 +43,8 @@ class DebiAN(Strategy):
         balance: :math:`\lambda \ge 0`; larger values make the two groups of a class more equal in
             size.
         own_halves: train f on the first half of each batch, and D on the second. With twice the
-            batch size, each turn has its own images, as with the two loaders of the authors.
+            batch size, each turn has its own images, as with the two loaders of the authors. A
+            training batch must then have at least four images.
         separate_start: draw new weights for all of D, as the authors do; see
             :func:`debias.models.copies.twin`.
 
@@ -72,6 +73,8 @@ class DebiAN(Strategy):
         check_at_least(0, {"balance": balance}, of="DebiAN")
         self.balance, self.own_halves, self.classes = balance, own_halves, groups.rows
         self.discoverer = twin(model, redrawn=separate_start)
+        if own_halves:
+            self.smallest_batch = 4  # batch normalisation needs two images in each half
 
     def players(self, model: nn.Module) -> dict[str, list[Parameter]]:
         """Two players: the model and the discoverer."""

@@ -144,6 +144,8 @@ class FeatureAdversary(Strategy):
         self.layer, self.strength, self.ramp = layer, strength, ramp
         head = {"hidden_size": hidden_size, "hidden_layers": hidden_layers}
         self.adversary = Adversary(model, image, groups.biases, layer=layer, feed=feed, **head)
+        if hidden_layers:
+            self.smallest_batch = 2  # the adversary has batch normalisation
 
     def turns(self, step: int) -> Sequence[Turn]:
         """One turn of model and adversary, with the strength of this step."""

@@ -33,7 +33,7 @@ class Strategy(nn.Module):
             mask for every image. Inferred groups may replace the bias labels. A strategy that reads
             only inferred groups has the argument ``partition_by_row``.
         single_label: whether the strategy needs one class per sample and refuses several labels.
-        smallest_batch: smallest number of samples in a training batch.
+        smallest_batch: smallest number of samples in a training batch. Options may raise it.
         hard_targets: whether the strategy reads class indices. An augmentation that mixes classes
             is then refused.
         corrects_prior: the training frequency that the strategy corrects for: "class", "group",
@@ -56,8 +56,8 @@ class Strategy(nn.Module):
     requires: ClassVar[tuple[str, ...]] = ()
     single_label: ClassVar[bool] = False
     several_labels: ClassVar[bool] = False
-    smallest_batch: ClassVar[int] = 1
     idle_epochs: ClassVar[int] = 0
+    smallest_batch: int = 1
     hard_targets: bool = False
     corrects_prior: str = ""
     views: int = 0

@@ -85,6 +85,8 @@ class UniformConfusion(Strategy):
         self.every, self.adversary_turns = every, adversary_turns
         head = {"hidden_size": hidden_size, "hidden_layers": hidden_layers}
         self.adversary = Adversary(model, image, groups.biases, layer=layer, feed=feed, **head)
+        if hidden_layers:
+            self.smallest_batch = 2  # the adversary has batch normalisation
         self.occurring = occurring_biases(groups, frequencies)
 
     def players(self, model: nn.Module) -> dict[str, list[Parameter]]:

@@ -29,7 +29,7 @@ def check(runs: Sequence[PlannedRun], labels: str | None = None) -> None:
             is more than 1, or a run reads group labels that the protocol does not allow. The
             message names the config and the key.
     """
-    from debias.checks import check_numbers
+    from debias.checks import check_batch_size, check_numbers
     from debias.evaluation.measures import chosen_families
     from debias.idle import check_effects
 
@@ -43,7 +43,8 @@ def check(runs: Sequence[PlannedRun], labels: str | None = None) -> None:
                     raise InputError(f"{key} must be 1 in a sweep; got {key}={number}")
             _check_options(run.config, passed)
             components.optimizers(run.config)
-            components.check_batch_size(run.config)
+            strategy = components.find("strategy", run.config.strategy["name"])
+            check_batch_size(run.config, strategy.smallest_batch)
             check_effects(run.config)
     check_runs(labels, runs)
 
