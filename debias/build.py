@@ -87,7 +87,7 @@ def build(config: Config, partition: Partition | None = None, *, trains: bool = 
     check_passes(config, module, accelerator)
     if trains:
         check_turns(config, module, data)
-    check_batches(config, module, len(data.order), image)
+        check_batches(config, module, len(data.order), image)
     warn_of_prior(config, module, data.order, facts)
     auto = config.precision == "auto"
     precision = choose_precision(model, accelerator) if auto else config.precision
