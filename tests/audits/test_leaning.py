@@ -4,12 +4,10 @@ import math
 
 import numpy as np
 import pytest
-import torch
 from scipy.stats import binomtest
 from sklearn.metrics import cohen_kappa_score
-from torch import nn
 
-from debias.audits.leaning.clones import gaussian_clones, random_label_capacity
+from debias.audits.leaning.clones import gaussian_clones
 from debias.audits.leaning.paired import agreement, class_average, class_interval, paired_change
 from debias.audits.leaning.parts_of_pictures import (
     PARTS,
@@ -26,7 +24,7 @@ from debias.audits.leaning.reliance import (
     relative_foreground_sensitivity,
     spuriosity_gaps,
 )
-from debias.audits.leaning.stamps import Stamp, found_stamps, frame_stamp, stamped, text_stamp
+from debias.audits.leaning.stamps import Stamp, found_stamps, stamped
 
 
 def pictures(count=12, side=16, seed=0):
@@ -139,16 +137,6 @@ def test_a_stamp_attracts_a_model_that_reads_it():
     assert attraction(target, target, target, to=1)[:2] == (0, 0)
 
 
-def test_frames_and_texts_cover_what_they_should():
-    frame = stamped(pictures(2), frame_stamp(16, 16, (9, 8, 7), depth=2))
-    assert np.unique(frame[:, :2].reshape(-1, 3), axis=0).tolist() == [[9, 8, 7]]
-    assert np.array_equal(frame[:, 2:-2, 2:-2], pictures(2)[:, 2:-2, 2:-2])
-    text = text_stamp(64, 96, "SAMPLE")
-    covered = text.opacity > 0.4
-    assert 0.01 < covered.mean() < 0.3
-    assert not covered[:16].any()
-
-
 def test_the_feature_that_is_the_water_has_a_gap_of_one():
     """Feature 0 is an indicator of water, and the model is right if and only if there is water."""
     water = np.tile([1, 0], 20).astype(bool)
@@ -188,26 +176,3 @@ def test_clones_with_shared_covariance_keep_only_the_means():
         spreads.append([cloned[target == one].std() for one in (0, 1)])
     assert spreads[0] == pytest.approx([10, 40], rel=0.1)
     assert spreads[1][0] == pytest.approx(spreads[1][1], rel=0.1)
-
-
-def test_random_labels_take_longer_than_true_ones():
-    torch.manual_seed(0)
-    target = torch.arange(40) % 2
-    image = torch.randn(40, 3, 4, 4) + target[:, None, None, None]
-
-    def make():
-        return nn.Sequential(nn.Flatten(), nn.Linear(48, 64), nn.Tanh(), nn.Linear(64, 2))
-
-    capacity = random_label_capacity(make, image, target, epochs=60, learning_rate=0.1)
-    assert capacity.true is not None
-    assert capacity.random is not None
-    assert capacity.true < capacity.random
-    linear = nn.Sequential(nn.Flatten(), nn.Linear(48, 2))
-    for parameter in linear.parameters():
-        parameter.requires_grad_(False)
-    assert (
-        random_label_capacity(
-            lambda: nn.Sequential(linear, nn.Linear(2, 2)), image, target, epochs=2
-        ).random
-        is None
-    )

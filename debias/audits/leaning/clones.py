@@ -1,13 +1,8 @@
-"""Gaussian clones of a data set, and the time a network needs for random labels."""
-
-from collections.abc import Callable
-from typing import NamedTuple
+"""Gaussian clones of a data set."""
 
 import cv2
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
 
 from debias.audits.leaning.parts_of_pictures import Pictures
 
@@ -76,74 +71,3 @@ def _drawn(
         noise = generator.standard_normal((int(rows.sum()), flat.shape[1]), np.float32)
         drawn[rows] = means[one] + mixed @ source / np.sqrt(len(source)) + noise * RIDGE**0.5
     return drawn
-
-
-class Capacity(NamedTuple):
-    """Epochs until a network fits its training images; ``None`` if it does not in time.
-
-    Attributes:
-        true: with the true classes.
-        random: with permuted classes.
-    """
-
-    true: int | None
-    random: int | None
-
-
-def random_label_capacity(
-    make: Callable[[], nn.Module],
-    image: Tensor,
-    target: Tensor,
-    *,
-    epochs: int = 100,
-    batch_size: int = 50,
-    learning_rate: float = 0.01,
-    wanted: float = 0.99,
-    seed: int = 0,
-) -> Capacity:
-    """How many epochs a network needs to fit true and to fit random labels of the same images.
-
-    Source: Zhang et al., "Understanding deep learning requires rethinking generalization", ICLR
-    2017.
-
-    Args:
-        make: makes the network with new weights: images to ``(N, C)`` logits.
-        image: ``(N, 3, H, W)`` float, normalised; about 1,000 images.
-        target: ``(N,)`` int64 classes.
-        epochs: the most epochs.
-        batch_size, learning_rate: of SGD with momentum 0.9.
-        wanted: accuracy on the training images that counts as a fit.
-        seed: seed of weights, batches and permutation.
-    """
-    shuffled = target[torch.randperm(len(target), generator=torch.Generator().manual_seed(seed))]
-    found = []
-    for labels in (target, shuffled):
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            network = make().train()
-            settings = (epochs, batch_size, learning_rate, wanted)
-            found.append(_epochs_to_fit(network, image, labels, *settings))
-    return Capacity(*found)
-
-
-def _epochs_to_fit(
-    network: nn.Module,
-    image: Tensor,
-    target: Tensor,
-    epochs: int,
-    batch_size: int,
-    learning_rate: float,
-    wanted: float,
-) -> int | None:
-    optimizer = torch.optim.SGD(network.parameters(), lr=learning_rate, momentum=0.9)
-    for epoch in range(1, epochs + 1):
-        for rows in torch.split(torch.randperm(len(image)), batch_size):
-            optimizer.zero_grad()
-            loss = nn.functional.cross_entropy(network(image[rows]), target[rows])
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimizer.step()
-        with torch.no_grad():
-            logits = torch.cat([network(part) for part in torch.split(image, batch_size)])
-        if float((logits.argmax(dim=1) == target).double().mean()) >= wanted:
-            return epoch
-    return None

@@ -2,7 +2,6 @@
 
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -36,24 +35,6 @@ def stamped(pictures: Pictures, stamp: Stamp) -> Pictures:
     below = changed[:, stamp.top : stamp.top + height, stamp.left : stamp.left + width]
     below[:] = (below * (1 - cover) + stamp.picture * cover).round()
     return changed
-
-
-def frame_stamp(height: int, width: int, colour: tuple[int, int, int], *, depth: int) -> Stamp:
-    """A frame of one colour along the border, ``depth`` pixels wide."""
-    opacity = np.ones((height, width))
-    opacity[depth : height - depth, depth : width - depth] = 0
-    return Stamp(np.full((height, width, 3), colour, np.uint8), opacity, 0, 0)
-
-
-def text_stamp(height: int, width: int, text: str) -> Stamp:
-    """A white, half transparent text across the middle of the picture."""
-    drawn = np.zeros((height, width), np.uint8)
-    font = cv2.FONT_HERSHEY_SIMPLEX
-    (long, tall), _ = cv2.getTextSize(text, font, 1, 1)
-    scale = 0.8 * width / long
-    corner = (round(0.1 * width), round((height + tall * scale) / 2))
-    cv2.putText(drawn, text, corner, font, scale, 255, max(1, round(2 * scale)), cv2.LINE_AA)
-    return Stamp(np.full((height, width, 3), 255, np.uint8), drawn / 510, 0, 0)
 
 
 class FoundStamp(NamedTuple):
