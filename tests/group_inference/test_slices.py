@@ -14,7 +14,7 @@ from debias.group_inference.slices import (
     facts_slices,
     principal_directions,
 )
-from debias.metrics.scores.retrieval import slice_match
+from debias.metrics.scores.retrieval import matched_precision
 
 
 def blobs(seed: int = 0) -> tuple[PredictedImages, np.ndarray]:
@@ -42,8 +42,8 @@ def test_the_blob_of_errors_is_the_first_slice(start, components):
     assert found.gaps[0] > 0.9
     top = found.memberships[:, 0].argsort()[::-1][:10]
     assert wrong[top].all()
-    scores = slice_match(torch.from_numpy(found.memberships), torch.from_numpy(wrong[:, None]))
-    assert scores.precision_at_10.item() == 1
+    true = torch.from_numpy(wrong[:, None])
+    assert matched_precision(torch.from_numpy(found.memberships), true).item() == 1
 
 
 def test_facts_finds_the_images_of_a_class_that_the_shortcut_misleads():

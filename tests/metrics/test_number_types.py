@@ -36,9 +36,8 @@ Cast = Callable[[Tensor], Tensor]
 
 
 def _artifacts(cast: Cast) -> Any:
-    return artifacts.artifact_report(
-        SCORE, cast(TARGET), generator=torch.Generator().manual_seed(1)
-    )
+    draw = torch.Generator().manual_seed(1)
+    return artifacts.resampled_auroc(SCORE, cast(TARGET), generator=draw, resamples=20)
 
 
 def _probe(cast: Cast) -> Any:
@@ -52,12 +51,6 @@ MEASURES: dict[str, Callable[[Cast], Any]] = {
     "pair_wins": lambda cast: pair_wins(SCORE, cast(TARGET), cast(BIAS), biases=2),
     "artifacts": _artifacts,
     "probe": _probe,
-    "retrieval": lambda cast: retrieval.minority_retrieval(
-        SCORE, cast(TARGET), cast(BIAS), cast(MINORITY)
-    ),
-    "minority_gap": lambda cast: retrieval.minority_gap(
-        cast(PREDICTION), cast(TARGET), cast(MINORITY)
-    ),
     "slice_precision": lambda cast: retrieval.slice_precision(
         PAIR, cast(TARGET), cast(BIAS), cast(MINORITY)
     ),

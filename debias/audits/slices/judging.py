@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from debias.metrics.accuracy.significance import holm
 from debias.metrics.accuracy.uncertainty import wilson_interval
-from debias.metrics.scores.retrieval import slice_match
+from debias.metrics.scores.retrieval import matched_precision
 
 #: Least difference of accuracies of a strong finding, and of some finding.
 STRONG_GAP, SOME_GAP = 0.3, 0.1
@@ -114,8 +114,7 @@ def slice_precisions(
     """
     classes = range(int(target.max(initial=-1)) + 1)
     sought = np.stack([true & (target == one) for one in classes], axis=1)
-    found = slice_match(torch.from_numpy(weight), torch.from_numpy(sought))
-    return [float(one) for one in found.precision_at_10]
+    return matched_precision(torch.from_numpy(weight), torch.from_numpy(sought)).tolist()
 
 
 def different_slices(

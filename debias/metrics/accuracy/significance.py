@@ -120,35 +120,6 @@ def resampled_mean_difference(
     return drawn
 
 
-def resampled_worst_group_difference(
-    first: Outcomes,
-    second: Outcomes,
-    group: NDArray[np.integer],
-    *,
-    generator: np.random.Generator,
-    resamples: int = 9999,
-) -> Numbers:
-    """Bootstrap distribution of ``worst_group_difference``, averaged over seeds.
-
-    It is ``resampled_worst_groups`` of all runs, and then ``resampled_mean_difference``.
-
-    Args:
-        first, second, group: as in ``worst_group_difference``.
-        generator: source of randomness.
-        resamples: number of bootstrap samples B.
-
-    Returns:
-        ``(B,)`` float64.
-
-    Raises:
-        ValueError: as in ``worst_group_difference``.
-    """
-    both = _both(first, second)
-    worst = resampled_worst_groups(both, group, generator=generator, resamples=resamples)
-    seeds = len(first)
-    return resampled_mean_difference(worst[:, :seeds], worst[:, seeds:], generator=generator)
-
-
 def two_sided_p_value(resampled: Numbers) -> float:
     r"""Two-sided bootstrap p-value of the hypothesis that the difference is zero.
 

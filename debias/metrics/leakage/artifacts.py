@@ -3,9 +3,6 @@
 import torch
 from torch import Tensor
 
-from debias.metrics.accuracy.uncertainty import Interval, percentile_interval
-from debias.metrics.scores.ranking import auroc
-
 #: Bootstrap samples that are counted at a time.
 CHUNK = 50
 
@@ -14,6 +11,12 @@ def resampled_auroc(
     scores: Tensor, positive: Tensor, *, generator: torch.Generator, resamples: int = 2000
 ) -> Tensor:
     """AUROC of bootstrap samples, drawn separately from the positives and the negatives.
+
+    If the percentile interval of the areas lies above 0.5, the images still contain an artifact of
+    the attribute.
+
+    Source: Meister et al., "Gender Artifacts in Visual Datasets", ICCV 2023 (its released code
+    prints average precision only; the resampling is our addition).
 
     Args:
         scores: ``(N,)`` float, scores of an attribute classifier on held-out images; a higher score
@@ -41,43 +44,6 @@ def resampled_auroc(
         halves = (won * (2 * lost.cumsum(dim=1) - lost)).sum(dim=1)
         areas.append(halves.double() / (2.0 * len(parts[0]) * len(parts[1])))
     return torch.cat(areas)
-
-
-def artifact_interval(
-    scores: Tensor,
-    positive: Tensor,
-    *,
-    generator: torch.Generator,
-    level: float = 0.95,
-    resamples: int = 2000,
-) -> Interval:
-    """Bootstrap interval of the AUROC with which an attribute is predicted from transformed images.
-
-    If the interval lies above 0.5, the images still contain an artifact of the attribute.
-
-    Source: Meister et al., "Gender Artifacts in Visual Datasets", ICCV 2023 (its released code
-    prints average precision only; the interval is our addition).
-
-    Args:
-        scores, positive, generator, resamples: as in :func:`resampled_auroc`.
-        level: coverage in (0, 1).
-    """
-    return percentile_interval(
-        resampled_auroc(scores, positive, generator=generator, resamples=resamples), level=level
-    )
-
-
-def artifact_report(
-    scores: Tensor, positive: Tensor, *, generator: torch.Generator
-) -> dict[str, float]:
-    """``artifact_auroc`` (0.5 without artifact) and the ends of its 95 % interval, as floats."""
-    low, high = artifact_interval(scores, positive, generator=generator)
-    area = auroc(scores, positive)
-    return {
-        "artifact_auroc": area.item(),
-        "artifact_auroc_low": low.item(),
-        "artifact_auroc_high": high.item(),
-    }
 
 
 def _counts(drawn: Tensor, values: int) -> Tensor:

@@ -128,14 +128,6 @@ def effect_interval(effect_size: float, x: int, y: int) -> EffectInterval:
     return EffectInterval(min(low, effect_size), max(high, effect_size))
 
 
-def ieat_report(
-    x: Tensor, y: Tensor, a: Tensor, b: Tensor, *, permutations: int = 10_000, seed: int = 0
-) -> dict[str, float]:
-    """Effect size and p-value of :func:`association_test`, with its arguments, as plain floats."""
-    result = association_test(x, y, a, b, permutations=permutations, seed=seed)
-    return {"ieat/effect_size": result.effect_size.item(), "ieat/p_value": result.p_value.item()}
-
-
 def _p_value(pool: Tensor, half: int, permutations: int, seed: int) -> Tensor:
     if len(pool) != 2 * half or half == 0 or bool(pool.isnan().any()):
         return pool.new_tensor(math.nan)

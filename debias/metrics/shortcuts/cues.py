@@ -1,4 +1,4 @@
-"""Which of several cues a model follows, and whether two models fail on the same images."""
+"""Which of several cues a model follows."""
 
 import math
 from collections.abc import Sequence
@@ -26,14 +26,6 @@ class CueConflicts(NamedTuple):
     texture: Tensor
     conflicts: Tensor
     total: Tensor
-
-
-class ErrorConsistency(NamedTuple):
-    """Observed and expected share of images on which both are right or both wrong, and kappa."""
-
-    observed: Tensor
-    expected: Tensor
-    kappa: Tensor
 
 
 def map_classes(prediction: Tensor, mapping: Tensor) -> Tensor:
@@ -143,30 +135,6 @@ def conflict_scalars(counts: CueConflicts) -> dict[str, Tensor]:
         "texture_fraction": accuracy(counts.texture, counts.total),
         "shape_accuracy": accuracy(counts.shape, counts.conflicts),
     }
-
-
-def error_consistency(counts: Tensor) -> ErrorConsistency:
-    r"""How much two observers err on the same images, beyond what their accuracies explain.
-
-    .. math:: \kappa = \frac{c_\mathrm{obs} - c_\mathrm{exp}}{1 - c_\mathrm{exp}},
-              \qquad c_\mathrm{exp} = p_1 p_2 + (1 - p_1)(1 - p_2)
-
-    Source: Geirhos et al., "Beyond accuracy: quantifying trial-by-trial behaviour of CNNs and
-    humans by measuring error consistency", NeurIPS 2020; reference code bethgelab/model-vs-human.
-
-    Args:
-        counts: ``(2, 2)`` integer, number of images by whether the first (row) and the second
-            observer (column) is right; index 0 is wrong, 1 is right.
-
-    Returns:
-        Three float64 scalars. Kappa is 1 for the same errors, 0 for independent ones, and at least
-        -1. NaN if both are always right or both always wrong, or without an image.
-    """
-    share = counts.double() / counts.sum()
-    first, second = share.sum(dim=1), share.sum(dim=0)
-    observed, expected = share.diagonal().sum(), (first * second).sum()
-    kappa = torch.where(expected < 1, (observed - expected) / (1 - expected), torch.nan)
-    return ErrorConsistency(observed, expected, kappa)
 
 
 def cue_cells(cues: Tensor, *, labels: int) -> Tensor:

@@ -14,7 +14,7 @@ from debias.metrics.accuracy.counts import (
     margin_counts,
 )
 from debias.metrics.accuracy.scalars import accuracy, mean_accuracy
-from debias.metrics.shortcuts.cues import count_cells, count_conflicts, shape_bias
+from debias.metrics.shortcuts.cues import count_conflicts, shape_bias
 from debias.metrics.shortcuts.recombination import background_gap
 from debias.types import Groups
 
@@ -45,27 +45,6 @@ def variant_scalars(tally: Tally, names: Sequence[str]) -> dict[str, Tensor]:
     return scalars
 
 
-def challenge_accuracy(tally: Tally) -> Tensor:
-    """Share of the foregrounds that the model classifies correctly on every background.
-
-    Source: Xiao et al., ICLR 2021 (Background Challenge; a ResNet-50 reaches 0.223).
-
-    Args:
-        tally: two ``(F,)`` int64 tensors: the number of backgrounds on which each foreground was
-            classified correctly, and the number of its backgrounds.
-
-    Returns:
-        Scalar float64 in [0, 1], ideally 1. A foreground without a background is left out; NaN if
-        all are.
-
-    Example:
-        >>> challenge_accuracy(Tally(torch.tensor([3, 2, 0]), torch.tensor([3, 3, 0]))).item()
-        0.5
-    """
-    tested = tally.total > 0
-    return accuracy((tested & (tally.correct == tally.total)).sum(), tested.sum())
-
-
 def shortcut_cells(conflicting: Tensor) -> Tensor:
     """Cell of each image, ``(N,)`` in [0, 2^K): one binary digit per shortcut, 1 if it misleads.
 
@@ -79,21 +58,6 @@ def shortcut_cells(conflicting: Tensor) -> Tensor:
     return torch.where(
         (conflicting < 0).any(dim=1), -1, (conflicting.clamp(0, 1) * powers).sum(dim=1)
     )
-
-
-def shortcut_tally(correct: Tensor, conflicting: Tensor) -> Tally:
-    """Count images, and those that are right, for each combination of misleading shortcuts.
-
-    Args:
-        correct: ``(N,)`` bool, whether the prediction is right.
-        conflicting: ``(N, K)`` int64: 1 for a shortcut that points to another class (such as an
-            uncommon background), 0 for one that points to the target, -1 where unknown: such a row
-            is left out.
-
-    Returns:
-        Two ``(2,) * K`` int64 tensors, right and total; index 1 is a shortcut that misleads.
-    """
-    return count_cells(correct, shortcut_cells(conflicting), (2,) * conflicting.shape[1])
 
 
 def shortcut_scalars(
@@ -112,7 +76,7 @@ def shortcut_scalars(
     its code was not available).
 
     Args:
-        tally: two ``(2,) * K`` int64 tensors, as :func:`shortcut_tally` returns them.
+        tally: two ``(2,) * K`` int64 tensors, right and total; index 1 is a shortcut that misleads.
         train_frequencies: ``(2,) * K`` number of training images of each cell.
         names: names of the K shortcuts.
 

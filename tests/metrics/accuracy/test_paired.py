@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from debias.metrics.accuracy.significance import (
     holm,
-    resampled_worst_group_difference,
+    resampled_mean_difference,
     resampled_worst_groups,
     two_sided_p_value,
     worst_group_difference,
@@ -31,10 +31,11 @@ def arrays() -> tuple[Array, Array, Array]:
 def resampled(
     first: Array, second: Array, group: Array, *, resamples: int = 9999, seed: int = 0
 ) -> Array:
-    generator = np.random.default_rng(seed)
-    return resampled_worst_group_difference(
-        first, second, group, generator=generator, resamples=resamples
+    generator, seeds = np.random.default_rng(seed), len(first)
+    worst = resampled_worst_groups(
+        np.concatenate([first, second]), group, generator=generator, resamples=resamples
     )
+    return resampled_mean_difference(worst[:, :seeds], worst[:, seeds:], generator=generator)
 
 
 def all_resamples() -> dict[Fraction, Fraction]:

@@ -9,10 +9,8 @@ from hypothesis import strategies as st
 
 from debias.metrics.scores.ranking import average_precision
 from debias.metrics.scores.retrieval import (
-    minority_gap,
-    minority_retrieval,
+    matched_precision,
     precision_at,
-    slice_match,
     slice_precision,
 )
 from tests.metrics.golden_cases import golden_file, golden_record
@@ -49,30 +47,6 @@ def test_average_precision_is_that_of_a_loop(rows: list[tuple[int, bool]]) -> No
     )
 
 
-def test_without_a_minority_nothing_is_retrieved() -> None:
-    zeros = torch.zeros(4, dtype=torch.long)
-    found = minority_retrieval(torch.rand(4), zeros, zeros, zeros.bool())
-    assert found.overall.isnan()
-    assert found.average_precision.shape == found.slice_precision.shape == (0,)
-    assert slice_precision(torch.rand(4, 2), zeros, zeros, zeros.bool()).shape == (0,)
-    unknown = minority_retrieval(torch.rand(4), zeros, zeros - 1, ~zeros.bool())
-    assert unknown.overall.isnan()
-
-
-def test_the_minority_of_each_class_is_ranked_within_it() -> None:
-    """Class 0: scores 3 2 1, minority the first and (of another context) the last. AP (1 + 2/3)/2 =
-    5/6 for both.
-
-    Class 1: 2 1, minority the last: 1/2. Of the one scored highest in class 0, context 1, context
-    2: 1, 0; class 1: 0.
-    """
-    scores, target = torch.tensor([3.0, 2, 1, 2, 1, 9]), torch.tensor([0, 0, 0, 1, 1, 1])
-    bias, minority = torch.tensor([1, 0, 2, 1, 0, -1]), torch.tensor([1, 0, 1, 0, 1, 1]).bool()
-    found = minority_retrieval(scores, target, bias, minority, k=1)
-    assert found.average_precision.tolist() == pytest.approx([5 / 6, 5 / 6, 1 / 2])
-    assert found.slice_precision.tolist() == [1, 0, 0]
-
-
 def test_a_short_slice_lacks_some() -> None:
     """Slice 0 holds two samples of context 1, slice 1 one of each: of k = 4, 1/2 and 1/4."""
     probabilities = torch.tensor([[0.9, 0.1], [0.8, 0.2], [0.1, 0.9], [0.2, 0.8]])
@@ -81,33 +55,22 @@ def test_a_short_slice_lacks_some() -> None:
     assert found.tolist() == [0.5]
 
 
-def test_a_gap_is_averaged_over_the_classes_that_have_both_sides() -> None:
-    """Class 0: mean 3 of the majority less 1; class 1: 4 less 2; class 2 has no minority."""
-    values, target = torch.tensor([2.0, 4, 1, 4, 2, 9]), torch.tensor([0, 0, 0, 1, 1, 2])
-    minority = torch.tensor([0, 0, 1, 0, 1, 0]).bool()
-    assert minority_gap(values, target, minority) == 2
-    assert minority_gap(values, target, torch.zeros(6).bool()).isnan()
-
-
 def test_a_slice_may_be_matched_by_a_complement() -> None:
     """The only predicted slice is everything but the true one: its complement is perfect."""
     true = torch.tensor([1, 1, 0, 0, 0, 0]).bool()
     probabilities = torch.tensor([0.1, 0.2, 0.7, 0.8, 0.9, 0.6])[:, None]
-    found = slice_match(probabilities, true[:, None])
-    assert [value.item() for value in found] == pytest.approx([1, 2 / 6, 2 / 6, 1, 1, 1])
+    assert matched_precision(probabilities, true[:, None]).item() == pytest.approx(2 / 6)
+    assert matched_precision(probabilities, true[:, None], k=2).item() == 1
 
 
-def test_an_empty_prediction_has_precision_zero_and_an_empty_slice_none() -> None:
-    """Probabilities below a half predict nothing, but rank the true slice first; the second true
-    slice is empty.
-    """
+def test_without_samples_there_is_no_precision() -> None:
+    """The second true slice is empty, and so is the minority of FACTS."""
     true = torch.tensor([[1, 0], [0, 0], [0, 0]]).bool()
-    probabilities = torch.tensor([0.4, 0.2, 0.1])[:, None]
-    found = slice_match(probabilities, true)
-    assert [value[0].item() for value in found] == pytest.approx([1, 1 / 3, 1 / 3, 0, 0, 0])
-    assert all(value[1].isnan() for value in found)
-    given_sets = slice_match(probabilities, true, predicted=torch.tensor([1, 1, 0]).bool()[:, None])
-    assert [value[0].item() for value in given_sets[3:]] == pytest.approx([1 / 2, 1, 2 / 3])
+    found = matched_precision(torch.tensor([0.4, 0.2, 0.1])[:, None], true)
+    assert found[0].item() == pytest.approx(1 / 3)
+    assert found[1].isnan()
+    zeros = torch.zeros(4, dtype=torch.long)
+    assert slice_precision(torch.rand(4, 2), zeros, zeros, zeros.bool()).shape == (0,)
 
 
 def test_lists_longer_than_k_are_cut_at_ten_and_twenty_five() -> None:
@@ -115,30 +78,8 @@ def test_lists_longer_than_k_are_cut_at_ten_and_twenty_five() -> None:
     true = torch.arange(40) < 20
     probabilities = torch.linspace(0.8, 0.6, 40, dtype=torch.float64)
     probabilities[30:] += 0.3
-    found = slice_match(probabilities[:, None], true[:, None])
-    assert found.precision_at_10.item() == 0
-    assert found.precision_at_25.item() == 15 / 25
-
-
-def test_golden_retrieval() -> None:
-    target, bias, scores, prediction = columns(
-        "facts_amco_retrieval", "target", "context", "minority_score", "pred"
-    )
-    expected = CASES["facts_amco_retrieval"]["expected"]
-    found = minority_retrieval(scores, target.long(), bias.long(), target != bias)
-    assert found.average_precision.tolist() == pytest.approx(expected["per_entry_ap"], abs=1e-9)
-    assert found.average_precision.mean().item() == pytest.approx(
-        expected["mean_classwise_ap"], abs=1e-9
-    )
-    assert found.slice_precision.mean().item() == pytest.approx(
-        expected["mean_slice_precision_at_10"], abs=1e-9
-    )
-    assert found.overall.item() == pytest.approx(expected["overall_ap"], abs=1e-9)
-    gaps = [
-        minority_gap(values, target, target != bias).item()
-        for values in (prediction == target, 1 - scores)
-    ]
-    assert gaps == pytest.approx(expected["acc_gap_conf_gap"], abs=1e-9)
+    assert matched_precision(probabilities[:, None], true[:, None]).item() == 0
+    assert matched_precision(probabilities[:, None], true[:, None], k=25).item() == 15 / 25
 
 
 def test_golden_slices() -> None:
