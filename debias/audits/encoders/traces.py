@@ -119,7 +119,6 @@ class Influence(NamedTuple):
         all_diff: all training pictures have another one.
         pos_same: only training pictures of the right class have the same one.
         neg_same: only training pictures of other classes have the same one.
-        uniform: the processing of each training picture is random.
         effect: ``pos_same - neg_same``; 0 for an encoder that ignores traces.
     """
 
@@ -127,7 +126,6 @@ class Influence(NamedTuple):
     all_diff: float
     pos_same: float
     neg_same: float
-    uniform: float
     effect: float
 
 
@@ -138,7 +136,6 @@ def processing_influence(
     test_label: Labels,
     *,
     k: int = 10,
-    seeds: int = 10,
 ) -> Influence:
     """Whether the processing of a picture overrides its meaning among its nearest neighbours.
 
@@ -149,11 +146,10 @@ def processing_influence(
         test: ``(P, M, D)`` features of other pictures.
         train_label, test_label: ``(N,)`` and ``(M,)`` classes.
         k: number of neighbours, by cosine; ties of the vote go to the lower class.
-        seeds: number of draws of ``uniform``.
     """
     train, test = _unit(train), _unit(test)
-    kinds, count = train.shape[:2]
-    names = ("baseline", "all_diff", "pos_same", "neg_same", "uniform")
+    kinds = len(train)
+    names = ("baseline", "all_diff", "pos_same", "neg_same")
     shares: dict[str, list[float]] = {name: [] for name in names}
     for own in range(kinds):
         asked = partial(_neighbours, test[own], test_label, train_label, k)
@@ -164,10 +160,6 @@ def processing_influence(
             shares["all_diff"].append(asked(train[other], train[other]))
             shares["pos_same"].append(asked(train[own], train[other]))
             shares["neg_same"].append(asked(train[other], train[own]))
-        for seed in range(seeds):
-            kind = np.random.default_rng(seed).integers(kinds, size=count)
-            mixed = train[kind, np.arange(count)]
-            shares["uniform"].append(asked(mixed, mixed))
     means = {name: float(np.mean(values)) for name, values in shares.items()}
     return Influence(**means, effect=means["pos_same"] - means["neg_same"])
 

@@ -117,4 +117,5 @@ TRACE_STEP = Step(
     *(TRACES, (), _traces, _trace_lines, _trace_section, no_encoder),
     on_request=True,
     settings=encoder_digest,
+    version=2,
 )

@@ -8,6 +8,9 @@ from numpy.typing import NDArray
 
 from debias.audits.leaning.paired import curve_area
 
+#: Features of a class that are ranked, the most important ones.
+FEATURES = 15
+
 
 def relative_foreground_sensitivity(foreground: float, background: float) -> float:
     r"""Relative foreground sensitivity: how much more noise on the foreground hurts.
@@ -116,7 +119,6 @@ class FeatureGap(NamedTuple):
     Attributes:
         target: the class.
         feature: number of the feature.
-        importance: mean of the feature on images of the class, times the weight of the head.
         top: accuracy on the images of the class with the highest values of the feature.
         bottom: accuracy on those with the lowest values.
         gap: ``top - bottom``.
@@ -126,7 +128,6 @@ class FeatureGap(NamedTuple):
 
     target: int
     feature: int
-    importance: float
     top: float
     bottom: float
     gap: float
@@ -140,10 +141,11 @@ def spuriosity_gaps(
     target: NDArray[np.int64],
     right: NDArray[np.bool_],
     *,
-    most: int = 15,
     images: int = 100,
 ) -> list[FeatureGap]:
     """Rank the images of each class by its important features, and compare both ends.
+
+    The importance of a feature is its mean on the class's images, times the weight of the head.
 
     A person says which feature is the object and which is not; the gap needs no labels.
 
@@ -155,22 +157,20 @@ def spuriosity_gaps(
         weight: ``(C, D)`` weights of the last layer.
         target: ``(N,)`` int64 classes.
         right: ``(N,)`` bool, whether the model is right.
-        most: number of features per class, the most important ones.
         images: number of images at each end; at most half of the class.
 
     Returns:
-        The features of all classes, greatest gap first.
+        The ``FEATURES`` most important features of each class, greatest gap first.
     """
     gaps: list[FeatureGap] = []
     for one in np.unique(target).tolist():
         rows = (target == one).nonzero()[0]
         size = min(images, len(rows) // 2)
         importance = features[rows].mean(axis=0, dtype=np.float64) * weight[one]
-        for feature in (-importance).argsort(kind="stable")[:most].tolist() if size else []:
+        for feature in (-importance).argsort(kind="stable")[:FEATURES].tolist() if size else []:
             order = rows[features[rows, feature].argsort(kind="stable")]
             low, high = order[:size], order[::-1][:size]
             top, bottom = float(right[high].mean()), float(right[low].mean())
             ends = tuple(high.tolist()), tuple(low.tolist())
-            of_class = float(importance[feature])
-            gaps.append(FeatureGap(one, feature, of_class, top, bottom, top - bottom, *ends))
+            gaps.append(FeatureGap(one, feature, top, bottom, top - bottom, *ends))
     return sorted(gaps, key=lambda each: -each.gap)

@@ -18,16 +18,12 @@ class LeakageAmplification(NamedTuple):
         dataset_at_f1: leakage of the true labels after random flips, with the F1 of the model.
         model: leakage of the model's logits.
         amplification: mean of ``model`` minus mean of ``dataset_at_f1``, ideal 0.
-        model_f1: macro F1 of the model's predictions.
-        labels_f1: macro F1 of the flipped labels, averaged over the rounds.
     """
 
     dataset: Leakage
     dataset_at_f1: Leakage
     model: Leakage
     amplification: float
-    model_f1: float
-    labels_f1: float
 
 
 def leakage_amplification(
@@ -37,7 +33,6 @@ def leakage_amplification(
     groups: Groups,
     *,
     rounds: int = 5,
-    seed: int = 0,
     attacker: Attacker = LOGISTIC,
 ) -> LeakageAmplification:
     r"""How much more a model's outputs leak of the bias than labels with as many errors.
@@ -56,11 +51,11 @@ def leakage_amplification(
         target: ``(N,)`` integer class, or ``(N, L)`` 0/1 when multi-label.
         bias: ``(N,)`` integer, -1 where unknown; such samples are left out.
         groups: names and numbering of the groups; says whether targets are multi-label.
-        rounds, seed, attacker: as in :func:`~debias.metrics.leakage.features.feature_leakage`; each
-            round flips other labels.
+        rounds, attacker: as in :func:`~debias.metrics.leakage.features.feature_leakage`; each round
+            flips other labels.
 
     Returns:
-        The three leakages and their F1. NaN where ``feature_leakage`` is NaN.
+        The three leakages and the difference. NaN where ``feature_leakage`` is NaN.
 
     Differs from the reference: the reference reads the leakage at the model's F1 from a curve over
     flip probabilities. Here a search finds the flip probability for each draw. With several
@@ -72,13 +67,12 @@ def leakage_amplification(
     labels = label_vectors(target, groups)
     model_f1 = macro_f1(label_vectors(groups.predict(logits), groups), labels)
     # another seed than that of the drawn rows, so that rows and flips are independent
-    generator = torch.Generator().manual_seed(seed + 1_000_003)
+    generator = torch.Generator().manual_seed(1_000_003)
     flipped = [labels_at_f1(labels, model_f1, groups, generator) for _ in range(rounds)]
-    model = feature_leakage(logits, bias, rounds=rounds, seed=seed, attacker=attacker)
-    dataset = feature_leakage(labels, bias, rounds=rounds, seed=seed, attacker=attacker)
-    noisy = leakage_over(flipped, bias, seed=seed, attacker=attacker)
-    labels_f1 = sum(macro_f1(one, labels) for one in flipped) / rounds
-    return LeakageAmplification(dataset, noisy, model, model.mean - noisy.mean, model_f1, labels_f1)
+    model = feature_leakage(logits, bias, rounds=rounds, attacker=attacker)
+    dataset = feature_leakage(labels, bias, rounds=rounds, attacker=attacker)
+    noisy = leakage_over(flipped, bias, attacker=attacker)
+    return LeakageAmplification(dataset, noisy, model, model.mean - noisy.mean)
 
 
 def leakage_report(

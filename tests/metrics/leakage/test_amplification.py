@@ -82,7 +82,6 @@ def test_samples_of_unknown_bias_count_nowhere() -> None:
     target, bias = labelled(240, FOUR)
     bias[:40] = -1
     found = leakage_amplification(flipped(target, FOUR, bias < 0), target, bias, FOUR, rounds=1)
-    assert found.model_f1 == found.labels_f1 == 1
     rest = leakage_amplification(
         flipped(target, FOUR, bias < 0)[40:], target[40:], bias[40:], FOUR, rounds=1
     )
@@ -120,7 +119,6 @@ def test_errors_at_random_amplify_nothing_and_errors_by_bias_do(groups: Groups) 
     found = leakage_amplification(biased, target, bias, groups, rounds=3)
     assert found.amplification > 0.06
     assert found.amplification == found.model.mean - found.dataset_at_f1.mean
-    assert found.labels_f1 == pytest.approx(found.model_f1, abs=2e-3)
     assert found.dataset.mean < 0.54
 
 
