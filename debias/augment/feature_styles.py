@@ -8,7 +8,7 @@ from debias.augment.mixing import beta
 from debias.errors import check_positive
 
 
-def mix_moments(activation: Tensor, partner: Tensor, own: Tensor, *, eps: float = 1e-6) -> Tensor:
+def mix_moments(activation: Tensor, partner: Tensor, own: Tensor) -> Tensor:
     r"""Give each channel of each sample a mixture of its own and its partner's mean and deviation.
 
     .. math:: \tilde x = \bar\sigma \frac{x - \mu}{\sigma} + \bar\mu, \quad
@@ -16,7 +16,7 @@ def mix_moments(activation: Tensor, partner: Tensor, own: Tensor, *, eps: float 
               \bar\mu = \lambda \mu + (1 - \lambda) \mu_p
 
     with mean and deviation :math:`\sigma = \sqrt{v + \epsilon}` over positions. They have no
-    gradient.
+    gradient. The variance v divides by the number of positions less one; :math:`\epsilon` is 1e-6.
 
     Source: Zhou et al., "Domain Generalization with MixStyle", ICLR 2021.
 
@@ -24,25 +24,24 @@ def mix_moments(activation: Tensor, partner: Tensor, own: Tensor, *, eps: float 
         activation: ``(N, C, *)`` float, with at least two positions.
         partner: ``(N,)`` int64 position of each sample's partner in the batch.
         own: ``(N,)`` float :math:`\lambda` in [0, 1].
-        eps: added to the variance v, which divides by the number of positions less one.
 
     Returns:
         An activation of the same shape and dtype.
     """
-    deviation, mean = _moments(activation.detach(), eps)
+    deviation, mean = _moments(activation.detach(), 1e-6)
     share = own.to(mean.dtype).view(-1, *[1] * (activation.ndim - 1))
     scale = torch.lerp(deviation[partner], deviation, share) / deviation
     return _affine(activation, scale, torch.lerp(mean[partner], mean, share) - scale * mean)
 
 
-def swap_moments(activation: Tensor, partner: Tensor, *, eps: float = 1e-5) -> Tensor:
+def swap_moments(activation: Tensor, partner: Tensor) -> Tensor:
     r"""Replace the mean and deviation of each channel of each sample by those of its partner.
 
     .. math:: \tilde x = \sigma_p \frac{x - \mu}{\sigma + \epsilon} + \mu_p, \qquad
               \sigma = \sqrt{v + \epsilon}
 
     The partner's moments have no gradient, and the sample's own moments have one. The sum of the
-    gradient over positions is therefore 0.
+    gradient over positions is therefore 0. :math:`\epsilon` is 1e-5.
 
     Source: Nuriel et al., "Permuted AdaIN: Reducing the Bias Towards Global Statistics in Image
     Classification", CVPR 2021.
@@ -50,11 +49,11 @@ def swap_moments(activation: Tensor, partner: Tensor, *, eps: float = 1e-5) -> T
     Args:
         activation: ``(N, C, *)`` float, with at least two positions.
         partner: ``(N,)`` int64 position of each sample's partner in the batch.
-        eps: added to the variance, and again to the deviation.
 
     Returns:
         An activation of the same shape and dtype.
     """
+    eps = 1e-5
     deviation, mean = _moments(activation, eps)
     scale = deviation.detach()[partner] / (deviation + eps)
     return _affine(activation, scale, mean.detach()[partner] - scale * mean)

@@ -13,6 +13,8 @@ Memberships = NDArray[np.float64]
 #: Added to variances of features, and to covariances of outputs, so that they can be inverted.
 RIDGE, OUTPUT_RIDGE = 1e-6, 1e-3
 EPSILON = float(np.finfo(np.float64).eps)
+#: The most steps of expectation maximisation.
+STEPS = 100
 
 
 class SliceDensity(Protocol):
@@ -133,7 +135,7 @@ class SliceMixture(NamedTuple):
 
 
 def fitted_mixture(
-    terms: Sequence[MixtureTerm], start: Memberships, *, steps: int = 100, tolerance: float = 1e-3
+    terms: Sequence[MixtureTerm], start: Memberships, *, tolerance: float = 1e-3
 ) -> SliceMixture:
     r"""Fit a mixture by expectation maximisation.
 
@@ -147,7 +149,6 @@ def fitted_mixture(
     Args:
         terms: what is observed of the N images.
         start: ``(N, S)`` memberships to start from.
-        steps: the most steps.
         tolerance: the mean log density may change by less before the fit ends.
 
     Returns:
@@ -155,7 +156,7 @@ def fitted_mixture(
     """
     values = [term.values for term in terms]
     mixture, bound = _estimated(terms, start), -np.inf
-    for _ in range(steps):
+    for _ in range(STEPS):
         memberships, density = _normalised(mixture.log_joint(values))
         mixture = _estimated(terms, memberships)
         if abs(density - bound) < tolerance:

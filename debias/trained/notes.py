@@ -75,7 +75,7 @@ import json
 from preprocess import preprocess
 
 settings = json.load(open("preprocessing.json"))
-image = preprocess({picture!r}, settings)[None]
+image = preprocess('picture.jpg', settings)[None]
 {loading}
 print({decision})
 ```
@@ -132,14 +132,13 @@ def steps_of(geometry: Geometry) -> list[Json]:
     return steps
 
 
-def readme(model: TrainedModel, format: str, file: str, *, picture: str = "picture.jpg") -> str:
+def readme(model: TrainedModel, format: str, file: str) -> str:
     """The README of an export: ten lines of Python that predict one picture.
 
     Args:
         model: the exported model.
         format: a key of ``LOADING``.
         file: name of the exported file.
-        picture: name of the picture in the example.
     """
     report, several = model.report, model.groups.multi_label
     network = report.config["model"]["name"]
@@ -153,7 +152,6 @@ def readme(model: TrainedModel, format: str, file: str, *, picture: str = "pictu
         method=report.method,
         network=network,
         imports=imports,
-        picture=picture,
         loading=lines.format(name=network, outputs=len(model.classes), file=file),
         decision=present if several else best,
         packages="NumPy, PIL and albumentations" if pipeline else "NumPy and PIL alone",

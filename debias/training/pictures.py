@@ -11,6 +11,9 @@ from debias.strategies.strategy import Strategy
 from debias.training.loggers import log_picture, takes_pictures
 from debias.training.module import DebiasModule
 
+#: Images of a logged picture.
+MOST = 8
+
 
 @torch.no_grad()
 def prepared_pictures(
@@ -54,11 +57,10 @@ class PreparedPictures(pl.Callback):
     Args:
         mean: ``(3,)`` mean of the images' normalisation.
         std: ``(3,)`` standard deviation of the images' normalisation.
-        most: number of images.
     """
 
-    def __init__(self, mean: Tensor, std: Tensor, *, most: int = 8) -> None:
-        self.mean, self.std, self.most = mean, std, most
+    def __init__(self, mean: Tensor, std: Tensor) -> None:
+        self.mean, self.std = mean, std
 
     def on_validation_batch_end(
         self,
@@ -73,8 +75,6 @@ class PreparedPictures(pl.Callback):
         assert isinstance(pl_module, DebiasModule)
         if batch_idx > 0 or not trainer.is_global_zero or not takes_pictures(trainer.loggers):
             return
-        pictures = prepared_pictures(
-            pl_module.strategy, batch.image[: self.most], self.mean, self.std
-        )
+        pictures = prepared_pictures(pl_module.strategy, batch.image[:MOST], self.mean, self.std)
         if pictures is not None:
             log_picture(trainer.loggers, "val/prepared", pictures, trainer.current_epoch)

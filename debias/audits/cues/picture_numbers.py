@@ -122,9 +122,9 @@ def gradients(pictures: Pixels) -> NDArray[np.float32]:
     return np.stack([vector_lengths(*_slopes(one)) for one in grey(pictures)])
 
 
-def grown(masks: Masks, margin: int = MARGIN) -> Masks:
-    """``(N, S, S)``: masks that are larger by ``margin`` pixels in every direction."""
-    kernel = np.ones((2 * margin + 1, 2 * margin + 1), np.uint8)
+def grown(masks: Masks) -> Masks:
+    """``(N, S, S)``: masks that are larger by ``MARGIN`` pixels in every direction."""
+    kernel = np.ones((2 * MARGIN + 1, 2 * MARGIN + 1), np.uint8)
     larger = [cv2.dilate(mask.astype(np.uint8), kernel).astype(bool) for mask in masks]
     return np.stack(larger) if larger else masks
 

@@ -48,9 +48,9 @@ def noisy(
     return changed
 
 
-def grey_filled(pictures: Pictures, where: Masks, *, value: int = 127) -> Pictures:
+def grey_filled(pictures: Pictures, where: Masks) -> Pictures:
     """Fill a part of each picture, ``(N, H, W)`` bool, with one grey."""
-    filled: Pictures = np.where(where[..., None], np.uint8(value), pictures)
+    filled: Pictures = np.where(where[..., None], np.uint8(127), pictures)
     return filled
 
 

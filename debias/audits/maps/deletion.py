@@ -73,9 +73,9 @@ def deletion_insertion(
     return Areas(belief_area(probabilities[: steps + 1]), belief_area(probabilities[steps + 1 :]))
 
 
-def blurred(picture: Picture, *, sigma: float = SIGMA) -> Picture:
+def blurred(picture: Picture) -> Picture:
     """The picture under a Gaussian blur."""
-    result: Picture = cv2.GaussianBlur(picture, (0, 0), sigma).astype(np.uint8)
+    result: Picture = cv2.GaussianBlur(picture, (0, 0), SIGMA).astype(np.uint8)
     return result
 
 

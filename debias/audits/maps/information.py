@@ -26,12 +26,7 @@ class InformationCurve(NamedTuple):
 
 
 def information_curve(
-    picture: Picture,
-    ranked: Map,
-    believed: Believed,
-    seen: NDArray[np.bool_],
-    *,
-    least: float = LEAST,
+    picture: Picture, ranked: Map, believed: Believed, seen: NDArray[np.bool_]
 ) -> InformationCurve | None:
     """Belief in a class while the pixels that a map ranks first appear on a blurred picture.
 
@@ -48,10 +43,9 @@ def information_curve(
         ranked: ``(H, W)`` map.
         believed: gives the belief in the explained class.
         seen: ``(H, W)`` bool, the random pixels (one in a hundred) that the blurred picture keeps.
-        least: least belief in the whole picture.
 
     Returns:
-        ``None`` if the belief in the whole picture is below ``least`` or not above that in the
+        ``None`` if the belief in the whole picture is below ``LEAST`` or not above that in the
         blurred one, or if the blurred picture has as much information.
     """
     cuts = [np.quantile(ranked, 1 - share) for share in SHARES]
@@ -59,7 +53,7 @@ def information_curve(
     pictures = np.stack([revealed_picture(picture, seen), *revealed, picture])
     belief = believed(pictures)
     sizes = np.array([webp_size(each) for each in pictures], np.float64)
-    if belief[-1] < least or belief[0] >= belief[-1] or sizes[0] >= sizes[-1]:
+    if belief[-1] < LEAST or belief[0] >= belief[-1] or sizes[0] >= sizes[-1]:
         return None
     share = _between(sizes)
     height = np.maximum.accumulate(_between(belief)[1:-1])

@@ -11,6 +11,8 @@ from torch import Tensor, nn
 #: Maps ``(N, h, w)`` of a model, of ``(N, 3, H, W)`` normalised images.
 Explain = Callable[[nn.Module, Tensor], Tensor]
 
+#: Stages below the head whose weights are drawn, one after another.
+STAGES = 4
 #: Noises per picture, and the greatest change of a pixel in [0, 1].
 NOISES, RADIUS = 10, 1 / 255
 
@@ -28,7 +30,7 @@ class Randomised(NamedTuple):
 
 
 def randomised(
-    model: nn.Module, image: Tensor, explain: Explain, *, layers: int = 4, draws: int = 3, seed: int
+    model: nn.Module, image: Tensor, explain: Explain, *, draws: int = 3, seed: int
 ) -> list[Randomised]:
     """Draw the weights of a classifier again, layer by layer from the top, and compare its maps.
 
@@ -41,7 +43,6 @@ def randomised(
         model: a :class:`debias.models.classifier.Classifier`; it is copied.
         image: ``(N, 3, H, W)`` float, normalised.
         explain: the maps of a model.
-        layers: number of stages below the head whose weights are drawn, one after another.
         draws: number of new weights, over which correlations are averaged.
         seed: seed of the weights.
     """
@@ -50,17 +51,17 @@ def randomised(
     for draw in range(draws):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed + draw)
-            for name, changed in _cascade(model, layers):
+            for name, changed in _cascade(model):
                 values = rank_correlations(before, explain(changed, image))
                 found.setdefault(name, []).append(float(values.mean()))
     return [Randomised(name, float(np.mean(values))) for name, values in found.items()]
 
 
-def _cascade(model: nn.Module, layers: int) -> Iterator[tuple[str, nn.Module]]:
+def _cascade(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
     """The model with a new head, then with the next lower stages new as well."""
     changed = copy.deepcopy(model)
     stages = list(_stages(changed.get_submodule("backbone")))
-    for name in ("head", *(f"backbone.{stage}" for stage in stages[::-1][:layers])):
+    for name in ("head", *(f"backbone.{stage}" for stage in stages[::-1][:STAGES])):
         for module in changed.get_submodule(name).modules():
             reset: Any = getattr(module, "reset_parameters", None)
             if reset is not None:

@@ -47,24 +47,19 @@ def _information(both: int, first: int, second: int, labels: NDArray[np.int64]) 
     return float(np.log(both * len(labels) / (first * second))) if both else float("-inf")
 
 
-def representation_bias(
-    attribute: NDArray[np.int64], shares: NDArray[np.float64] | None = None
-) -> float:
-    r"""Largest difference between the share of a value and the share it should have.
+def representation_bias(attribute: NDArray[np.int64]) -> float:
+    r"""Largest difference between the share of a value and an equal share.
 
-    .. math:: \max_k |P(s_k) - \pi_k|
+    .. math:: \max_k |P(s_k) - 1 / K|
 
     Source: Alabdulmohsin et al., "CLIP the Bias: How Useful is Balancing Data in Multimodal
     Learning?", ICLR 2024.
 
     Args:
         attribute: ``(N,)`` int64 value in 0 to K - 1.
-        shares: ``(K,)`` shares that the values should have; equal shares by default.
     """
-    count = int(attribute.max()) + 1 if shares is None else len(shares)
-    wanted = np.full(count, 1 / count) if shares is None else shares
-    measured = np.bincount(attribute, minlength=count) / len(attribute)
-    return float(np.abs(measured - wanted).max())
+    shares = np.bincount(attribute) / len(attribute)
+    return float(np.abs(shares - 1 / len(shares)).max())
 
 
 def association_bias(attribute: NDArray[np.int64], labels: NDArray[np.int64]) -> float:

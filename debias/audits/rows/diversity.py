@@ -3,6 +3,9 @@
 import numpy as np
 from numpy.typing import NDArray
 
+#: Draws of images over which a score is averaged.
+DRAWS = 10
+
 
 def vendi_score(vectors: NDArray[np.float64]) -> float:
     r"""Effective number of different images: the exponential of the entropy of their similarities.
@@ -39,7 +42,6 @@ def vendi_by_class(
     target: NDArray[np.int64],
     *,
     generator: np.random.Generator,
-    draws: int = 10,
     most: int = 500,
 ) -> NDArray[np.float64]:
     """Vendi score of each class, with equally many images of each.
@@ -48,19 +50,18 @@ def vendi_by_class(
         vectors: ``(N, D)`` float64 features.
         target: ``(N,)`` int64 class.
         generator: source of the draws.
-        draws: number of draws, over which the score is averaged.
         most: the most images of a class that are drawn.
 
     Returns:
-        ``(C,)`` float64 mean scores, NaN for a class without images. Each draw has as many images
-        of each class as the smallest class has, ``most`` at most.
+        ``(C,)`` float64 means of ``DRAWS`` scores, NaN for a class without images. Each draw has as
+        many images of each class as the smallest class has, ``most`` at most.
     """
     sizes = np.bincount(target)
     smallest = min(int(sizes[sizes > 0].min()), most)
     scores = np.full(len(sizes), np.nan)
     for one in np.flatnonzero(sizes):
         members = np.flatnonzero(target == one)
-        drawn = [generator.permutation(members)[:smallest] for _ in range(draws)]
+        drawn = [generator.permutation(members)[:smallest] for _ in range(DRAWS)]
         scores[one] = np.mean([vendi_score(vectors[part]) for part in drawn])
     return scores
 

@@ -1,7 +1,6 @@
 """Equal and nearly equal images: in one split, across splits (a leak), and across classes."""
 
 import hashlib
-from collections.abc import Iterator
 from typing import NamedTuple
 
 import cv2
@@ -10,8 +9,6 @@ from numpy.typing import NDArray
 
 #: The difference hashes of two nearly equal images may differ in this many of 64 bits.
 DISTANCE = 4
-#: The least cosine of the features of two nearly equal images.
-FEATURE_COSINE = 0.97
 #: The least correlation of the pixels of two nearly equal images.
 PIXEL_CORRELATION = 0.99
 #: Side of the small pictures whose pixels are correlated.
@@ -158,21 +155,14 @@ def joined_sets(rows: int, pairs: NDArray[np.int64]) -> NDArray[np.int64]:
     return np.asarray(rank[inverse], dtype=np.int64)
 
 
-def duplicate_rows(
-    pictures: NDArray[np.uint8],
-    *,
-    features: NDArray[np.float32] | None = None,
-    mirror: bool = False,
-) -> DuplicateRows:
+def duplicate_rows(pictures: NDArray[np.uint8], *, mirror: bool = False) -> DuplicateRows:
     """Find equal and nearly equal images.
 
     Equal images have the same pixels. Nearly equal images have difference hashes that differ in at
-    most ``DISTANCE`` of 64 bits, and features of cosine ``FEATURE_COSINE`` or more. Without
-    features, their pixels have a correlation of ``PIXEL_CORRELATION`` or more.
+    most ``DISTANCE`` of 64 bits, and pixels of correlation ``PIXEL_CORRELATION`` or more.
 
     Args:
         pictures: ``(N, H, W, 3)`` uint8 RGB.
-        features: ``(N, D)`` float32 features of a frozen network, or ``None``.
         mirror: whether an image and its mirror image are duplicates.
 
     Returns:
@@ -183,27 +173,20 @@ def duplicate_rows(
     without contrast. debias confirms each pair.
     """
     equal = equal_pairs([pixel_digest(picture) for picture in pictures])
-    pairs = [equal, *_near(pictures, pictures, features)]
+    pairs = [equal, _near(pictures, pictures)]
     if mirror:
-        pairs += _near(pictures, pictures[:, :, ::-1], None)
+        pairs.append(_near(pictures, pictures[:, :, ::-1]))
     exact = np.zeros(len(pictures), dtype=bool)
     exact[equal.ravel()] = True
     return DuplicateRows(joined_sets(len(pictures), np.concatenate(pairs)), exact)
 
 
-def _near(
-    pictures: NDArray[np.uint8], others: NDArray[np.uint8], features: NDArray[np.float32] | None
-) -> Iterator[NDArray[np.int64]]:
-    hashes = difference_hashes(pictures)
+def _near(pictures: NDArray[np.uint8], others: NDArray[np.uint8]) -> NDArray[np.int64]:
+    hashes, first = difference_hashes(pictures), correlated_pixels(pictures)
     same = others is pictures
     pairs = close_pairs(hashes, hashes if same else difference_hashes(others))
-    if features is not None:
-        vectors = unit_rows(features)
-        yield confirmed_pairs(pairs, vectors, vectors, least=FEATURE_COSINE)
-    else:
-        first = correlated_pixels(pictures)
-        second = first if same else correlated_pixels(others)
-        yield confirmed_pairs(pairs, first, second, least=PIXEL_CORRELATION)
+    second = first if same else correlated_pixels(others)
+    return confirmed_pairs(pairs, first, second, least=PIXEL_CORRELATION)
 
 
 class SharedImages(NamedTuple):

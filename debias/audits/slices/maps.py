@@ -7,22 +7,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from debias.errors import check_one_of
 from debias.group_inference.clusters import class_clusters
 
-FILLS = ("mean", "blur")
+#: Pixels where the map of a picture, scaled to [0, 1], is below it were not looked at.
+THRESHOLD = 0.5
 #: Cells of a side of a map in the comparison of maps.
 CELLS = 7
 
 
-def looked_at(
-    pictures: NDArray[np.uint8],
-    maps: NDArray[np.float32],
-    *,
-    threshold: float = 0.5,
-    fill: str = "mean",
-) -> NDArray[np.uint8]:
-    """Keep what a model looked at, and fill the rest.
+def looked_at(pictures: NDArray[np.uint8], maps: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Keep what a model looked at, and fill the rest with the mean colour of the picture.
 
     Find slices on the features of these pictures: they are then about what the model used. If a map
     covers everything, the picture does not change, and the slices are those of the pictures.
@@ -34,29 +28,20 @@ def looked_at(
         pictures: ``(N, H, W, 3)`` uint8.
         maps: ``(N, h, w)`` explanation maps of the predicted class. Each is resized to the picture
             and scaled to [0, 1]. A constant map covers everything.
-        threshold: pixels below it are filled.
-        fill: "mean" of the picture, or "blur".
-
-    Raises:
-        ValueError: ``fill`` is unknown.
     """
-    check_one_of(FILLS, {"fill": fill})
-    kept = [_one(*pair, threshold, fill) for pair in zip(pictures, maps, strict=True)]
+    kept = [_one(*pair) for pair in zip(pictures, maps, strict=True)]
     return np.stack(kept) if kept else pictures
 
 
-def _one(
-    picture: NDArray[np.uint8], map_: NDArray[np.float32], threshold: float, fill: str
-) -> NDArray[np.uint8]:
+def _one(picture: NDArray[np.uint8], map_: NDArray[np.float32]) -> NDArray[np.uint8]:
     height, width = picture.shape[:2]
     large = np.asarray(cv2.resize(map_, (width, height)))
     spread = np.ptp(large)
     inside = (
-        (large - large.min()) / spread >= threshold if spread > 0 else np.ones_like(large, bool)
+        (large - large.min()) / spread >= THRESHOLD if spread > 0 else np.ones_like(large, bool)
     )
-    mean = np.broadcast_to(picture.mean(axis=(0, 1)).round().astype(np.uint8), picture.shape)
-    rest = mean if fill == "mean" else cv2.GaussianBlur(picture, (0, 0), width / 16)
-    return np.asarray(np.where(inside[..., None], picture, rest), dtype=np.uint8)
+    mean = picture.mean(axis=(0, 1)).round().astype(np.uint8)
+    return np.asarray(np.where(inside[..., None], picture, mean), dtype=np.uint8)
 
 
 class MapStrategies(NamedTuple):
@@ -74,12 +59,7 @@ class MapStrategies(NamedTuple):
 
 
 def map_strategies(
-    maps: NDArray[np.float32],
-    target: NDArray[np.int64],
-    *,
-    seed: int,
-    features: NDArray[np.float32] | None = None,
-    largest: int = 5,
+    maps: NDArray[np.float32], target: NDArray[np.int64], *, seed: int
 ) -> MapStrategies:
     """Cluster where a model looks, within each class. A cluster on a corner is a watermark.
 
@@ -91,18 +71,13 @@ def map_strategies(
         maps: ``(N, h, w)`` explanation maps, at least 0.
         target: ``(N,)`` int64 class.
         seed: seed of k-means.
-        features: ``(N, D)`` mean features, weighted by the map, which say what was looked at.
-        largest: the most clusters of a class.
     """
     pooled = np.stack(
         [cv2.resize(one, (CELLS, CELLS), interpolation=cv2.INTER_AREA) for one in maps]
     )
     flat = np.maximum(pooled.reshape(len(maps), -1), 0).astype(np.float64)
     flat /= np.maximum(flat.sum(axis=1, keepdims=True), 1e-12)
-    vectors = flat if features is None else np.hstack([_scaled(flat), _scaled(features)])
-    found = class_clusters(
-        torch.from_numpy(vectors), torch.from_numpy(target), seed=seed, largest=largest
-    )
+    found = class_clusters(torch.from_numpy(flat), torch.from_numpy(target), seed=seed)
     cluster: NDArray[np.int64] = found.inferred.numpy()
     shape = (int(target.max()) + 1, int(cluster.max()) + 1)
     place = np.ravel_multi_index((target, cluster), shape)
@@ -111,9 +86,3 @@ def map_strategies(
     sizes = np.bincount(place, minlength=len(total))[:, None]
     mean = (total / np.maximum(sizes, 1)).reshape(*shape, CELLS, CELLS)
     return MapStrategies(cluster, found.silhouette.numpy(), mean)
-
-
-def _scaled(vectors: NDArray[np.generic]) -> NDArray[np.float64]:
-    """Centred, with a mean squared length of 1, so that maps and features count alike."""
-    centred = np.asarray(vectors, np.float64) - np.asarray(vectors, np.float64).mean(axis=0)
-    return np.asarray(centred / max(float(np.sqrt((centred**2).sum(axis=1).mean())), 1e-12))

@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 from debias.errors import check_at_least, check_positive
 
 Vector = NDArray[np.float64]
+#: Steps of Adam per spotlight.
+STEPS = 1000
 
 
 class Spotlight(NamedTuple):
@@ -33,7 +35,6 @@ def spotlights(
     *,
     count: int = 5,
     smallest: float = 0.02,
-    steps: int = 1000,
     learning_rate: float = 1e-2,
 ) -> list[Spotlight]:
     r"""Find balls of images with a large mean loss, one after the other.
@@ -54,24 +55,23 @@ def spotlights(
         losses: ``(N,)`` float32 loss of each image, at least 0.
         count: number of spotlights.
         smallest: least total weight of a spotlight, as a share of the images, in (0, 1).
-        steps: steps of Adam per spotlight.
         learning_rate: it is halved, and the plateau forgotten, after 20 steps without progress.
 
     Returns:
         The spotlights in the order in which they were found.
 
     Raises:
-        ValueError: ``count`` or ``steps`` is less than 1, or ``learning_rate`` is not positive.
+        ValueError: ``count`` is less than 1, or ``learning_rate`` is not positive.
 
     Differs from the reference: the learning rate is that of the published runs, with 1,000 steps.
     Domino's wrapper has 1e-3, with which a spotlight hardly moves. It also computes the loss from
     probabilities as if they were logits; debias takes the losses.
     """
-    check_at_least(1, {"count": count, "steps": steps})
+    check_at_least(1, {"count": count})
     check_positive({"learning_rate": learning_rate})
     points, remaining = features.astype(np.float64), losses.astype(np.float64)
     least = smallest * len(losses)
-    margins = np.geomspace(len(losses) - least, 0.05 * least, steps).tolist()
+    margins = np.geomspace(len(losses) - least, 0.05 * least, STEPS).tolist()
     found = []
     for _ in range(count):
         found.append(_search(points, remaining, least, margins, learning_rate))

@@ -51,24 +51,23 @@ def silhouettes(pixels: Tensor, mask: Tensor) -> Tensor:
     return (1 - mask).expand_as(pixels)
 
 
-def shuffled_patches(pixels: Tensor, order: Tensor, *, grid: int = GRID) -> Tensor:
+def shuffled_patches(pixels: Tensor, order: Tensor) -> Tensor:
     """``(N, 3, H, W)`` pictures whose patches have changed places: local texture without shape.
 
     Pixels beyond the last whole patch stay.
 
     Args:
-        pixels: as for :func:`greyscale`, with sides of at least ``grid`` pixels.
-        order: ``(N, grid * grid)`` int64: the patch that comes to each place, row by row.
-        grid: number of patches along each side.
+        pixels: as for :func:`greyscale`, with sides of at least ``GRID`` pixels.
+        order: ``(N, GRID * GRID)`` int64: the patch that comes to each place, row by row.
     """
     count, channels, height, width = pixels.shape
-    high, wide = height // grid, width // grid
-    whole = pixels[:, :, : high * grid, : wide * grid]
-    patches = whole.reshape(count, channels, grid, high, grid, wide).permute(0, 2, 4, 1, 3, 5)
+    high, wide = height // GRID, width // GRID
+    whole = pixels[:, :, : high * GRID, : wide * GRID]
+    patches = whole.reshape(count, channels, GRID, high, GRID, wide).permute(0, 2, 4, 1, 3, 5)
     rows = torch.arange(count, device=pixels.device)[:, None]
     moved = patches.flatten(1, 2)[rows, order.to(pixels.device)].view_as(patches)
     shuffled = pixels.clone()
-    shuffled[:, :, : high * grid, : wide * grid] = moved.permute(0, 3, 1, 4, 2, 5).reshape_as(whole)
+    shuffled[:, :, : high * GRID, : wide * GRID] = moved.permute(0, 3, 1, 4, 2, 5).reshape_as(whole)
     return shuffled
 
 

@@ -111,9 +111,7 @@ def v_information(train: BiasRows, test: BiasRows, *, probe: Attacker | None = N
     return Information(null, conditional, null - conditional)
 
 
-def probe_report(
-    features: Tensor, bias: Tensor, *, seed: int = 0, probe: Attacker | None = None
-) -> dict[str, float]:
+def probe_report(features: Tensor, bias: Tensor, *, seed: int = 0) -> dict[str, float]:
     """The ``probe/`` numbers of the family ``FEATURES`` for held-out features.
 
     The probe learns from half of the rows of each bias value, and is tested on the other half.
@@ -122,7 +120,6 @@ def probe_report(
         features: ``(N, D)`` float, of a split that the model was not trained on.
         bias: ``(N,)`` integer, -1 where unknown.
         seed: seed of the random halves.
-        probe: as in :func:`linear_probe`.
     """
     rows = _labelled(BiasRows(features, bias))
     generator = torch.Generator().manual_seed(seed)
@@ -131,7 +128,7 @@ def probe_report(
         cell = (rows.bias == value).nonzero()[:, 0]
         train[cell[torch.randperm(len(cell), generator=generator)[: (len(cell) + 1) // 2]]] = True
     halves = [BiasRows(rows.features[half], rows.bias[half]) for half in (train, ~train)]
-    result, information = linear_probe(*halves, probe=probe), v_information(*halves, probe=probe)
+    result, information = linear_probe(*halves), v_information(*halves)
     return {
         "probe/accuracy": result.accuracy,
         "probe/balanced_accuracy": result.balanced_accuracy,

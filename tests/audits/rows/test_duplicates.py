@@ -46,15 +46,6 @@ def test_pictures_without_contrast_are_not_paired():
     assert duplicate_rows(flat).sets.tolist() == [0, 1, 2, 0]
 
 
-def test_features_confirm_instead_of_pixels():
-    picture = scenes(3)
-    images = np.concatenate([picture, jpeg(picture[0])[None]])
-    features = np.eye(4, dtype=np.float32)
-    assert duplicate_rows(images, features=features).sets.tolist() == [0, 1, 2, 3]
-    features[3] = [1, 0.2, 0, 0]  # cosine .98
-    assert duplicate_rows(images, features=features).sets.tolist() == [0, 1, 2, 0]
-
-
 def test_a_hash_has_one_bit_per_rise():
     """Brighter from left to right in every cell: 64 ones; a mirror image has none."""
     ramp = np.tile(np.arange(0, 252, 7, dtype=np.uint8)[None, :, None], (36, 1, 3))
