@@ -6,6 +6,8 @@ Every function takes ``(N, S, S, 3)`` uint8 pictures and ``(N, S, S)`` bool mask
 
 from __future__ import annotations
 
+from typing import Any
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -38,8 +40,13 @@ def colours(pictures: Pixels, masks: Masks | None = None) -> Numbers:
 
 def layout(pictures: Pixels, masks: Masks | None = None) -> Numbers:
     """``(N, 48)``: the picture averaged to 4x4 pixels, in [0, 1]: colours and their places."""
-    small = [cv2.resize(one, (4, 4), interpolation=cv2.INTER_AREA) for one in pictures]
-    return (np.stack(small).reshape(len(pictures), -1) / 255).astype(np.float32)
+    return (averaged(pictures, 4).reshape(len(pictures), -1) / 255).astype(np.float32)
+
+
+def averaged(pictures: NDArray[Any], side: int) -> NDArray[Any]:
+    """Pictures or maps ``(N, H, W, ...)``, averaged to ``(N, side, side, ...)``."""
+    size = (side, side)
+    return np.stack([cv2.resize(one, size, interpolation=cv2.INTER_AREA) for one in pictures])
 
 
 def corners(pictures: Pixels, masks: Masks | None = None) -> Numbers:

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from debias.audits.cues.picture_numbers import Masks, Pixels, gradients, grey, grown
+from debias.audits.cues.picture_numbers import Masks, Pixels, averaged, gradients, grey, grown
 
 #: Radius of the ideal filters as a share of the side: 40 pixels of 224.
 CUTOFF = 40 / 224
@@ -35,8 +35,10 @@ def one_colour(pictures: Pixels, masks: Masks | None = None) -> Pixels:
 def tiles(pictures: Pixels, masks: Masks | None = None) -> Pixels:
     """Each picture as 4x4 squares of one colour."""
     side = pictures.shape[1]
-    small = [cv2.resize(one, (4, 4), interpolation=cv2.INTER_AREA) for one in pictures]
-    enlarged = [cv2.resize(one, (side, side), interpolation=cv2.INTER_NEAREST) for one in small]
+    nearest = cv2.INTER_NEAREST
+    enlarged = [
+        cv2.resize(one, (side, side), interpolation=nearest) for one in averaged(pictures, 4)
+    ]
     return np.asarray(enlarged, np.uint8)
 
 
@@ -57,8 +59,7 @@ def gradient_lengths(pictures: Pixels, masks: Masks | None = None) -> Pixels:
 def resolution(pictures: Pixels, *, size: int) -> Pixels:
     """Averaged to ``size`` x ``size`` pixels, and enlarged again."""
     side = pictures.shape[1]
-    small = [cv2.resize(one, (size, size), interpolation=cv2.INTER_AREA) for one in pictures]
-    return np.asarray([cv2.resize(one, (side, side)) for one in small], np.uint8)
+    return np.asarray([cv2.resize(one, (side, side)) for one in averaged(pictures, size)], np.uint8)
 
 
 def resolution_7(pictures: Pixels, masks: Masks | None = None) -> Pixels:

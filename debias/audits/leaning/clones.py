@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from debias.audits.cues.picture_numbers import averaged
 from debias.audits.leaning.parts_of_pictures import Pictures
 
 #: Side of the pictures whose pixels are drawn from a Gaussian.
@@ -40,9 +41,7 @@ def gaussian_clones(
         ``(N, H, W, 3)`` uint8, of the same classes in the same order.
     """
     size = pictures.shape[2], pictures.shape[1]
-    small = np.stack(
-        [cv2.resize(one, (side, side), interpolation=cv2.INTER_AREA) for one in pictures]
-    )
+    small = averaged(pictures, side)
     flat = small.reshape(len(small), -1).astype(np.float32) / np.float32(255)
     drawn = _drawn(flat, target, generator, covariance)
     images = (drawn.clip(0, 1) * 255).round().astype(np.uint8).reshape(small.shape)

@@ -1,9 +1,9 @@
 """The step ``diversity``: how many different images each class has, and how classes lie apart."""
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from debias.audits.cues.picture_numbers import averaged
 from debias.audits.drawing import taking_turns
 from debias.audits.lines import Section
 from debias.audits.rows.diversity import neuron_distances, vendi_by_class
@@ -50,8 +50,7 @@ def _compared(target: NDArray[np.int64]) -> int:
 
 def _small(pictures: NDArray[np.uint8]) -> NDArray[np.float64]:
     """``(M, 3072)`` pictures of 32x32 pixels, in [0, 1]."""
-    small = [cv2.resize(one, (SIDE, SIDE), interpolation=cv2.INTER_AREA) for one in pictures]
-    return np.stack(small).reshape(len(pictures), -1).astype(np.float64) / 255
+    return averaged(pictures, SIDE).reshape(len(pictures), -1).astype(np.float64) / 255
 
 
 def _dimension(audited: Audited, one: int, generator: np.random.Generator) -> float:

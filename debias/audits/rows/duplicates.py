@@ -7,6 +7,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from debias.audits.cues.picture_numbers import averaged
+
 #: The difference hashes of two nearly equal images may differ in this many of 64 bits.
 DISTANCE = 4
 #: The least correlation of the pixels of two nearly equal images.
@@ -66,10 +68,7 @@ def correlated_pixels(pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
 
     The product of two rows is the correlation of their pixels. The row of a flat picture is zero.
     """
-    small = np.stack(
-        [cv2.resize(one, (SIDE, SIDE), interpolation=cv2.INTER_AREA) for one in pictures]
-    )
-    values = small.reshape(len(pictures), -1).astype(np.float32)
+    values = averaged(pictures, SIDE).reshape(len(pictures), -1).astype(np.float32)
     return unit_rows(values - values.mean(axis=1, keepdims=True))
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from debias.audits.cues.picture_numbers import averaged
 from debias.group_inference.clusters import class_clusters
 
 #: Pixels where the map of a picture, scaled to [0, 1], is below it were not looked at.
@@ -72,10 +73,7 @@ def map_strategies(
         target: ``(N,)`` int64 class.
         seed: seed of k-means.
     """
-    pooled = np.stack(
-        [cv2.resize(one, (CELLS, CELLS), interpolation=cv2.INTER_AREA) for one in maps]
-    )
-    flat = np.maximum(pooled.reshape(len(maps), -1), 0).astype(np.float64)
+    flat = np.maximum(averaged(maps, CELLS).reshape(len(maps), -1), 0).astype(np.float64)
     flat /= np.maximum(flat.sum(axis=1, keepdims=True), 1e-12)
     found = class_clusters(torch.from_numpy(flat), torch.from_numpy(target), seed=seed)
     cluster: NDArray[np.int64] = found.inferred.numpy()

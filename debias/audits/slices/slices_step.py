@@ -9,12 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from debias.audits.cues.ladder import CUES
-from debias.audits.cues.probing import unit_folds
-from debias.audits.cues.units import audited_units
 from debias.audits.lines import AuditLine, Section, Strip
 from debias.audits.rows.duplicates_step import DUPLICATES
 from debias.audits.slices.describing import described_slice
-from debias.audits.slices.errors import predicted_images, sliced_rows
+from debias.audits.slices.errors import fitted_half, predicted_images, sliced_rows
 from debias.audits.slices.judging import JudgedSlice, different_slices, judged_slices
 from debias.audits.slices.spotlight import spotlights
 from debias.audits.steps import Arrays, Audited, Step
@@ -54,8 +52,7 @@ def _compute(audited: Audited) -> Arrays:
     rows = sliced_rows(audited)
     images = predicted_images(audited, rows)
     generator = np.random.default_rng(audited.seed)
-    rank = generator.permutation(len(rows))
-    fitted = unit_folds(audited_units(audited)[rows], images.target, rank, folds=2) == 0
+    fitted = fitted_half(audited, rows, generator)
     weights = np.hstack(_found(images, fitted, generator))
     return {
         "rows": rows,

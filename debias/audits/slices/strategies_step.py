@@ -8,15 +8,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from debias.audits.cues.probing import unit_folds
 from debias.audits.cues.proposals import conflicting
-from debias.audits.cues.units import audited_units
-from debias.audits.drawing import taking_turns
 from debias.audits.leaning.rows import model_of, no_run, read_pictures
 from debias.audits.lines import AuditLine, Section, Strip
 from debias.audits.maps.maps_step import MAPS, explained_by, map_checks
 from debias.audits.model import AuditedModel
 from debias.audits.rows.duplicates_step import DUPLICATES
+from debias.audits.slices.errors import fitted_half, validation_rows
 from debias.audits.slices.judging import slice_precisions
 from debias.audits.slices.maps import looked_at, map_strategies
 from debias.audits.slices.slices_step import (
@@ -26,7 +24,6 @@ from debias.audits.slices.slices_step import (
     slice_line,
 )
 from debias.audits.steps import Arrays, Audited, Step
-from debias.data.examples import SPLITS
 from debias.group_inference.slices import PredictedImages
 
 #: Name of the step.
@@ -37,21 +34,14 @@ MOST, FEWEST, BATCH = 300, 40, 16
 APART, PICTURES, SIDE = 0.4, 4, 96
 
 
-def _rows(audited: Audited) -> NDArray[np.int64]:
-    val = np.flatnonzero(audited.split == SPLITS.index("val"))
-    generator = np.random.default_rng([audited.seed, MOST])
-    return val[taking_turns(audited.target[val], MOST, generator)]
-
-
 def _compute(audited: Audited) -> Arrays:
-    model, rows = model_of(audited), _rows(audited)
+    model, rows = model_of(audited), validation_rows(audited, MOST)
     shown = read_pictures(audited, rows)
     shares = model.probabilities(shown.pictures)
     maps = decided_maps(model, shown.pictures, shares.argmax(axis=1))
     found = map_strategies(maps, shown.target, seed=audited.seed)
     generator = np.random.default_rng(audited.seed)
-    rank = generator.permutation(len(rows))
-    fitted = unit_folds(audited_units(audited)[rows], shown.target, rank, folds=2) == 0
+    fitted = fitted_half(audited, rows, generator)
     weights = []
     for pictures in (looked_at(shown.pictures, maps), shown.pictures):
         features = model.features(pictures).astype(np.float64)
@@ -185,7 +175,7 @@ def _drawn(map_: NDArray[np.float64]) -> NDArray[np.uint8]:
 
 
 def _unavailable(audited: Audited) -> str:
-    few = audited.model is not None and len(_rows(audited)) < FEWEST
+    few = audited.model is not None and len(validation_rows(audited, MOST)) < FEWEST
     return f"fewer than {FEWEST} validation images" if few else no_run(audited)
 
 
