@@ -2,20 +2,17 @@
 
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 
 import cv2
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from debias.csv_files import read_csv
 from debias.data.examples import SPLITS, Examples
 from debias.data.made.allocation import Integers, generator
-from debias.data.made.folder import LABELS, MadePart, made
+from debias.data.made.folder import MadePart, made, with_labels
 from debias.data.sets.arrays import arrays
 from debias.errors import check_at_least, check_between
-from debias.types import ContextPair, Groups
+from debias.types import ContextPair
 
 LABEL, CONTEXT = "circle", "square"
 #: The labels. The others are independent of each other and of these two.
@@ -71,24 +68,10 @@ def drawn_shapes(
         {**shares, **sizes, "seed": seed},
         partial(_parts, shares, sizes, seed),
     )
-    return _labelled(folder)
-
-
-def _labelled(folder: Path) -> Examples:
-    """The drawn images with all their labels."""
-    examples = arrays(root=str(folder), target=LABEL, bias=CONTEXT)
-    table = read_csv(folder / LABELS)
-    labels = [[int(cell) for cell in table.column(shape)] for shape in SHAPES]
-    return replace(
-        examples,
-        target=torch.tensor(labels).T.contiguous(),
-        groups=Groups(
-            tuple(name for shape in SHAPES for name in (f"no {shape}", shape)),
-            (f"no {CONTEXT}", CONTEXT),
-            multi_label=True,
-            contexts=(ContextPair(SHAPES.index(LABEL), SHAPES.index(CONTEXT)),),
-        ),
-    )
+    examples = with_labels(arrays(root=str(folder), target=LABEL, bias=CONTEXT), folder, SHAPES)
+    names = (f"no {CONTEXT}", CONTEXT)
+    contexts = (ContextPair(SHAPES.index(LABEL), SHAPES.index(CONTEXT)),)
+    return replace(examples, groups=replace(examples.groups, bias_names=names, contexts=contexts))
 
 
 def _parts(shares: dict[str, float], sizes: dict[str, int], seed: int) -> list[MadePart]:

@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
+from debias.csv_files import read_csv
+from debias.data.examples import Examples
 from debias.data.made.allocation import generator, held_out
 from debias.errors import InputError, check_at_least
 from debias.files import made_whole
 from debias.json_files import json_text, plain, read_json
 from debias.progress import say
+from debias.types import Groups
 
+#: Images and their labels.
+Images = tuple[NDArray[np.uint8], NDArray[np.uint8]]
 IMAGES, LABELS, RECIPE = "images.npy", "labels.csv", "made.json"
 #: Raise it whenever the pictures or their order change, so that no old folder is read as a new one.
 DRAWING = 1
@@ -89,6 +96,31 @@ def in_splits(
     out = held_out(by, val, generator(seed, 0))
     splits = np.where(out, "val", "train")
     return [MadePart(train.images, {**train.columns, "split": splits}), _in(test, "test")]
+
+
+def unchanged(
+    root: str, name: str, read: Callable[[str], Sequence[Images]], *, val: int, seed: int
+) -> Path:
+    """The folder of a set as it is: images and labels of training and of the test are read."""
+
+    def parts() -> list[MadePart]:
+        """The images as they are."""
+        train, test = (MadePart(images, {"target": labels}) for images, labels in read(root))
+        return in_splits(train, test, val=val, seed=seed, by=train.columns["target"])
+
+    return made(root, name, {"val": val, "seed": seed}, parts)
+
+
+def with_labels(examples: Examples, folder: Path, names: Sequence[str]) -> Examples:
+    """The examples of a folder with one label per name, whose columns have these names."""
+    table = read_csv(folder / LABELS)
+    labels = [[int(cell) for cell in table.column(name)] for name in names]
+    pairs = tuple(text for name in names for text in (f"no {name}", name))
+    return replace(
+        examples,
+        target=torch.tensor(labels).T.contiguous(),
+        groups=Groups(pairs, examples.groups.bias_names, multi_label=True),
+    )
 
 
 def without(part: MadePart, count: int, *, seed: int, by: NDArray[np.integer]) -> MadePart:

@@ -2,7 +2,7 @@
 
 from debias.data.examples import Examples
 from debias.data.made.cifar import CLASSES, read_cifar10
-from debias.data.made.folder import MadePart, in_splits, made
+from debias.data.made.folder import unchanged
 from debias.data.sets.arrays import arrays
 
 
@@ -24,13 +24,5 @@ def cifar10(*, root: str = "data/cifar10", val: int = 5000, seed: int = 0) -> Ex
     Raises:
         ValueError: ``val`` or ``seed`` is out of range, or a file is missing or damaged.
     """
-
-    def parts() -> list[MadePart]:
-        """The images as they are."""
-        train, test = (
-            MadePart(file.images, {"target": file.labels}) for file in read_cifar10(root)
-        )
-        return in_splits(train, test, val=val, seed=seed, by=train.columns["target"])
-
-    folder = made(root, "cifar10", {"val": val, "seed": seed}, parts)
+    folder = unchanged(root, "cifar10", read_cifar10, val=val, seed=seed)
     return arrays(root=str(folder), bias=None, target_names=list(CLASSES))

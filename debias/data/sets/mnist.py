@@ -2,7 +2,7 @@
 
 from debias.data.examples import Examples
 from debias.data.made.digits import DIGITS, read_mnist
-from debias.data.made.folder import MadePart, in_splits, made
+from debias.data.made.folder import unchanged
 from debias.data.sets.arrays import arrays
 
 
@@ -30,11 +30,5 @@ def mnist(
     Raises:
         ValueError: ``val`` or ``seed`` is out of range, or a file is missing or damaged.
     """
-
-    def parts() -> list[MadePart]:
-        """The images as they are."""
-        train, test = (MadePart(file.images, {"target": file.labels}) for file in read_mnist(root))
-        return in_splits(train, test, val=val, seed=seed, by=train.columns["target"])
-
-    folder = made(root, "mnist", {"val": val, "seed": seed}, parts)
+    folder = unchanged(root, "mnist", read_mnist, val=val, seed=seed)
     return arrays(root=str(folder), bias=None, target_names=target_names or list(DIGITS))

@@ -1,23 +1,18 @@
 """What drawn sets for pre-training share: equally many pictures of each class in every split."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from debias.csv_files import read_csv
 from debias.data.examples import SPLITS, Examples
 from debias.data.made.allocation import generator
-from debias.data.made.folder import LABELS, MadePart, made
+from debias.data.made.folder import MadePart, made, with_labels
 from debias.data.sets.arrays import arrays
 from debias.errors import check_at_least, check_between
 from debias.progress import each
-from debias.types import Groups
 
 #: Draws a picture ``(size, size, 3)`` of some classes.
 DrawPicture = Callable[[list[int], np.random.Generator], NDArray[np.uint8]]
@@ -84,7 +79,7 @@ class ProceduralDesign(NamedTuple):
         parts = partial(self._parts, draw, names if self.instances > 1 else [])
         folder = made(root, name, recipe, parts)
         examples = arrays(root=str(folder), bias=None, target_names=names)
-        return examples if self.instances == 1 else _labelled(examples, folder, names)
+        return examples if self.instances == 1 else with_labels(examples, folder, names)
 
     def _parts(self, draw: DrawPicture, labels: Sequence[str]) -> list[MadePart]:
         return [self._part(split, draw, labels) for split in SPLITS]
@@ -99,15 +94,3 @@ class ProceduralDesign(NamedTuple):
             images[row], present[row, shown] = draw(shown, rng), 1
         columns = {name: present[:, place] for place, name in enumerate(labels)}
         return MadePart(images, {"target": target, "split": np.full(len(target), split), **columns})
-
-
-def _labelled(examples: Examples, folder: Path, names: Sequence[str]) -> Examples:
-    """The examples of a folder with one label per name, whose columns have these names."""
-    table = read_csv(folder / LABELS)
-    labels = [[int(cell) for cell in table.column(name)] for name in names]
-    pairs = tuple(text for name in names for text in (f"no {name}", name))
-    return replace(
-        examples,
-        target=torch.tensor(labels).T.contiguous(),
-        groups=Groups(pairs, examples.groups.bias_names, multi_label=True),
-    )
