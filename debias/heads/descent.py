@@ -10,8 +10,14 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from debias.errors import InputError, check_at_least, check_between, check_positive
-from debias.heads.linear import FittedHeads, Heads, Rows, worst_group_accuracies
+from debias.errors import InputError, check_at_least
+from debias.heads.linear import (
+    FittedHeads,
+    Heads,
+    Rows,
+    check_descent,
+    worst_group_accuracies,
+)
 from debias.progress import each
 
 
@@ -47,12 +53,7 @@ class Descent:
     clip: float | Tensor = math.inf
 
     def __post_init__(self) -> None:
-        settings = {one.name: torch.as_tensor(getattr(self, one.name)) for one in fields(self)}
-        least = {name: float(value.min()) for name, value in settings.items()}
-        check_positive({name: least.pop(name) for name in ("learning_rate", "clip")})
-        check_at_least(0, least)
-        greatest = float(settings["momentum"].max())
-        check_between("[0, 1)", {"momentum": greatest}, hint="1 or more does not converge")
+        check_descent(vars(self), positive=("learning_rate", "clip"))
 
 
 def fit_heads(

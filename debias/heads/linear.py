@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from debias.errors import InputError
+from debias.errors import InputError, check_at_least, check_between, check_positive
 from debias.models.last_layers import linear_layer
 
 
@@ -51,6 +52,21 @@ class Rows(NamedTuple):
     def take(self, positions: Tensor) -> Rows:
         """The rows at ``(K,)`` int64 positions."""
         return Rows(*(column[positions] for column in self))
+
+
+def check_descent(settings: Mapping[str, float | Tensor], *, positive: Collection[str]) -> None:
+    """Check the settings of a gradient descent of heads: each is a number, or ``(H,)``.
+
+    Raises:
+        ValueError: one of the settings ``positive`` is not positive, another one is negative, or
+            ``momentum`` is 1 or more.
+    """
+    values = {name: torch.as_tensor(value) for name, value in settings.items()}
+    least = {name: float(value.min()) for name, value in values.items()}
+    check_positive({name: least.pop(name) for name in positive})
+    check_at_least(0, least)
+    greatest = float(values["momentum"].max())
+    check_between("[0, 1)", {"momentum": greatest}, hint="1 or more does not converge")
 
 
 class FittedHeads(NamedTuple):

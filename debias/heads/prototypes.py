@@ -6,8 +6,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from debias.errors import check_at_least, check_between, check_positive
-from debias.heads.linear import Rows, worst_group_accuracies
+from debias.errors import check_at_least
+from debias.heads.linear import Rows, check_descent, worst_group_accuracies
 from debias.heads.orders import balanced_subsample
 from debias.losses.prototypes import isomax_losses, prototype_similarity
 from debias.models.last_layers import PrototypeEnsemble, centred_directions, prototype_logits
@@ -37,11 +37,7 @@ class PrototypeDescent:
     diversity: float | Tensor = 1e5
 
     def __post_init__(self) -> None:
-        settings = {one.name: torch.as_tensor(getattr(self, one.name)) for one in fields(self)}
-        least = {name: float(value.min()) for name, value in settings.items()}
-        check_positive({name: least.pop(name) for name in ("learning_rate", "entropic_scale")})
-        check_at_least(0, least)
-        check_between("[0, 1)", {"momentum": float(settings["momentum"].max())})
+        check_descent(vars(self), positive=("learning_rate", "entropic_scale"))
 
     @property
     def ensembles(self) -> int:

@@ -53,7 +53,7 @@ def class_discovery(inferred: Tensor, target: Tensor, minority: Tensor) -> Class
         _by_class(part, target, classes) for part in (guess & minority, guess, minority)
     )
     correct = (guess == minority).double().mean()
-    return ClassDiscovery(correct, _ratio(hits, inferred_size), _ratio(hits, true_size))
+    return ClassDiscovery(correct, hits / inferred_size, hits / true_size)
 
 
 def discovery_scalars(counts: Tensor | Margins, groups: Groups) -> dict[str, Tensor]:
@@ -77,8 +77,8 @@ def discovery_scalars(counts: Tensor | Margins, groups: Groups) -> dict[str, Ten
         are NaN. If both are empty, F1 is NaN too. Without ``groups.aligned`` only the shares exist.
     """
     correct, total = group_tally(counts)
-    errors = total - correct
-    shares = _ratio(errors, errors.sum())
+    total, errors = total.double(), (total - correct).double()
+    shares = errors / errors.sum()
     scalars = {
         f"discovery/error_share/{name}": share
         for name, share in zip(groups.names, shares, strict=True)
@@ -86,11 +86,11 @@ def discovery_scalars(counts: Tensor | Margins, groups: Groups) -> dict[str, Ten
     if groups.aligned:
         minority = ~aligned_groups(groups).to(total.device)
         hits, size = errors[minority].sum(), total[minority].sum()
-        precision = _ratio(hits, errors.sum())
+        precision = hits / errors.sum()
         scalars["discovery/error_precision"] = precision
-        scalars["discovery/error_recall"] = _ratio(hits, size)
-        scalars["discovery/error_f1"] = _ratio(2 * hits, errors.sum() + size)
-        scalars["discovery/error_lift"] = _ratio(precision, _ratio(size, total.sum()))
+        scalars["discovery/error_recall"] = hits / size
+        scalars["discovery/error_f1"] = 2 * hits / (errors.sum() + size)
+        scalars["discovery/error_lift"] = precision / (size / total.sum())
     return scalars
 
 
@@ -105,8 +105,4 @@ def discovery_report(
 
 
 def _by_class(members: Tensor, target: Tensor, classes: int) -> Tensor:
-    return torch.bincount(target[members], minlength=classes)
-
-
-def _ratio(above: Tensor, below: Tensor) -> Tensor:
-    return above.double() / torch.where(below > 0, below.double(), torch.nan)
+    return torch.bincount(target[members], minlength=classes).double()
