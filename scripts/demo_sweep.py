@@ -1,6 +1,8 @@
-"""Used by the demonstrations: writes a sweep of short runs, and compares two folders of runs."""
+"""Used by the demonstrations: a sweep of short runs, its processes, and whether two are equal."""
 
 import json
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -24,7 +26,9 @@ GROUP_DRO = {"strategy.name": ["group_dro"], "sampler.name": ["group_balanced"]}
 
 
 def write_sweep(out: Path, seeds: list[int], epochs: int) -> Path:
-    """Write a sweep file of four settings with each seed, and one folder of images for all."""
+    """Empty a folder, and write a sweep of four settings with each seed, on the same images."""
+    shutil.rmtree(out, ignore_errors=True)
+    out.mkdir(parents=True)
     path = out / "sweep.yaml"
     sweep = {
         "configs": ["drawn_birds", {"drawn_birds": GROUP_DRO}],
@@ -34,6 +38,30 @@ def write_sweep(out: Path, seeds: list[int], epochs: int) -> Path:
     }
     path.write_text(json.dumps(sweep))  # JSON is YAML
     return path
+
+
+def command(file: Path, out: Path | str, *options: str) -> list[str]:
+    """The command of a sweep."""
+    return [*DEBIAS, "sweep", "run", str(file), f"out={out}", *options]
+
+
+def training(out: Path) -> dict[str, int]:
+    """The process of each run that is in training."""
+    processes = {}
+    for log in sorted((out / "logs").glob("*.log")):
+        begun = [line for line in log.read_text().splitlines() if line.startswith("process ")]
+        process = int(begun[-1].split()[1]) if begun else None
+        if process and alive(process) and not (out / log.stem / "report.json").is_file():
+            processes[log.stem] = process
+    return processes
+
+
+def alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def printed(*command: str) -> str:

@@ -8,41 +8,24 @@ the end all reports and tables must equal those of the local sweep, to the last 
 
 import argparse
 import os
-import shutil
 import signal
 import subprocess
 import time
 from pathlib import Path
 from typing import Any
 
-from demo_sweep import DEBIAS, same_results, write_sweep
+from demo_sweep import command, same_results, training, write_sweep
 
 RUNS = 12
 
 
-def command(file: Path, out: Path, *launcher: str) -> list[str]:
-    return [*DEBIAS, "sweep", "run", str(file), f"out={out}", *launcher, "retries=9"]
-
-
-def training(out: Path) -> dict[str, int]:
-    """The process of each run that has a checkpoint and no report."""
-    found = {}
-    for log in sorted((out / "logs").glob("*.log")):
-        run = out / log.stem
-        begun = [line for line in log.read_text().splitlines() if line.startswith("process ")]
-        checkpoint = run / "checkpoints" / "last.ckpt"
-        if begun and checkpoint.is_file() and not (run / "report.json").is_file():
-            found[log.stem] = int(begun[-1].split()[1])
-    return found
-
-
 def victim(out: Path, sweep: subprocess.Popen[bytes]) -> int:
-    """Wait for a process that trains a run, and return its number."""
+    """Wait for a process that trains a run with a checkpoint, and return its number."""
     while True:
         if sweep.poll() is not None:
             raise SystemExit("the sweep ended before all kills: give more --epochs")
-        for process in training(out).values():
-            if Path(f"/proc/{process}").exists():
+        for run, process in training(out).items():
+            if (out / run / "checkpoints" / "last.ckpt").is_file():
                 return process
         time.sleep(0.1)
 
@@ -76,8 +59,6 @@ def main() -> None:
     arguments = parser.parse_args()
     from ray.cluster_utils import Cluster
 
-    shutil.rmtree(arguments.out, ignore_errors=True)
-    arguments.out.mkdir(parents=True)
     file = write_sweep(arguments.out, [0, 1, 2], arguments.epochs)
     disturbed, alone = arguments.out / "disturbed", arguments.out / "local"
     head = {"num_cpus": 0, "include_dashboard": False}
@@ -85,7 +66,7 @@ def main() -> None:
     for _ in range(2):
         cluster.add_node(num_cpus=1)
     launcher = ("launcher=ray", f"address={cluster.address}")
-    sweep = subprocess.Popen(command(file, disturbed, *launcher))
+    sweep = subprocess.Popen(command(file, disturbed, *launcher, "retries=9"))
     kills = {
         "a run's process": kill,
         # the parent of a run's process is the fork server, whose parent is the Ray worker
@@ -103,7 +84,7 @@ def main() -> None:
     assert sweep.wait() == 0
     cluster.shutdown()
     print("== local", flush=True)
-    subprocess.run(command(file, alone, "workers=2", "threads=1"), check=True)
+    subprocess.run(command(file, alone, "workers=2", "threads=1", "retries=9"), check=True)
     same = same_results(disturbed, alone)
     print(f"{RUNS} runs, 3 kills: {'the same figures and table' if same else 'DIFFERENT'}")
     raise SystemExit(not same)

@@ -14,7 +14,6 @@ operator of the cluster. The folder must be on a file system that the nodes shar
 
 import argparse
 import json
-import shutil
 import signal
 import subprocess
 import time
@@ -23,7 +22,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from threading import Event, Thread
 
-from demo_sweep import DEBIAS, printed, same_results, write_sweep
+from demo_sweep import command, printed, same_results, write_sweep
 
 
 def forward(lines: Iterable[str], training: Event) -> None:
@@ -45,9 +44,6 @@ class Demo:
         self.events: list[tuple[str, str, int, bool]] = []
         self.file = write_sweep(out, [0, 1], epochs)
 
-    def command(self, folder: Path, *options: str) -> list[str]:
-        return [*DEBIAS, "sweep", "run", str(self.file), f"out={folder}", *options]
-
     def start(self) -> subprocess.Popen[str]:
         """Start the command, and wait until the launcher sees a run in training."""
         options = [
@@ -57,9 +53,8 @@ class Demo:
             "poll=1",
             "retries=2",
         ]
-        process = subprocess.Popen(
-            self.command(self.out, "launcher=slurm", *options), stdout=subprocess.PIPE, text=True
-        )
+        sweep = command(self.file, self.out, "launcher=slurm", *options)
+        process = subprocess.Popen(sweep, stdout=subprocess.PIPE, text=True)
         training = Event()
         Thread(target=forward, args=(process.stdout, training), daemon=True).start()
         training.wait()
@@ -179,13 +174,12 @@ def main() -> None:
     arguments = parser.parse_args()
     # background jobs of a shell, and their child processes, ignore Ctrl-C
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    shutil.rmtree(arguments.out, ignore_errors=True)
-    arguments.out.mkdir(parents=True)
     demo = Demo(arguments.out, arguments.partition, arguments.higher, arguments.epochs)
     alone = arguments.out / "undisturbed"
     disturbed(demo)
     print("== undisturbed, on this machine", flush=True)
-    subprocess.run(demo.command(alone, "launcher=local", "workers=2", "threads=1"), check=True)
+    options = ("launcher=local", "workers=2", "threads=1")
+    subprocess.run(command(demo.file, alone, *options), check=True)
     fine = True
     for what, run, before, ends in demo.events:
         after = demo.attempts(run)

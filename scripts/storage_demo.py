@@ -16,14 +16,11 @@ import time
 from pathlib import Path
 
 import fsspec
-from demo_sweep import DEBIAS, same_results, write_sweep
+from demo_sweep import command, same_results, write_sweep
 from moto.server import ThreadedMotoServer
 
 URL = "s3://bucket/sweep"
-
-
-def command(file: Path, out: str) -> list[str]:
-    return [*DEBIAS, "sweep", "run", str(file), f"out={out}", "workers=1", "threads=1"]
+ONE = ("workers=1", "threads=1")
 
 
 def machine(cache: Path) -> dict[str, str]:
@@ -38,7 +35,7 @@ def sent(storage: fsspec.AbstractFileSystem, pattern: str) -> int:
 
 def kill_while_training(storage: fsspec.AbstractFileSystem, file: Path, cache: Path) -> None:
     """Kill all processes of the sweep when the second run has sent a checkpoint."""
-    sweep = subprocess.Popen(command(file, URL), env=machine(cache), start_new_session=True)
+    sweep = subprocess.Popen(command(file, URL, *ONE), env=machine(cache), start_new_session=True)
     while not (sent(storage, "checkpoints/last.ckpt") == 2 and sent(storage, "report.json") == 1):
         if sweep.poll() is not None:
             raise SystemExit("the sweep ended before the kill: give more --epochs")
@@ -56,8 +53,6 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=out, help="folder; emptied first")
     arguments = parser.parse_args()
     out = arguments.out
-    shutil.rmtree(out, ignore_errors=True)
-    out.mkdir(parents=True)
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     address = "http://{}:{}".format(*server.get_host_and_port())
@@ -69,11 +64,11 @@ def main() -> None:
     kill_while_training(storage, file, out / "one")
     print("== killed; the disk of the machine is lost", flush=True)
     shutil.rmtree(out / "one")
-    subprocess.run(command(file, URL), env=machine(out / "two"), check=True)
+    subprocess.run(command(file, URL, *ONE), env=machine(out / "two"), check=True)
     copy = out / "two/storage/s3/bucket/sweep"
     resumed = [path.stem for path in copy.glob("logs/*.log") if "(resumed)" in path.read_text()]
     print("== local", flush=True)
-    subprocess.run(command(file, str(out / "local")), check=True)
+    subprocess.run(command(file, out / "local", *ONE), check=True)
     same = same_results(copy, out / "local") and len(resumed) == 1
     print(f"4 runs, a machine lost, {len(resumed)} resumed: {'the same' if same else 'DIFFERENT'}")
     server.stop()

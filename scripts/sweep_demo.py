@@ -9,15 +9,15 @@ and tables must equal those of the undisturbed sweep, to the last digit. Run by
 import argparse
 import os
 import random
-import shutil
 import signal
 import subprocess
 import time
 from pathlib import Path
 
-from demo_sweep import DEBIAS, same_results, write_sweep
+from demo_sweep import command, same_results, training, write_sweep
 
 RUNS, WORKERS = 12, 2
+OPTIONS = (f"workers={WORKERS}", "threads=1", "retries=9")
 
 
 class Demo:
@@ -29,33 +29,16 @@ class Demo:
 
     def start(self) -> subprocess.Popen[bytes]:
         """Start the command of the sweep."""
-        return subprocess.Popen(command(self.file, self.out))
-
-    def training(self) -> dict[str, int]:
-        """The process of each run that is in training."""
-        processes = {}
-        for log in sorted((self.out / "logs").glob("*.log")):
-            begun = [
-                line.split()[1]
-                for line in log.read_text().splitlines()
-                if line.startswith("process ")
-            ]
-            if (
-                begun
-                and alive(int(begun[-1]))
-                and not (self.out / log.stem / "report.json").is_file()
-            ):
-                processes[log.stem] = int(begun[-1])
-        return processes
+        return subprocess.Popen(command(self.file, self.out, *OPTIONS))
 
     def kill_something(self) -> None:
         """Wait until runs are in training, then a random time; kill one of them or the launcher."""
-        while len(self.training()) < WORKERS:
+        while len(training(self.out)) < WORKERS:
             if self.launcher.poll() is not None:
                 raise SystemExit("the sweep ended before all kills: give more --epochs")
             time.sleep(0.1)
         time.sleep(self.draw.uniform(0, 5))
-        runs = self.training()
+        runs = training(self.out)
         victim = self.draw.choice([*runs, "launcher"])
         done = len(list(self.out.glob("*/report.json")))
         print(f"== SIGKILL with {done} of {RUNS} runs done: {victim}", flush=True)
@@ -63,27 +46,6 @@ class Demo:
         if victim == "launcher":
             self.launcher.wait()
             self.launcher = self.start()
-
-
-def command(file: Path, out: Path) -> list[str]:
-    return [
-        *DEBIAS,
-        "sweep",
-        "run",
-        str(file),
-        f"out={out}",
-        f"workers={WORKERS}",
-        "threads=1",
-        "retries=9",
-    ]
-
-
-def alive(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    return True
 
 
 def main() -> None:
@@ -99,8 +61,6 @@ def main() -> None:
         "--out", type=Path, default=Path("runs/sweep_demo"), help="folder; emptied first"
     )
     arguments = parser.parse_args()
-    shutil.rmtree(arguments.out, ignore_errors=True)
-    arguments.out.mkdir(parents=True)
     file = write_sweep(arguments.out, [0, 1, 2], arguments.epochs)
     disturbed, alone = arguments.out / "disturbed", arguments.out / "undisturbed"
     demo = Demo(file, disturbed, random.Random(arguments.seed))
@@ -108,7 +68,7 @@ def main() -> None:
         demo.kill_something()
     assert demo.launcher.wait() == 0
     print("== undisturbed", flush=True)
-    subprocess.run(command(file, alone), check=True)
+    subprocess.run(command(file, alone, *OPTIONS), check=True)
     same = same_results(disturbed, alone)
     print(
         f"{RUNS} runs, {arguments.kills} times SIGKILL: "
