@@ -25,7 +25,7 @@ from debias.places import cache_folder, share_folder
 from debias.progress import say
 from debias.reports.predictions import Predictions
 from debias.run_weights import architecture
-from debias.runs.circumstances import machine
+from debias.runs.circumstances import machine, own_parts
 from debias.runs.epochs import state_of
 from debias.runs.run import Run, Stage, Trained
 from debias.runs.single import recorder_of
@@ -40,9 +40,9 @@ class Frozen:
 
     Features are computed once, in evaluation mode, and cached in the folder ``share``, or without
     it beside the decoded images. The file name is a digest of the weights, the options of the
-    model, the normalisation, the image files of the split, the precision, the device and the
-    versions of packages. Another head or another seed on the same backbone reuses the file. Model
-    and features are in CPU memory, where heads are fitted.
+    model, the files of the user's own parts, the normalisation, the image files of the split, the
+    precision, the device and the versions of packages. Another head or another seed on the same
+    backbone reuses the file. Model and features are in CPU memory, where heads are fitted.
 
     Args:
         stage: the stage whose model is used.
@@ -127,7 +127,8 @@ class Frozen:
     def _backbone(self) -> str:
         parts = self.stage.parts
         model = sorted(architecture(self.config.model).items())
-        settings = (machine(parts), parts.data.mean.tolist(), parts.data.std.tolist(), model)
+        normalisation = (parts.data.mean.tolist(), parts.data.std.tolist())
+        settings = (machine(parts), *normalisation, model, *own_parts(self.config))
         digest = hashlib.sha256(repr(settings).encode())
         for name, value in sorted(self.model.backbone.state_dict().items()):
             digest.update(name.encode() + value.cpu().contiguous().numpy().tobytes())

@@ -1,5 +1,7 @@
 """The file of a frozen backbone's features is found again by the same backbone, and by no other."""
 
+import importlib
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -28,6 +30,17 @@ CHANGES: dict[str, Callable[[Parts], object]] = {
     "the mean of the pictures": lambda parts: parts.data.mean[0].add_(0.25),
     "their standard deviation": lambda parts: parts.data.std[2].mul_(2),
 }
+
+#: The module of an own network whose function has no weights.
+NETWORK = """
+from torch import nn
+
+
+class Network(nn.Sequential):
+    def __init__(self, outputs: int) -> None:
+        pixels = nn.Sequential(nn.AvgPool2d(8), nn.Flatten(), nn.Linear(48, 4), nn.FUNCTION)
+        super().__init__(pixels, nn.Linear(4, outputs))
+"""
 
 
 @pytest.fixture(scope="module")
@@ -64,6 +77,25 @@ def test_another_pooling_of_the_same_weights_does_not_get_its_features(config):
     before, known = features(larger, parts_of(larger)), files(config)
     other = replace(larger, model={**config.model, "pooling": "max"})
     assert not torch.equal(features(other, parts_of(other)), before)
+    assert len(files(config) - known) == 1
+
+
+def test_another_forward_of_an_own_network_does_not_get_its_features(config, tmp_path, monkeypatch):
+    """The same weights; its file has another function between its layers."""
+    monkeypatch.syspath_prepend(tmp_path)
+    own = replace(config, model={"name": "own_network:Network", "head": "1"})
+
+    def written(function: str) -> Tensor:
+        text = NETWORK.replace("FUNCTION", function)
+        (tmp_path / "own_network.py").write_text(text)
+        monkeypatch.delitem(sys.modules, "own_network", raising=False)
+        importlib.invalidate_caches()
+        return features(own, parts_of(own))
+
+    before, known = written("Softmax(1)"), files(config)
+    assert not torch.equal(written("LogSoftmax(1)"), before)
+    assert len(files(config) - known) == 1
+    assert torch.equal(written("Softmax(1)"), before)
     assert len(files(config) - known) == 1
 
 
