@@ -4,6 +4,7 @@ from pathlib import Path
 
 from torch import Tensor
 
+from debias import config as configs
 from debias.errors import InputError
 from debias.merging import Section
 from debias.models.classifier import Classifier
@@ -47,6 +48,27 @@ def run_weights(run: Path) -> dict[str, Tensor]:
     return {name.removeprefix(_MODEL): state[name] for name in names}
 
 
+def check_architecture(run: Path, model: Section, *, apart: tuple[str, ...] = ()) -> None:
+    """Check that a finished run's model computes the same from its weights as that of a config.
+
+    Args:
+        run: folder of the finished run.
+        model: the config section of the model.
+        apart: options that may differ.
+
+    Raises:
+        ValueError: the run is not finished, or an option differs.
+    """
+    read_report(run)  # says whether the run is finished
+    theirs, ours = architecture(configs.read(configs.evaluated(run)).model), architecture(model)
+    for key in sorted({*theirs, *ours} - {*apart}):
+        if theirs.get(key) != ours.get(key):
+            raise InputError(
+                f"the run {run} has model.{key}={theirs.get(key)}; got model.{key}="
+                f"{ours.get(key)}: set the same to use its weights"
+            )
+
+
 def start_from(run: Path, classifier: Classifier, model: Section) -> None:
     """Load the weights of a run. A head that is not linear, or has other classes, is not loaded.
 
@@ -59,13 +81,7 @@ def start_from(run: Path, classifier: Classifier, model: Section) -> None:
         ValueError: the run is not finished, its model is another one, or its weights are not
             finite.
     """
-    theirs, ours = architecture(read_report(run).config["model"]), architecture(model)
-    for key in sorted({*theirs, *ours}):
-        if theirs.get(key) != ours.get(key):
-            raise InputError(
-                f"the run {run} has model.{key}={theirs.get(key)}; got model.{key}="
-                f"{ours.get(key)}: set the same to start from its weights"
-            )
+    check_architecture(run, model)
     own, stored = classifier.state_dict(), run_weights(run)
     # another kind of head, which a new training cannot start from
     if _WEIGHT not in stored.keys() & own.keys():

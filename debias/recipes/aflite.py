@@ -94,7 +94,7 @@ class AFLite(Recipe):
 
     def check(self, parts: Parts, config: Config) -> None:
         """Raise an error if the run ``backbone`` is not finished, or its weights do not fit."""
-        check_backbone(self.backbone, parts)
+        check_backbone(self.backbone, parts, config)
 
     def train(self, run: Run) -> Trained:
         """Compute features, filter the training images, and train on those that remain."""

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -18,7 +19,8 @@ from debias.parts import Parts
 from debias.progress import say
 from debias.recipes.frozen import Frozen, feeds_head
 from debias.recipes.jtt import refuse_readers
-from debias.recipes.last_layer import TRAINED, backbone_stage, check_backbone
+from debias.recipes.last_layer import PRETRAINED, TRAINED, backbone_stage
+from debias.reports.record import read_report
 from debias.run_weights import labels_of
 from debias.runs.run import Recipe, Run, Stage, Trained
 from debias.runs.work import Sizes, Work
@@ -109,7 +111,8 @@ class BCSI(Recipe):
         head = linear_head(parts.module.model, of="recipe.name=bcsi")
         size = head.out_features * (head.in_features + 1)
         check_hessian(1, size, bytes_each=8, remedy="use a model with fewer features")
-        check_backbone(self.backbone)  # the weights fit the model of another stage than this one
+        if self.backbone not in (TRAINED, PRETRAINED):  # it fits the model of another stage
+            read_report(Path(self.backbone))
 
     def train(self, run: Run) -> Trained:
         """Train the biased networks, find the pivotal set, and fine-tune the model on it."""

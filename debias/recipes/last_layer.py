@@ -25,7 +25,7 @@ from debias.models.projection import ProjectedHead
 from debias.parts import Parts
 from debias.recipes.frozen import Frozen, feeds_head, reads_groups, refitted
 from debias.reports.record import read_report
-from debias.run_weights import labels_of
+from debias.run_weights import check_architecture, labels_of
 from debias.runs.choice import HeadChoice, described
 from debias.runs.run import Recipe, Run, Stage, Trained
 
@@ -116,7 +116,7 @@ class LastLayer(Recipe):
             refuse_few(examples, target, 2, "images in val, which this recipe halves")
         if self.halved == "group" and reads_groups(parts, config):
             refuse_single_images(parts)
-        check_backbone(self.backbone, parts)
+        check_backbone(self.backbone, parts, config)
 
     def train(self, run: Run) -> Trained:
         """Train or load the backbone, compute its features, and fit a head."""
@@ -181,26 +181,26 @@ def backbone_stage(run: Run, config: Config, backbone: str) -> Stage:
         return run.train_stage("backbone", config)
     parts = run.build(config)
     if backbone != PRETRAINED:
-        load_model(parts, Path(backbone))
+        load_model(parts, Path(backbone), config)
     return Stage(parts, run.folder / "stages" / "backbone")
 
 
-def check_backbone(backbone: str, parts: Parts | None = None) -> None:
+def check_backbone(backbone: str, parts: Parts, config: Config) -> None:
     """Check the folder of a finished run that is the option ``backbone``, without changing a model.
 
     Args:
         backbone: "trained", "pretrained", or the folder.
-        parts: the objects of the stage that reads the weights, to check that they fit.
+        parts: the objects of the stage that reads the weights.
+        config: config of this stage.
 
     Raises:
         ValueError: the folder has no report, or its weights are absent or of another model.
     """
     if backbone in (TRAINED, PRETRAINED):
         return
-    path = _selected(Path(backbone))
-    if parts is not None:
-        copied: nn.Module = copy.deepcopy(parts.module.model)
-        load_weights(nn.ModuleDict({"model": copied}), path, only="model.")
+    path = _selected(Path(backbone), config)
+    copied: nn.Module = copy.deepcopy(parts.module.model)
+    load_weights(nn.ModuleDict({"model": copied}), path, only="model.")
 
 
 def refuse_few(examples: Examples, target: Tensor, least: int, what: str) -> None:
@@ -251,21 +251,24 @@ def portion_of(count: int, config: Config, share: float) -> torch.Tensor:
     return visited
 
 
-def load_model(parts: Parts, run: Path) -> None:
+def load_model(parts: Parts, run: Path, config: Config) -> None:
     """Load the weights of a finished run's selected epoch into the model, whatever its strategy.
 
     Args:
         parts: the objects whose model receives the weights.
         run: folder of the finished run.
+        config: the config from which they were built.
 
     Raises:
         ValueError: the folder has no report or no weights, or they belong to another model.
     """
-    load_weights(parts.module, _selected(run), only="model.")
+    load_weights(parts.module, _selected(run, config), only="model.")
 
 
-def _selected(run: Path) -> Path:
-    """The checkpoint of a finished run's selected epoch."""
+def _selected(run: Path, config: Config) -> Path:
+    """The checkpoint of a finished run's selected epoch, if its model is that of a config."""
+    # with the weights comes the run's own head, with its projection or without one
+    check_architecture(run, config.model, apart=("projection", "kappa"))
     return run / "checkpoints" / f"epoch={read_report(run).selection.epoch:03d}.ckpt"
 
 

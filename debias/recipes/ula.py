@@ -108,7 +108,7 @@ class ULA(Recipe):
 
     def check(self, parts: Parts, config: Config) -> None:
         """Raise an error if the run ``backbone`` is not finished, or its weights do not fit."""
-        check_backbone(self.backbone, parts)
+        check_backbone(self.backbone, parts, config)
 
     def train(self, run: Run) -> Trained:
         """Fit the proxy, count its values, and train a new model with the adjustment."""

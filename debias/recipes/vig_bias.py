@@ -134,7 +134,7 @@ class ViGBias(Recipe):
         ``least`` training images, or a run ``backbone`` that is not finished or does not fit.
         """
         check_maps(parts, layer=self.layer)
-        check_backbone(self.backbone, parts)
+        check_backbone(self.backbone, parts, config)
         examples = parts.examples
         target = examples.target[examples.rows(self.fitted)]
         what = f"images in recipe.fitted={self.fitted}, where slices are found"

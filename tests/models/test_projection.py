@@ -1,5 +1,6 @@
 """Projection heads: what they compute, what the features of the model are, and their weights."""
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -8,8 +9,10 @@ import torch
 from torch import nn
 
 from debias import components, run_weights
+from debias import config as configs
 from debias.config import Config
 from debias.heads.linear import Rows
+from debias.merging import Settings
 from debias.models.classifier import Classifier
 from debias.models.copies import twin
 from debias.models.last_layers import AdditiveEnergies
@@ -96,17 +99,41 @@ def test_weights_keep_the_names_of_the_network(kind):
     assert torch.equal(again(IMAGE).logits, model(IMAGE).logits)
 
 
-def test_a_run_starts_from_the_weights_of_one_whose_projection_was_removed(monkeypatch):
+def run_with(section: Settings, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of a run of one epoch, with this section ``model``."""
+    report = SimpleNamespace(selection=SimpleNamespace(epoch=0))
+    for module in (run_weights, last_layer):
+        monkeypatch.setattr(module, "read_report", lambda run: report)
+    configs.save(Config(model=section), folder / "config.yaml")
+    return folder
+
+
+def test_a_run_starts_from_the_weights_of_one_whose_projection_was_removed(tmp_path, monkeypatch):
     stored, section = made(), {"name": "layers", "projection": "mlp"}
-    report = SimpleNamespace(config={"model": section})
-    monkeypatch.setattr(run_weights, "read_report", lambda run: report)
+    run = run_with(section, tmp_path, monkeypatch)
     monkeypatch.setattr(run_weights, "run_weights", lambda run: stored.state_dict())
     fresh = made("mlp")
     nn.init.normal_(fresh.backbone.body[1].weight)
     head = fresh.head.linear.weight.clone()
-    run_weights.start_from(Any, fresh, section)  # type: ignore[arg-type]
+    run_weights.start_from(run, fresh, section)
     assert torch.equal(fresh(IMAGE).features, stored(IMAGE).features)
     assert torch.equal(fresh.head.linear.weight, head)
+
+
+def test_a_backbone_may_have_another_projection_and_no_other_option(tmp_path, monkeypatch):
+    """The options of the run are those of its last stage."""
+    run = run_with({"name": "layers"}, tmp_path, monkeypatch)
+    section = {"name": "layers", "projection": "reweight", "kappa": 2.0, "pooling": "max"}
+    configs.save(Config(model=section), run / configs.LAST_STAGE)
+    stored, fresh = made("reweight", kappa=2.0), made()
+    state = {f"model.{name}": value for name, value in stored.state_dict().items()}
+    (run / "checkpoints").mkdir()
+    torch.save({"state_dict": state}, run / "checkpoints" / "epoch=000.ckpt")
+    parts: Any = SimpleNamespace(module=nn.ModuleDict({"model": fresh}))
+    last_layer.load_model(parts, run, Config(model={"name": "layers", "pooling": "max"}))
+    assert torch.equal(fresh(IMAGE).logits, stored(IMAGE).logits)
+    with pytest.raises(ValueError, match=r"has model\.pooling=max; got model\.pooling=None: set"):
+        last_layer.load_model(parts, run, Config(model={"name": "layers"}))
 
 
 class Kept(LastLayer):

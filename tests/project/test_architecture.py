@@ -54,7 +54,7 @@ ALLOWED = {
     "checks": {"config", "data", "merging", "metrics", "models", "training"},
     "idle": {"components", "config", "merging", "own_parts"},
     "parts": {"data", "pixels", "progress", "training"},
-    "run_weights": {"merging", "models", "reports"},
+    "run_weights": {"config", "merging", "models", "reports"},
     "build": {
         "augment",
         "checks",

@@ -224,7 +224,7 @@ def test_what_is_refused(folder, backbone, tmp_path):
     for override, message in {
         "recipe.split=test": "recipe.split must be one of val, train",
         f"recipe.backbone={tmp_path}": "not a run folder",
-        "model.name=resnet10t": "another model",
+        "model.name=resnet10t": "has model.name=test_resnet; got model.name=resnet10t",
     }.items():
         with pytest.raises(ValueError, match=message):
             head_of(folder, backbone, "dfr", override)

@@ -102,7 +102,11 @@ OVERRIDE = rows(
         ("check own.yaml recipe.name=dfr recipe.backbone=nowhere", "nowhere"),
         (
             "check own.yaml recipe.name=dfr recipe.backbone=run model.name=test_vit",
-            "run/checkpoints/epoch=000.ckpt holds the weights of another model or strategy",
+            "the run run has model.name=test_resnet; got model.name=test_vit: set the same",
+        ),
+        (
+            "check own.yaml recipe.name=dfr recipe.backbone=run model.pooling=max",
+            "the run run has model.pooling=None; got model.pooling=max: set the same to use its",
         ),
         ("check own.yaml recipe.name=aflite recipe.backbone=nowhere", "nowhere"),
         ("check own.yaml recipe.name=bcsi recipe.backbone=nowhere", "nowhere"),
