@@ -21,6 +21,8 @@ SWITCHES: dict[str, dict[str, tuple[str, ...]]] = {
     },
     "recipe": {"early_epochs": ("disagreement",)},
 }
+#: Sections and keys that are those of the run in all stages of a recipe.
+SHARED = ("data", "recipe", "select")
 #: Value of an option that switches something off.
 NOTHING = "none"
 
@@ -35,7 +37,8 @@ def check_effects(config: Config) -> None:
 
     Raises:
         ValueError: an option needs another one that is not set; ``groups.splits`` is set without
-            ``groups.file``; or ``groups.file`` is set, and the recipe infers groups by itself.
+            ``groups.file``; ``groups.file`` is set, and the recipe infers groups by itself; or an
+            option of the recipe changes a key of :data:`SHARED`.
     """
     for kind, switches in SWITCHES.items():
         section = getattr(config, kind)
@@ -44,6 +47,8 @@ def check_effects(config: Config) -> None:
         for option in sorted(switches.keys() & section.keys()):
             _check_option(kind, section, option, switches[option])
     _check_groups(config)
+    if not is_own(config.recipe["name"]):
+        _check_stages(config.recipe)
 
 
 def _check_option(kind: str, section: Section, option: str, switches: tuple[str, ...]) -> None:
@@ -69,6 +74,17 @@ def _is_set(switch: str, section: Section, defaults: Section) -> bool:
     if name in section:
         return not value or section[name] in (value, NOTHING)
     return bool(defaults.get(name))
+
+
+def _check_stages(recipe: Section) -> None:
+    """Refuse changes of an early stage that would not reach it, or not the last stage."""
+    for option, changes in recipe.items():
+        for key in SHARED:
+            if isinstance(changes, dict) and key in changes:
+                raise InputError(
+                    f"recipe.{option}.{key} is not allowed, since a stage has no {key} of its own: "
+                    f"set {key} for the run, or leave it out"
+                )
 
 
 def _check_groups(config: Config) -> None:

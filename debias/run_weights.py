@@ -23,6 +23,12 @@ def architecture(model: Section) -> Section:
     return {key: value for key, value in model.items() if key not in _FREE}
 
 
+def differing(model: Section, other: Section) -> list[str]:
+    """The options of :func:`architecture` in which two models differ, sorted."""
+    ours, theirs = architecture(model), architecture(other)
+    return sorted(key for key in {*ours, *theirs} if ours.get(key) != theirs.get(key))
+
+
 def run_of(model: Section) -> Path | None:
     """The folder of the run that ``model.weights`` names; ``None`` for a file, or without it."""
     weights = model.get("weights")
@@ -60,12 +66,12 @@ def check_architecture(run: Path, model: Section, *, apart: tuple[str, ...] = ()
         ValueError: the run is not finished, or an option differs.
     """
     read_report(run)  # says whether the run is finished
-    theirs, ours = architecture(configs.read(configs.evaluated(run)).model), architecture(model)
-    for key in sorted({*theirs, *ours} - {*apart}):
-        if theirs.get(key) != ours.get(key):
+    theirs = configs.read(configs.evaluated(run)).model
+    for key in differing(model, theirs):
+        if key not in apart:
             raise InputError(
                 f"the run {run} has model.{key}={theirs.get(key)}; got model.{key}="
-                f"{ours.get(key)}: set the same to use its weights"
+                f"{model.get(key)}: set the same to use its weights"
             )
 
 

@@ -36,6 +36,15 @@ def test_allowed(overrides):
     ("overrides", "message"),
     [
         (["strategy.name=ood_training", "strategy.epsilon=0.1"], "without strategy.steps: set"),
+        (["recipe.name=jtt", "recipe.identification.select=average"], "has no select of its own"),
+        (
+            ["recipe.name=dfr", "recipe.base.recipe.name=jtt"],
+            r"recipe\.base\.recipe is not allowed",
+        ),
+        (
+            ["recipe.name=jtt", "recipe.identification.data.csv=other.csv"],
+            r"recipe\.identification\.data is not allowed.*: set data for the run",
+        ),
         (["strategy.name=ood_training", "strategy.norm=l2"], "norm=l2 has no effect without"),
         (["strategy.name=spectral_decoupling", "strategy.warmup_coefficient=1"], "strategy.warmup"),
         (["model.projection=mlp", "model.kappa=1.2"], "without model.projection=reweight"),

@@ -40,6 +40,8 @@ class BAM(Recipe):
     ``--stageOne_T 20`` uses the model after 21 epochs.
     """
 
+    continues = True
+
     amplification: Settings | None = None
     strength: float = 50.0
     upweight: int = 50

@@ -67,6 +67,8 @@ class BCSI(Recipe):
     adds a batch of the other images to P. Here both are drawn into one batch.
     """
 
+    continues = True
+
     biased: Settings | None = None
     networks: int = 3
     top: int = 100

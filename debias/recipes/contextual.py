@@ -50,6 +50,7 @@ class Contextual(Recipe):
     is left out, and has the bias 0 there.
     """
 
+    continues = True
     takes_groups = True
     takes_labels = True
     several_labels = True

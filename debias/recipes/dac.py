@@ -67,6 +67,7 @@ class DaC(MapMasks):
     :func:`debias.group_inference.decomposition.most_attended`.
     """
 
+    continues = True
     infers = ("train",)
 
     alpha: float = 6.0

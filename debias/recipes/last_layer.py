@@ -149,11 +149,6 @@ class LastLayer(Recipe):
         return rows.take((~chosen if held_out else chosen).nonzero().flatten())
 
     def _config(self, run: Run) -> Config:
-        if "select" in (self.base or {}):
-            raise InputError(
-                "recipe.base.select has no effect, since the run's own rule selects the head. Give "
-                "select=... in its place"
-            )
         config = replace(run.stage_config(self.base), groups=run.config.groups)
         config = feeds_head(config, key="recipe.base.strategy")
         if self.share < 1 and self.backbone == TRAINED:

@@ -59,6 +59,7 @@ class MaskTune(MapMasks):
     reference continues with the momentum and the learning rate of the first stage.
     """
 
+    continues = True
     takes_groups = True
     takes_labels = True
 

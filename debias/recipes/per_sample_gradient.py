@@ -49,6 +49,8 @@ class PerSampleGradient(Recipe):
     takes the lowest validation loss.
     """
 
+    continues = True
+
     biased: Settings | None = None
     norm: float = 0.7
 

@@ -41,6 +41,7 @@ class PnD(Recipe):
     the best epoch of both stages is evaluated.
     """
 
+    continues = True
     takes_groups = True
 
     experts: Settings | None = None
@@ -77,7 +78,6 @@ class PnD(Recipe):
 
 
 def _network(config: Config) -> Settings:
-    """The settings that decide which weights a stage has, by name."""
+    """The settings of the strategy that decide which weights a stage has, by name."""
     names = ("name", "width", "layers")
-    options = {f"strategy.{name}": config.strategy.get(name) for name in names}
-    return {"model": config.model, **options}
+    return {f"strategy.{name}": config.strategy.get(name) for name in names}

@@ -14,22 +14,21 @@ from torch import Tensor, nn
 from debias import components, processes
 from debias import config as configs
 from debias.build import build
-from debias.checks import check_batch_size, check_joined_statistics, check_numbers
+from debias.checks import check_batch_size, check_joined_statistics
 from debias.config import Config
 from debias.data.checks import check_inferred
 from debias.data.examples import Examples
 from debias.data.partition import Partition, inferred_partition, write_inferred
 from debias.errors import InputError
-from debias.evaluation.measures import chosen_families
 from debias.evaluation.predictions import predict_split
 from debias.files import write_atomically
-from debias.idle import check_effects
 from debias.json_files import read_json
 from debias.merging import Section, Settings, named
 from debias.models.checkpoints import load_weights
 from debias.parts import Parts
 from debias.progress import say
 from debias.reports.predictions import Predictions, read, write
+from debias.runs.checks import check_continued, check_settings
 from debias.runs.epochs import Sent, after_epoch, forget_state
 from debias.runs.sharing import shared
 from debias.runs.single import single
@@ -167,10 +166,10 @@ class Run:
             ValueError: a config or the data has a mistake, a setting has no effect, or the recipe
                 does not allow multi-label targets.
         """
-        check_numbers(self.config)
-        chosen_families(self.config.measures)
-        check_effects(self.config)
+        check_settings(self.config)
         stages = recipe.stages(self)
+        if recipe.continues:
+            check_continued(*stages[-2:])
         if len(stages) > 1:  # the last stage may need groups that are inferred only later
             strategy = components.choose(self.config).strategy.make
             check_batch_size(self.config, strategy.smallest_batch)
@@ -298,6 +297,7 @@ class Recipe:
     Attributes:
         infers: splits whose groups the recipe infers, so that later stages do not need their bias
             labels.
+        continues: whether the last stage trains the model of the stage before it further.
         reads: splits whose true group labels the recipe itself reads.
         takes_groups: whether the run may set ``groups.file``, which replaces bias labels.
         takes_labels: whether an image may have several labels in place of one class.
@@ -305,6 +305,7 @@ class Recipe:
     """
 
     infers: ClassVar[tuple[str, ...]] = ()
+    continues: ClassVar[bool] = False
     takes_groups: ClassVar[bool] = False
     takes_labels: ClassVar[bool] = False
     several_labels: ClassVar[bool] = False

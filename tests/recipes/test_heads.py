@@ -274,7 +274,7 @@ def test_what_is_refused(folder, backbone, tmp_path):
             "recipe.base.strategy.name=disentangled computes its outputs in another way",
         ),
         ("crt", "recipe.base.strategy.name=domain_independent", "in another way"),
-        ("dfr", "recipe.base.select=average", r"recipe\.base\.select has no effect"),
+        ("dfr", "recipe.base.select=average", r"recipe\.base\.select is not allowed"),
     ):
         with pytest.raises(ValueError, match=message):
             head_of(folder, "trained", name, *override.split())

@@ -1,5 +1,5 @@
-"""Where the last stage starts: anew, in the recipes whose first model is there to infer groups and
-for nothing else.
+"""Where the last stage starts: from new weights, in the recipes whose first model only infers
+groups, or from the model of the stage before it.
 """
 
 from pathlib import Path
@@ -10,6 +10,8 @@ import torch
 from debias import components
 from debias import config as configs
 from debias.build import build
+from debias.config import Config
+from debias.runs.checks import check_continued
 from debias.runs.run import Run
 from tests.commands.conftest import overrides
 
@@ -41,3 +43,35 @@ def test_the_last_stage_starts_from_weights_of_its_own(tmp_path: Path, name: str
     assert found.keys() == drawn.keys()
     assert [key for key in drawn if not torch.equal(found[key], drawn[key])] == []
     assert not torch.equal(first["model.head.weight"], drawn["head.weight"])
+
+
+#: The section that changes the stage from whose model each continues, and what else it needs.
+BEFORE = {
+    "bam": "amplification",
+    "bcsi": "base",
+    "contextual": "standard",
+    "dac": "first",
+    "masktune": "first",
+    "per_sample_gradient": "biased",
+    "pnd": "experts",
+}
+STRATEGIES = {"contextual": "context_cam", "pnd": "partition"}
+
+
+@pytest.mark.parametrize("name", BEFORE)
+def test_a_model_that_is_trained_further_is_the_same_in_both_stages(
+    tmp_path: Path, name: str
+) -> None:
+    changes = [f"recipe.{BEFORE[name]}.model.projection=mlp"]
+    options = [f"recipe.name={name}", f"strategy.name={STRATEGIES.get(name, 'erm')}"]
+    config = configs.load("drawn_birds", [*options, *changes])
+    with pytest.raises(
+        ValueError,
+        match=r"has model\.projection=mlp; got model\.projection=None.*: set model\.projection",
+    ):
+        Run(config, tmp_path).check(components.construct("recipe", config.recipe, {}))
+
+
+def test_options_that_change_no_architecture_may_differ() -> None:
+    model = {"name": "test_resnet"}
+    check_continued(Config(model=model | {"freeze_batch_norm": True}), Config(model=model))
