@@ -102,6 +102,23 @@ def inferred_partition(
     return Partition(every, names, within & (inferred == 1), importance, splits, source)
 
 
+def placeholder_partition(examples: Examples, splits: Sequence[str]) -> Partition:
+    """A partition for checks before values are inferred. The images of a class alternate between
+    the values 0 and 1.
+
+    Args:
+        examples: the data set, with one class per image.
+        splits: "train", "val" or both.
+    """
+    cell = examples.split * examples.groups.rows + examples.target
+    order, counts = cell.argsort(stable=True), torch.bincount(cell)
+    before = (counts.cumsum(0) - counts)[cell]
+    place = torch.empty_like(cell)
+    place[order] = torch.arange(len(cell))
+    values = torch.where(_within(examples, splits), (place - before) % 2, -1)
+    return inferred_partition(values, examples, examples.source)
+
+
 def read_partition(path: Path, examples: Examples, splits: Sequence[str]) -> Partition:
     """Read the partition of some splits from a CSV file.
 

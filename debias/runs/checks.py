@@ -1,7 +1,13 @@
 """Checks of a run and its stages before any of them is trained."""
 
+import warnings
+from collections.abc import Sequence
+
+from debias.build import build
 from debias.checks import check_numbers
 from debias.config import Config
+from debias.data.examples import Examples
+from debias.data.partition import placeholder_partition
 from debias.errors import InputError
 from debias.evaluation.measures import chosen_families
 from debias.idle import check_effects
@@ -36,3 +42,19 @@ def check_continued(early: Config, last: Config) -> None:
             f"{early.model.get(key)}; got model.{key}={last.model.get(key)} for the last one: set "
             f"model.{key} for the run, which changes both"
         )
+
+
+def check_inferring(config: Config, examples: Examples, splits: Sequence[str]) -> None:
+    """Check a last stage whose groups are inferred only later, with groups in their place.
+
+    Args:
+        config: config of the last stage.
+        examples: the data set.
+        splits: splits whose groups are inferred.
+
+    Raises:
+        ValueError: the config or the data has a mistake.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about groups that are not the inferred ones
+        build(config, placeholder_partition(examples, splits))

@@ -28,7 +28,7 @@ from debias.models.checkpoints import load_weights
 from debias.parts import Parts
 from debias.progress import say
 from debias.reports.predictions import Predictions, read, write
-from debias.runs.checks import check_continued, check_settings
+from debias.runs.checks import check_continued, check_inferring, check_settings
 from debias.runs.epochs import Sent, after_epoch, forget_state
 from debias.runs.sharing import shared
 from debias.runs.single import single
@@ -173,13 +173,16 @@ class Run:
         if len(stages) > 1:  # the last stage may need groups that are inferred only later
             strategy = components.choose(self.config).strategy.make
             check_batch_size(self.config, strategy.smallest_batch)
-        for config in stages:
+        inferring = len(stages) > 1 and bool(recipe.infers)
+        for config in stages[:-1] if inferring else stages:
             self.built[configs.identity(config)] = build(config)
         first = self.built[configs.identity(stages[0])]
         check_joined_statistics(self.config, first.accelerator)
         if not recipe.takes_labels:
             first.examples.groups.check_single_label("this recipe")
         recipe.check(first, stages[0])
+        if inferring:
+            check_inferring(self.last_config(), first.examples, recipe.infers)
         return first
 
     def train_stage(self, name: str, config: Config) -> Stage:
@@ -296,7 +299,8 @@ class Recipe:
 
     Attributes:
         infers: splits whose groups the recipe infers, so that later stages do not need their bias
-            labels.
+            labels. The last of :meth:`stages` is then not built before training: in its place, the
+            run's own config is checked with other groups.
         continues: whether the last stage trains the model of the stage before it further.
         reads: splits whose true group labels the recipe itself reads.
         takes_groups: whether the run may set ``groups.file``, which replaces bias labels.

@@ -9,6 +9,7 @@ from debias.csv_files import UNKNOWN
 from debias.data.checks import check_requirements
 from debias.data.partition import (
     inferred_partition,
+    placeholder_partition,
     read_inferred,
     read_partition,
     seen_by_run,
@@ -207,3 +208,17 @@ def test_importance_is_read_as_it_was_written(tmp_path):
     write_inferred(path, examples, inferred)
     assert "importance" not in path.read_text()
     assert read_partition(path, examples, ["train"]).importance.isnan().all()
+
+
+def test_a_placeholder_has_every_group_in_its_splits(tmp_path):
+    """The images of a class alternate within a split, so that a single one has the value 0."""
+    examples = birds(tmp_path, train=4, val=4, test=4)
+    target = torch.tensor([0, 1, 1, 0, 1, 1, 1, 0, 0, 0, 0, 0])
+    split = torch.tensor([0, 0, 0, 0, 0, 1, 1, 1, 2, 2, 2, 2])
+    examples = replace(examples, target=target, split=split)
+    partition = placeholder_partition(examples, ("train", "val"))
+    assert partition.values.tolist() == [0, 0, 1, 1, 0, 0, 1, 0, -1, -1, -1, -1]
+    assert (partition.names, partition.splits) == (("0", "1"), ("train", "val"))
+    partition = placeholder_partition(examples, ("train",))
+    assert partition.values.tolist() == [0, 0, 1, 1, 0, -1, -1, -1, -1, -1, -1, -1]
+    assert partition.splits == ("train",)

@@ -199,6 +199,9 @@ def test_mistakes_in_options_are_told_before_anything_is_trained(tmp_path):
         ): "infers an error set, not group labels.*got strategy.name=group_dro",
         ("bam", "augment.name=lisa"): r"and augment\.name=lisa\. Name others",
         ("xrm", "select=worst"): "unknown selection rule select='worst'",
+        ("xrm", "strategy.step_size=-1"): "step_size must be positive for GroupDRO; got -1",
+        ("eiil", "players.nonsense.lr=1"): "the strategy has no player 'nonsense'",
+        ("spare", "augment={name: pixmix, probability: 2}"): r"probability must lie in \[0, 1\]",
     }
     for (name, override), message in cases.items():
         with pytest.raises(ValueError, match=message):
