@@ -13,7 +13,7 @@ from debias.reports.record import read_report
 
 #: Prefix of the model's weights in a checkpoint. The others are those of the strategy.
 _MODEL = "model."
-_WEIGHT = "head.weight"
+_HEAD = "head."
 #: Options of a model that do not change its architecture or its normalisation.
 _FREE = ("pretrained", "weights", "freeze_batch_norm", "first_layer", "ridge")
 
@@ -76,7 +76,7 @@ def check_architecture(run: Path, model: Section, *, apart: tuple[str, ...] = ()
 
 
 def start_from(run: Path, classifier: Classifier, model: Section) -> None:
-    """Load the weights of a run. A head that is not linear, or has other classes, is not loaded.
+    """Load the weights of a run. A head of another kind, or of other classes, is not loaded.
 
     Args:
         run: folder of the finished run.
@@ -90,6 +90,6 @@ def start_from(run: Path, classifier: Classifier, model: Section) -> None:
     check_architecture(run, model)
     own, stored = classifier.state_dict(), run_weights(run)
     # another kind of head, which a new training cannot start from
-    if _WEIGHT not in stored.keys() & own.keys():
-        stored = {name: value for name, value in stored.items() if not name.startswith("head.")}
+    if {name for name in stored.keys() ^ own.keys() if name.startswith(_HEAD)}:
+        stored = {name: value for name, value in stored.items() if not name.startswith(_HEAD)}
     classifier.load_state_dict(fitted(stored, own, source=str(run), head="head"))

@@ -95,8 +95,10 @@ class FittedHeads(NamedTuple):
 def repeated(layer: nn.Module, *, count: int) -> Heads:
     """Repeat the last layer of a classifier, so that ``count`` heads start from it.
 
+    A layer without a bias gets one of zeros.
+
     Raises:
-        ValueError: the layer is not linear, or has no bias.
+        ValueError: the layer is not linear.
     """
     layer = linear_layer(layer)
     if not isinstance(layer, nn.Linear):
@@ -104,9 +106,8 @@ def repeated(layer: nn.Module, *, count: int) -> Heads:
             f"the last layer must be linear to start from it; got {type(layer).__name__}: give "
             "another backbone, such as the one of that run"
         )
-    if layer.bias is None:
-        raise InputError("the last layer must have a bias; got bias=None: give it a bias of zeros")
-    weights, biases = layer.weight.detach(), layer.bias.detach()
+    weights = layer.weight.detach()
+    biases = weights.new_zeros(len(weights)) if layer.bias is None else layer.bias.detach()
     return Heads(weights.expand(count, -1, -1), biases.expand(count, -1))
 
 

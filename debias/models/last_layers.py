@@ -314,5 +314,8 @@ def make_head_of_state(
             return
     if isinstance(classifier.head, OneLogit) and len(tensors.get("bias", ())) == 2:
         classifier.head = linear_layer(classifier.head)
+    own = classifier.head
+    if isinstance(own, nn.Linear) and own.bias is None and tensors.keys() == {"weight", "bias"}:
+        classifier.head = nn.Linear(own.in_features, own.out_features).to(own.weight)
     head = head_of_state(tensors, isinstance(classifier.head, ProjectedHead))
     classifier.head = classifier.head if head is None else head.to(device)

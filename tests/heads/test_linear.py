@@ -45,9 +45,11 @@ def test_fresh_heads_are_drawn_as_linear_layers_are():
     assert not torch.equal(heads.weights[0], heads.weights[1])
 
 
-def test_a_layer_without_bias_is_refused():
-    with pytest.raises(ValueError, match="bias of zeros"):
-        repeated(nn.Linear(4, 2, bias=False), count=1)
+def test_a_layer_without_bias_gets_one_of_zeros():
+    layer = nn.Linear(4, 2, bias=False)
+    heads = repeated(layer, count=3)
+    assert torch.equal(heads.biases, torch.zeros(3, 2))
+    assert torch.equal(heads.weights[2], layer.weight)
 
 
 def test_worst_group_by_hand():

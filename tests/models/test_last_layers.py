@@ -156,3 +156,12 @@ def test_a_single_logit_as_two():
     state = model.state_dict() | {"head.weight": two.weight, "head.bias": two.bias}
     model.load_state_dict(state)
     torch.testing.assert_close(model(features[..., None, None]).logits, single(features))
+
+
+def test_a_fitted_head_has_a_bias_where_the_network_has_none():
+    network = nn.Sequential(nn.Flatten(), nn.Linear(3, 2, bias=False))
+    model, fitted = Classifier.wrap(network, "1"), nn.Linear(3, 2)
+    state = model.state_dict() | {"head.weight": fitted.weight, "head.bias": fitted.bias}
+    model.load_state_dict(state)
+    features = torch.randn(5, 3, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(model(features).logits, fitted(features))

@@ -120,6 +120,18 @@ def test_a_run_starts_from_the_weights_of_one_whose_projection_was_removed(tmp_p
     assert torch.equal(fresh.head.linear.weight, head)
 
 
+def test_a_network_without_bias_starts_from_a_run_with_a_fitted_head(tmp_path, monkeypatch):
+    stored, fresh = made(), made()
+    run = run_with({"name": "layers"}, tmp_path, monkeypatch)
+    monkeypatch.setattr(run_weights, "run_weights", lambda run: stored.state_dict())
+    nn.init.normal_(stored.backbone.body[1].weight)
+    fresh.head = nn.Linear(5, 2, bias=False)
+    head = fresh.head.weight.clone()
+    run_weights.start_from(run, fresh, {"name": "layers"})
+    assert torch.equal(fresh(IMAGE).features, stored(IMAGE).features)
+    assert torch.equal(fresh.head.weight, head)
+
+
 def test_a_backbone_may_have_another_projection_and_no_other_option(tmp_path, monkeypatch):
     """The options of the run are those of its last stage."""
     run = run_with({"name": "layers"}, tmp_path, monkeypatch)
