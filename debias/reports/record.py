@@ -57,6 +57,14 @@ class Data:
 
 
 @dataclass(frozen=True)
+class TrainingGroups:
+    """The bias values that training saw in place of those of the data set, and its group sizes."""
+
+    biases: list[str]
+    counts: list[int]
+
+
+@dataclass(frozen=True)
 class Model:
     """The network of a run: its name, number of parameters, and initial weights."""
 
@@ -212,6 +220,7 @@ class Report:
     backbone: str = ""
     positive: str | None = None
     choice: Choice | None = None
+    training_groups: TrainingGroups | None = None
     taken: tuple[TakenStage, ...] = ()
     circumstances: tuple[Circumstances, ...] = ()
     own_parts: tuple[OwnPart, ...] = ()

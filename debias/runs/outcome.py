@@ -62,8 +62,7 @@ def finish(trained: Trained, run: Run, description: Json) -> None:
         "positive": positive_class(parts.examples.groups),
         "name": run.folder.name,
         "selection": selection(recorder.history, rule),
-        **({"choice": choice} if choice else {}),
-        **({"taken": taken} if (taken := taken_stages(run.folder)) else {}),
+        **_occasional(parts, run.folder, choice),
         "history": recorder.history,
         "metrics": {split: measure(rows, parts.examples) for split, rows in predictions.items()},
         "predicted_from": origin(weights, written["precision"]),
@@ -138,6 +137,21 @@ def selection(history: list[Json], rule: str) -> Json:
         "epoch": next(row["epoch"] for row in table if row["rule"] == rule),
         "table": table,
     }
+
+
+def _occasional(parts: Parts, folder: Path, choice: Json | None) -> Json:
+    """The report's entries that only some runs have: choice, groups of training, taken stages."""
+    seen = parts.seen("train")
+    groups = {
+        "biases": list(seen.groups.bias_names),
+        "counts": seen.frequencies("train").tolist(),
+    }
+    entries = {
+        "choice": choice,
+        "training_groups": {} if seen is parts.examples else groups,
+        "taken": taken_stages(folder),
+    }
+    return {name: value for name, value in entries.items() if value}
 
 
 def _seconds(recorder: Recorder, stages: dict[str, float], evaluation: float) -> Json:

@@ -20,6 +20,7 @@ from debias.models.classifier import Classifier
 from debias.reports.record import Report, read_report
 from debias.strategies.strategy import Strategy
 from debias.trained.picture_model import PictureModel
+from debias.types import Groups
 
 
 class TrainedModel(PictureModel):
@@ -62,7 +63,7 @@ def load(run: str | PathLike[str]) -> TrainedModel:
     make = components.find("strategy", config.strategy["name"])
     section = {**config.model, "pretrained": False, "weights": None}
     with torch.random.fork_rng(devices=[]):  # new weights are drawn, which the file replaces
-        facts = {"outputs": make.model_outputs(report.groups)}
+        facts = {"outputs": make.model_outputs(_groups(report))}
         model: Classifier = components.construct("model", section, facts)
         strategy = _strategy(config, report, model, preprocessing.evaluation)
     trained = TrainedModel(model, strategy, preprocessing.evaluation, report)
@@ -91,14 +92,26 @@ def _strategy(
     return strategy
 
 
+def _groups(report: Report) -> Groups:
+    """The groups that training saw."""
+    own, seen = report.groups, report.training_groups
+    if seen is None:
+        return own
+    names = (own.target_names, tuple(seen.biases))
+    return Groups(*names, multi_label=own.multi_label, contexts=own.contexts)
+
+
 def _facts(config: Config, report: Report, model: Classifier, geometry: Geometry) -> Settings:
     """Facts of the data for a strategy, as far as the report has them."""
-    data, groups = report.data, report.groups
+    data, groups, seen = report.data, _groups(report), report.training_groups
     counts = data.class_counts or data.counts
+    inferred = bool(config.groups.file) and "train" in config.groups.splits
+    sizes = seen.counts if seen else data.counts["train"]
     return {
         "groups": groups,
         "samples": sum(map(sum, counts.values())) // (groups.outputs if groups.multi_label else 1),
-        "frequencies": torch.tensor(data.counts["train"]),
+        # reports of earlier versions do not have those of inferred groups
+        **({} if inferred and not seen else {"frequencies": torch.tensor(sizes)}),
         "class_frequencies": torch.tensor(counts["train"]),
         "seed": config.seed,
         "model": model,

@@ -15,11 +15,14 @@ from debias import config as configs
 from debias.__main__ import main
 from debias.build import build
 from debias.commands.begin import DATA
+from debias.commands.train import train
+from debias.data.partition import write_inferred
 from debias.errors import InputError
 from debias.reports.predictions import read
 from debias.trained.model import load
 from debias.types import Outputs
 from tests.commands.conftest import overrides
+from tests.fakes import birds
 from tests.project.test_architecture import PACKAGE
 
 #: Strategies that change the pictures or compute the classes themselves.
@@ -130,6 +133,32 @@ def test_strategies_that_compute_classes_themselves_are_loaded_too(name, finishe
         outputs: Outputs = module(image)
         torch.testing.assert_close(loaded(image), outputs.logits, rtol=1e-4, atol=1e-5)
     assert loaded.strategy is not None
+
+
+@pytest.mark.filterwarnings("ignore:.*no training image in:UserWarning")
+@pytest.mark.parametrize("name", ["domain_independent", "domain_discriminative"])
+def test_inferred_groups_of_training_are_loaded_too(name, tmp_path):
+    """Three values in place of two, one of them without an image of a class. A report that does not
+    name them is that of an earlier version.
+    """
+    examples = birds(tmp_path, train=80, val=40, test=40)
+    inferred = torch.arange(len(examples)) % 3
+    inferred[(inferred == 2) & (examples.target == 1)] = 0
+    write_inferred(tmp_path / "groups.csv", examples, inferred)
+    groups = (f"groups.file={tmp_path}/groups.csv", "groups.splits=[train]")
+    options = (f"strategy.name={name}", *groups, "epochs=1", "data.size=32")
+    run = train(configs.load("drawn_birds", overrides(tmp_path, *options)))
+    rows = read(run / "predictions" / "test.csv")
+    files = [examples.root / path for path in rows.paths]
+    found = load(run).predict(files).logits
+    torch.testing.assert_close(found, rows.logits, rtol=0, atol=1e-5)
+    report = json.loads((run / "report.json").read_text())
+    entry = report.pop("training_groups")
+    assert entry["biases"] == ["0", "1", "2"]
+    assert (entry["counts"][5], sum(entry["counts"])) == (0, 80)
+    (run / "report.json").write_text(json.dumps(report))
+    with pytest.raises(InputError, match=r"needs .frequencies. of the training data"):
+        load(run)
 
 
 def test_a_folder_without_a_finished_run_is_an_error(finished, tmp_path):
