@@ -75,10 +75,22 @@ class LastLayer(Recipe):
         """Config of the one stage, which trains the backbone.
 
         Raises:
-            ValueError: the run has its own strategy, sampler or augmentation, which no stage uses.
+            ValueError: the run has its own strategy, sampler, augmentation or players, or ``base``
+                its own groups, which no stage uses.
         """
         for kind in ("strategy", "sampler", "augment"):
             run.refuse_own(kind, remedy=f"leave it out, or set recipe.base.{kind}")
+        name = run.config.recipe["name"]
+        if players := run.config.players:
+            raise InputError(
+                f"players have no effect with recipe.name={name}; got players of "
+                f"{shown([*players])}: leave them out, or set recipe.base.players"
+            )
+        if "groups" in (self.base or {}):
+            raise InputError(
+                f"recipe.base.groups has no effect with recipe.name={name}, which reads the groups "
+                "of the run: set groups for the run, or leave it out"
+            )
         return [self._config(run)]
 
     def shareable(self, run: Run) -> list[Config]:

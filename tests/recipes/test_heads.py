@@ -274,6 +274,8 @@ def test_what_is_refused(folder, backbone, tmp_path):
             "recipe.base.strategy.name=disentangled computes its outputs in another way",
         ),
         ("crt", "recipe.base.strategy.name=domain_independent", "in another way"),
+        ("dfr", "players.model.lr=1", r"got players of model.*, or set recipe\.base\.players"),
+        ("afr", "recipe.base.groups.file=a.csv", r"recipe\.base\.groups has no effect"),
         ("dfr", "recipe.base.select=average", r"recipe\.base\.select is not allowed"),
     ):
         with pytest.raises(ValueError, match=message):
