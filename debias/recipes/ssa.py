@@ -143,6 +143,8 @@ class SSA(Recipe):
             "root": str(examples.root),
             "target_names": [groups.bias_names[value] for value in values.tolist()],
             "bias_names": list(groups.target_names),
+            "max_pixels": examples.max_pixels,
+            "follow_links": examples.follow_links,
         }
         # the cache stores images per split, and each stage has other splits: it would fill the disk
         config = replace(run.stage_config(self.predictor), data=data, select="average", cache=False)

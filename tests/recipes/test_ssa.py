@@ -1,6 +1,7 @@
 """SSA: on which guesses of its teacher a predictor is trained; predictors are fake logits."""
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,6 +13,7 @@ from debias import config as configs
 from debias.config import Config
 from debias.data.examples import Examples
 from debias.group_inference.pseudo_labels import balanced_pseudo_labels
+from debias.merging import Settings
 from debias.parts import Parts
 from debias.recipes.ssa import SSA
 from debias.runs.run import Run
@@ -43,7 +45,10 @@ def table_of(csv_file: str) -> dict[str, list[tuple[int, int, int]]]:
 class HandMade(Run):
     """The teacher says ``MARGIN``; so do predictors of folds, the other way. No last stage."""
 
+    read: list[Settings]
+
     def train_stage(self, name: str, config: Config) -> Any:
+        self.read = [*getattr(self, "read", []), config.data]
         asked = torch.tensor([row for row, *_ in table_of(config.data["csv"])["test"]])
         margin = MARGIN[asked] if name == "teacher" else -MARGIN[asked]
         logits = torch.stack([torch.zeros_like(margin), margin], dim=1)
@@ -53,14 +58,23 @@ class HandMade(Run):
         return changes
 
 
-def trained(folder: Path, **options: Any) -> None:
+def trained(folder: Path, accepted: Settings | None = None, **options: Any) -> HandMade:
+    """Train with options of SSA, on images that are ``accepted`` by options of the data set."""
     split = torch.tensor([0] * TRAIN + [1] * VAL)
     names = tuple(f"{row}.png" for row in range(TRAIN + VAL))
     examples = Examples(Path("pictures"), names, TARGET, BIAS, split, GROUPS, Path("table.csv"))
     run, recipe = HandMade(configs.load("drawn_birds", ["seed=4"]), folder), SSA(**options)
+    examples = replace(examples, **(accepted or {}))
     parts = Parts(examples, None, None, "cpu", "32-true")  # type: ignore[arg-type]  # nothing is trained
     run.built[configs.identity(recipe.stages(run)[0])] = parts
     recipe.train(run)
+    return run
+
+
+def test_predictors_accept_the_images_of_the_run(tmp_path: Path) -> None:
+    accepted = {"max_pixels": 7, "follow_links": True}
+    for data in trained(tmp_path, accepted).read:
+        assert {key: data[key] for key in accepted} == accepted
 
 
 @pytest.mark.parametrize("threshold", [0.6, 0.8])
