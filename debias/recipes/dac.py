@@ -12,6 +12,7 @@ from debias.config import Config
 from debias.data.orders import seeded_generator
 from debias.errors import InputError, check_at_least, check_between
 from debias.group_inference.decomposition import elbows, least_losses, most_attended
+from debias.models.networks import linear_head
 from debias.parts import Parts
 from debias.recipes.map_masks import Cut, MapMasks
 from debias.runs.run import Run, Stage, Trained
@@ -108,8 +109,11 @@ class DaC(MapMasks):
         return [Work(first, sizes, looks=1 + len(QUANTILES)), Work(run.last_config(), sizes)]
 
     def check(self, parts: Parts, config: Config) -> None:
-        """Raise an error for several labels, a model without spatial maps, or missing kneed."""
+        """Raise an error for several labels, a model without spatial maps or with a head that is
+        not linear, or missing kneed.
+        """
         super().check(parts, config)
+        linear_head(parts.module.model, of="recipe.name=dac")
         elbows(torch.zeros(1, 2), torch.arange(2))
 
     def train(self, run: Run) -> Trained:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from debias import processes
 from debias.config import Config
 from debias.data.orders import seeded_generator
-from debias.errors import InputError, check_at_least
+from debias.errors import InputError, check_at_least, check_positive
 from debias.group_inference.disagreement import largest_disagreement, largest_losses
 from debias.heads.linear import Rows
 from debias.heads.orders import halves
@@ -52,7 +52,7 @@ class SELF(LastLayer):
     Raises:
         ValueError: ``disagreement`` is neither "early" nor ``None``; it is "early" with another
             backbone than "trained" or without ``early_epochs``; ``batch_size`` or a count is below
-            1; or ``counts`` or ``learning_rates`` is empty.
+            1; ``counts`` or ``learning_rates`` is empty; or a learning rate is not positive.
 
     Differs from the reference: two of the authors' four ways to choose samples are left out:
     disagreement with a dropout model, and misclassification by the early model. If the selection
@@ -80,6 +80,7 @@ class SELF(LastLayer):
                 "recipe.counts and recipe.learning_rates must each hold at least one number, and "
                 f"counts must be >= 1; got {self.counts} and {self.learning_rates}"
             )
+        check_positive({"recipe.learning_rates": min(self.learning_rates)})
         if self.disagreement is None:
             self.early_epochs = ()
             return

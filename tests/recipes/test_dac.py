@@ -263,6 +263,7 @@ def test_mistakes_are_told_before_anything_is_trained(tmp_path):
         "recipe.layer=layer4 preprocessing.size=32": (
             "images of 32 x 32 pixels give a Grad-CAM map of a single position"
         ),
+        "model.projection=mlp": r"which recipe\.name=dac needs: use a Class",
         "data.masks=nowhere": "no folder of masks nowhere",
     }
     for override, message in cases.items():

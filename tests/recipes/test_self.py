@@ -117,6 +117,7 @@ def test_an_interrupted_run_goes_on_after_its_backbone(run, tmp_path):
             "recipe.disagreement must be early, or null to choose samples by their loss; got late",
         ),
         ("recipe.batch_size=0", "recipe.batch_size must be at least 1"),
+        ("recipe.learning_rates=[0.01,-0.1]", "learning_rates must be positive; got -0.1"),
         ("recipe.backbone=pretrained", "recipe.backbone must be trained; got pretrained"),
         ("recipe.backbone=runs/erm", "needs predictions of early epochs.* got runs/erm"),
         ("recipe.early_epochs=[1,0]", "recipe.early_epochs must be at least 1.* got 0"),
