@@ -28,9 +28,9 @@ def predict_split(
     parts: Parts, split: str, *, model: nn.Module | None = None, progress: bool = True
 ) -> Predictions:
     """Predictions of one split by the run's module, or by ``model``, a network inside it."""
-    network = model or parts.module.to(parts.device)
+    module = parts.module.to(parts.device)  # with the network inside it
     batches = _batches(parts, split, progress)
-    return with_labels(parts.examples, predict(network, batches, precision=parts.precision))
+    return with_labels(parts.examples, predict(model or module, batches, precision=parts.precision))
 
 
 def features_of(parts: Parts, split: str, *, progress: bool = True) -> Tensor:
