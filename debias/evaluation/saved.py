@@ -46,10 +46,14 @@ def trained_config(run: Path) -> Config:
     the folder was moved.
     """
     config, groups, masks = configs.read(configs.evaluated(run)), run / "groups.csv", run / "masks"
-    if Path(config.groups.file or "").name == groups.name and groups.is_file():
+    given = configs.read(run / "config.yaml")  # has the paths of the user
+    file, folder = config.groups.file, config.data.get("masks")
+    if file != given.groups.file and Path(file or "").name == groups.name and groups.is_file():
         config = replace(config, groups=replace(config.groups, file=str(groups)))
-    own = Path(config.data.get("masks") or "").name == masks.name and masks.is_dir()
-    return replace(config, data=config.data | {"masks": str(masks)}) if own else config
+    own = folder != given.data.get("masks") and Path(folder or "").name == masks.name
+    if own and masks.is_dir():
+        config = replace(config, data=config.data | {"masks": str(masks)})
+    return config
 
 
 def finished(run: Path, overrides: Sequence[str] = ()) -> Parts:

@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 import torch
 
+from debias import config as configs
+from debias.config import Config, GroupsFile
 from debias.data.examples import SPLITS, Examples
 from debias.evaluation.predictions import with_labels
-from debias.evaluation.saved import origin, saved_predictions
+from debias.evaluation.saved import origin, saved_predictions, trained_config
 from debias.reports.predictions import Predictions, write
 from debias.training.prediction import Predicted
 from tests.fakes import GROUPS
@@ -72,6 +74,22 @@ def test_other_data_is_told(
 ) -> None:
     with pytest.raises(ValueError, match=reason):
         read(run, replace(examples, **changes))  # type: ignore[arg-type]
+
+
+def test_only_paths_that_the_run_wrote_are_those_inside_it(tmp_path: Path) -> None:
+    """The user's files have the same names as the run's, and are those of the config."""
+    given = Config(groups=GroupsFile("g/groups.csv"), data={"name": "table", "masks": "g/masks"})
+    (tmp_path / "masks").mkdir()
+    (tmp_path / "groups.csv").touch()
+    configs.save(given, tmp_path / "config.yaml")
+    assert trained_config(tmp_path) == given
+    wrote = replace(
+        given, groups=GroupsFile("old/groups.csv"), data={**given.data, "masks": "old/masks"}
+    )
+    configs.save(wrote, tmp_path / configs.LAST_STAGE)
+    found = trained_config(tmp_path)
+    assert found.groups.file == str(tmp_path / "groups.csv")
+    assert found.data["masks"] == str(tmp_path / "masks")
 
 
 def test_other_weights_are_told(run: Path, examples: Examples) -> None:
