@@ -61,7 +61,6 @@ class MaskTune(MapMasks):
 
     continues = True
     takes_groups = True
-    takes_labels = True
 
     epochs: int = 1
     deviations: float = 2.0

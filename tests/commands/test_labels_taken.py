@@ -125,3 +125,10 @@ def _check_first_step(strategy: Strategy) -> None:
         total = turn.objective(model, batch).total
         assert bool(total.isfinite())
         assert total.requires_grad
+
+
+def test_recipes_need_one_class_or_several_labels():
+    """Only the recipe of one stage takes both. MaskTune's maps explain one class."""
+    taken = {name: labels_taken("recipe", name) for name in METHODS["recipe"]}
+    assert {name for name in taken if taken[name] == "several"} == {"contextual"}
+    assert {name for name in taken if taken[name] == "any"} <= {"single"}
