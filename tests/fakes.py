@@ -1,5 +1,6 @@
 """Small stand-ins that several tests train on."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytorch_lightning as pl
@@ -9,6 +10,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from debias.data.examples import Examples
 from debias.data.sets.drawn_birds import drawn_birds
+from debias.strategies.strategy import Strategy
 from debias.types import Batch, Groups, Outputs
 
 GROUPS = Groups(("landbird", "waterbird"), ("land", "water"), aligned=((0, 0), (1, 1)))
@@ -55,6 +57,22 @@ class TinyData(pl.LightningDataModule):
 
     def val_dataloader(self) -> DataLoader[Batch]:
         return self.train_dataloader()
+
+
+def take_turns(
+    strategy: Strategy,
+    model: nn.Module,
+    batch: Batch,
+    step: int,
+    optimizers: Mapping[str, torch.optim.Optimizer],
+) -> None:
+    """One step of a plain loop: each player takes its turn and updates its own parameters."""
+    players = strategy.players(model)
+    for player, objective in strategy.turns(step):
+        loss = objective(model, batch).total
+        optimizers[player].zero_grad()
+        loss.backward(inputs=players[player])
+        optimizers[player].step()
 
 
 def _collate(rows: list[tuple[Tensor, ...]]) -> Batch:

@@ -101,21 +101,6 @@ def test_unknown_biases_are_left_out_of_the_biased_networks_loss(parts):
     assert strategy.biased_loss(model, masked).total.item() == pytest.approx(expected.item())
 
 
-def test_state_survives(parts):
-    model, strategy, batch = parts
-    torch.manual_seed(1)
-    restored = BAdd(GROUPS, TinyClassifier(), strength=2.0, warmup=3)
-    assert (
-        restored.model_loss(model, batch).total.item()
-        != strategy.model_loss(model, batch).total.item()
-    )
-    restored.load_state_dict(strategy.state_dict())
-    assert (
-        restored.model_loss(model, batch).total.item()
-        == strategy.model_loss(model, batch).total.item()
-    )
-
-
 @pytest.mark.parametrize(
     ("options", "message"),
     [

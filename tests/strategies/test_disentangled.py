@@ -2,8 +2,6 @@
 features, and the swap.
 """
 
-import copy
-
 import pytest
 import torch
 from torch import Tensor, nn
@@ -165,27 +163,6 @@ def test_evaluation_reads_both_encoders():
     found = strategy.classify(model, BATCH.image)
     torch.testing.assert_close(found.logits, reads(model.head, strategy.context, z_l, z_b))
     assert torch.equal(found.features, torch.cat([z_l, z_b], dim=1))
-
-
-def test_state_survives():
-    def step(strategy: Disentangled, model: TinyClassifier, number: int) -> None:
-        optimizer = torch.optim.SGD(strategy.players(model)["model"], lr=0.1)
-        optimizer.zero_grad()
-        strategy.turns(number)[0].objective(model, batch_of(8, seed=number)).total.backward()
-        optimizer.step()
-
-    strategy, model = pair(swap_after=1)
-    for number in range(3):
-        step(strategy, model, number)
-    restored, twin = Disentangled(GROUPS, 20, TinyClassifier(), swap_after=1), copy.deepcopy(model)
-    restored.load_state_dict(strategy.state_dict())
-    for number in range(3, 6):
-        step(strategy, model, number)
-        step(restored, twin, number)
-    for first, second in zip(
-        strategy.state_dict().values(), restored.state_dict().values(), strict=True
-    ):
-        assert torch.equal(first, second)
 
 
 @pytest.mark.slow

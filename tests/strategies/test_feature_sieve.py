@@ -277,18 +277,6 @@ def test_several_labels_are_forgotten_label_by_label():
     assert strategy.forget(model, batch).total.item() == pytest.approx(math.log(2))
 
 
-def test_state_survives(parts):
-    model, strategy, batch = parts
-    strategy.identify(model, batch)
-    restored = sieve(model, depth=2)
-    restored.load_state_dict(strategy.state_dict())
-    model.eval()
-    assert (
-        restored.eval().forget(model, batch).total.item()
-        == strategy.eval().forget(model, batch).total.item()
-    )
-
-
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -1,6 +1,4 @@
-"""FLAC: the two stages by definition, what stands still in each, its limit, state, and a toy."""
-
-import copy
+"""FLAC: the two stages by definition, what stands still in each, its limit, and a toy."""
 
 import pytest
 import torch
@@ -104,30 +102,6 @@ def test_the_bias_network_is_frozen_in_evaluation_mode():
 def test_without_strength_the_model_learns_by_erm():
     strategy, model = pair(strength=0.0)
     assert torch.equal(strategy.model_loss(model, BATCH).total, ERM().loss(model, BATCH).total)
-
-
-def test_state_survives():
-    """Stopped at the end of the warm-up and resumed from the state, it goes on as if unstopped."""
-
-    def step(strategy: FLAC, model: nn.Module, number: int) -> None:
-        players = strategy.players(model)
-        for player, objective in strategy.turns(number):
-            optimizer = torch.optim.SGD(players[player], lr=0.01)
-            optimizer.zero_grad()
-            objective(model, batch_of(8, seed=number)).total.backward(inputs=players[player])
-            optimizer.step()
-
-    strategy, model = pair(warmup=3)
-    for number in range(3):
-        step(strategy, model, number)
-    restored, twin = FLAC(GROUPS, KNOWN, TinyClassifier(), warmup=3), copy.deepcopy(model)
-    restored.load_state_dict(strategy.state_dict())
-    for number in range(3, 6):
-        step(strategy, model, number)
-        step(restored, twin, number)
-    assert all(
-        torch.equal(*pair) for pair in zip(model.parameters(), twin.parameters(), strict=True)
-    )
 
 
 @pytest.mark.slow

@@ -138,15 +138,6 @@ def test_a_sure_g_that_is_trusted_leaves_nothing_to_learn():
     assert norms[1] == pytest.approx(2**0.5, rel=1e-2)
 
 
-def test_state_survives():
-    strategy, model = pair()
-    restored = LearnedMixin(GROUPS, model)
-    restored.load_state_dict(strategy.state_dict())
-    assert torch.equal(
-        restored.model_loss(model, BATCH).total, strategy.model_loss(model, BATCH).total
-    )
-
-
 def test_refuses():
     model: nn.Module = SizedClassifier()
     with pytest.raises(ValueError, match="warmup must be at least 1 for LearnedMixin; got 0"):

@@ -1,4 +1,4 @@
-"""LfF: its loss by definition, who gets which gradient, one optimiser as two, its limit, its state,
+"""LfF: its loss by definition, who gets which gradient, one optimiser as two, its limit,
 and a toy.
 """
 
@@ -143,22 +143,6 @@ def test_evaluation_is_the_models_own():
     before = [buffer.clone() for buffer in strategy.buffers()]
     strategy.loss(model, BATCH)
     assert all(torch.equal(*pair) for pair in zip(strategy.buffers(), before, strict=True))
-
-
-def test_state_survives():
-    strategy, model = pair()
-    steps(strategy, model, [torch.optim.SGD(strategy.players(model)["model"], lr=0.1)], range(3))
-    restored, twin_model = LfF(GROUPS, 20, TinyClassifier()), copy.deepcopy(model)
-    restored.load_state_dict(strategy.state_dict())
-    for owner, one in ((strategy, model), (restored, twin_model)):
-        steps(owner, one, [torch.optim.SGD(owner.players(one)["model"], lr=0.1)], range(3, 6))
-    for first, second in zip(
-        strategy.state_dict().values(), restored.state_dict().values(), strict=True
-    ):
-        assert torch.equal(first, second)
-    assert all(
-        torch.equal(*pair) for pair in zip(model.parameters(), twin_model.parameters(), strict=True)
-    )
 
 
 @pytest.mark.slow

@@ -92,15 +92,6 @@ def test_samples_that_g_gets_right_teach_less():
     assert norms[0] < erm < norms[1]
 
 
-def test_state_survives():
-    strategy, model = pair()
-    restored = RUBi(GROUPS)
-    restored.load_state_dict(strategy.state_dict())
-    assert torch.equal(
-        restored.model_loss(model, BATCH).total, strategy.model_loss(model, BATCH).total
-    )
-
-
 def test_refuses():
     with pytest.raises(ValueError, match=r"head_weight must be at least 0 for RUBi; got -1\.0"):
         RUBi(GROUPS, head_weight=-1.0)

@@ -129,16 +129,6 @@ def test_weights_do_not_hang_on_the_rest_of_the_batch():
     )
 
 
-def test_state_survives():
-    strategy, model = pair()
-    strategy.biased_loss(model, BATCH)
-    restored = SoftContrastive(GROUPS)
-    restored.load_state_dict(strategy.state_dict())
-    assert torch.equal(
-        restored.model_loss(model, BATCH).total, strategy.model_loss(model, BATCH).total
-    )
-
-
 def test_refuses():
     with pytest.raises(
         ValueError, match=r"temperature must be positive for SoftContrastive; got 0\.0"

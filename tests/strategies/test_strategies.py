@@ -2,11 +2,13 @@
 loop's, bit for bit.
 """
 
+import copy
 from collections.abc import Callable
 from functools import partial
 
 import pytest
 import torch
+from torch import nn
 from torch.nn import functional as F
 
 from debias import components
@@ -61,7 +63,7 @@ from debias.training.fit import fit, seed_all, trainer
 from debias.training.module import DebiasModule
 from debias.training.optimizers import constant, sgd
 from debias.types import Batch, Groups
-from tests.fakes import GROUPS, TinyClassifier, TinyData, batch_of
+from tests.fakes import GROUPS, TinyClassifier, TinyData, batch_of, take_turns
 from tests.toy_strategies import TwoPlayers
 
 FREQUENCIES = torch.tensor([30, 6, 2, 10])
@@ -286,21 +288,35 @@ def test_what_needs_one_class_per_sample():
     assert found == SINGLE_LABEL
 
 
-def plain_loop(strategy: Strategy, epochs: int, side: int) -> tuple[TinyClassifier, Strategy]:
-    seed_all(0)
-    model = TinyClassifier(3 * side * side, outputs=strategy.model_outputs(GROUPS))
-    players = strategy.players(model)
-    optimizers = {player: sgd(owned, lr=0.1) for player, owned in players.items()}
-    step = 0
-    for _ in range(epochs):
-        for batch in TinyData(side=side).batches():
-            for player, objective in strategy.turns(step):
-                loss = objective(model, batch).total
-                optimizers[player].zero_grad()
-                loss.backward(inputs=players[player])
-                optimizers[player].step()
-            step += 1
-    return model, strategy
+def classifier(strategy: Strategy, side: int) -> TinyClassifier:
+    return TinyClassifier(3 * side * side, outputs=strategy.model_outputs(GROUPS))
+
+
+def plain_loop(strategy: Strategy, model: nn.Module, side: int, steps: range) -> None:
+    optimizers = {player: sgd(owned, lr=0.1) for player, owned in strategy.players(model).items()}
+    batches = TinyData(side=side).batches()
+    for step in steps:
+        take_turns(strategy, model, batches[step % len(batches)], step, optimizers)
+
+
+def assert_same_state(one: nn.Module, other: nn.Module) -> None:
+    torch.testing.assert_close(one.state_dict(), other.state_dict(), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("name", STRATEGIES)
+def test_a_new_strategy_continues_from_a_saved_state(name):
+    side = SIDES.get(name, 2)
+    seed_all(1)
+    strategy = STRATEGIES[name]()
+    model = classifier(strategy, side)
+    plain_loop(strategy, model, side, range(5))
+    restored, twin = STRATEGIES[name](), copy.deepcopy(model)
+    restored.load_state_dict(strategy.state_dict())
+    for owner, network in ((strategy, model), (restored, twin)):
+        seed_all(2)
+        plain_loop(owner, network, side, range(5, 12))
+    assert_same_state(restored, strategy)
+    assert_same_state(twin, model)
 
 
 @pytest.mark.parametrize("name", STRATEGIES)
@@ -309,10 +325,12 @@ def test_lightning_equals_the_plain_loop(name, tmp_path):
     strategy, twin = STRATEGIES[name](), STRATEGIES[name]()
     twin.load_state_dict(strategy.state_dict())
     side = SIDES.get(name, 2)
-    expected, expected_strategy = plain_loop(twin, epochs=2, side=side)
+    seed_all(0)
+    expected = classifier(twin, side)
+    plain_loop(twin, expected, side, range(12))
     seed_all(0)
     module = DebiasModule(
-        TinyClassifier(3 * side * side, outputs=strategy.model_outputs(GROUPS)),
+        classifier(strategy, side),
         strategy,
         GROUPS,
         FREQUENCIES,
@@ -322,12 +340,8 @@ def test_lightning_equals_the_plain_loop(name, tmp_path):
     start = [parameter.detach().clone() for parameter in module.model.parameters()]
     lightning = trainer(tmp_path, epochs=2, seed=0, accelerator="cpu", progress=False)
     fit(module, TinyData(side=side), lightning)
-    for trained, plain in zip(module.model.parameters(), expected.parameters(), strict=True):
-        assert torch.equal(trained, plain)
-    for trained, plain in zip(
-        strategy.state_dict().values(), expected_strategy.state_dict().values(), strict=True
-    ):
-        assert torch.equal(trained, plain)
+    assert_same_state(module.model, expected)
+    assert_same_state(strategy, twin)
     assert not any(
         torch.equal(before, now)
         for before, now in zip(start, module.model.parameters(), strict=True)
@@ -340,7 +354,7 @@ def test_terms_to_log_carry_no_gradient(name):
     torch.manual_seed(0)
     side = SIDES.get(name, 2)
     strategy, batch = STRATEGIES[name](), batch_of(12, side=side)
-    model = TinyClassifier(3 * side * side, outputs=strategy.model_outputs(GROUPS))
+    model = classifier(strategy, side)
     for step in range(12):
         for turn in strategy.turns(step):
             loss = turn.objective(model, batch)

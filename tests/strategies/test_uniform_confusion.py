@@ -193,15 +193,6 @@ def test_unknown_biases_are_left_out_of_the_adversarys_loss(parts):
     )
 
 
-def test_state_survives(parts):
-    model, strategy, batch = parts
-    restored = UniformConfusion(GROUPS, model, IMAGE, strength=0.5)
-    restored.load_state_dict(strategy.state_dict())
-    assert (
-        restored.identify(model, batch).total.item() == strategy.identify(model, batch).total.item()
-    )
-
-
 @pytest.mark.parametrize("options", [{"strength": -1.0}, {"every": 0}, {"adversary_turns": 0}])
 def test_refuses(options):
     ((name, value),) = options.items()

@@ -11,10 +11,8 @@ from debias.errors import InputError
 from debias.strategies.strategy import Strategy
 from debias.training.accumulation import accumulate
 from debias.training.fit import seed_all
-from debias.training.optimizers import sgd
 from debias.types import Outputs
-from tests.fakes import GROUPS, TinyClassifier, TinyData
-from tests.strategies.test_strategies import SIDES, STRATEGIES
+from tests.strategies.test_strategies import SIDES, STRATEGIES, classifier, plain_loop
 
 
 def trained(name: str, *, parts: int) -> list[torch.Tensor]:
@@ -22,15 +20,9 @@ def trained(name: str, *, parts: int) -> list[torch.Tensor]:
     seed_all(1)
     strategy, side = STRATEGIES[name](), SIDES.get(name, 2)
     seed_all(0)
-    model = TinyClassifier(3 * side * side, outputs=strategy.model_outputs(GROUPS))
+    model = classifier(strategy, side)
     accumulate(model, parts)
-    players = strategy.players(model)
-    optimizers = {player: sgd(owned, lr=0.1) for player, owned in players.items()}
-    for step, batch in enumerate(TinyData(side=side).batches()):
-        for player, objective in strategy.turns(step):
-            optimizers[player].zero_grad()
-            objective(model, batch).total.backward(inputs=players[player])
-            optimizers[player].step()
+    plain_loop(strategy, model, side, range(6))
     return [*model.state_dict().values(), *strategy.state_dict().values()]
 
 
