@@ -16,18 +16,37 @@ from debias.types import Batch, Groups, Outputs
 GROUPS = Groups(("landbird", "waterbird"), ("land", "water"), aligned=((0, 0), (1, 1)))
 
 
-class TinyClassifier(nn.Module):
-    """Pixels to a few tanh features to logits."""
+class BodyNetwork(nn.Module):
+    """A body, and a head that reads its features."""
 
-    def __init__(self, pixels: int = 12, features: int = 5, outputs: int = 2) -> None:
+    def __init__(self, body: nn.Module, head: nn.Module) -> None:
         super().__init__()
-        self.body = nn.Sequential(nn.Flatten(), nn.Linear(pixels, features), nn.Tanh())
-        self.head = nn.Linear(features, outputs)
-        self.feature_size = features
+        self.body, self.head = body, head
 
     def forward(self, image: Tensor) -> Outputs:
         features = self.body(image)
         return Outputs(self.head(features), features)
+
+
+class BackboneNetwork(nn.Module):
+    """A backbone, as networks of timm have it, and a head."""
+
+    def __init__(self, backbone: nn.Module, head: nn.Module) -> None:
+        super().__init__()
+        self.backbone, self.head = backbone, head
+
+    def forward(self, image: Tensor) -> Outputs:
+        features = self.backbone(image)
+        return Outputs(self.head(features), features)
+
+
+class TinyClassifier(BodyNetwork):
+    """Pixels to a few tanh features to logits."""
+
+    def __init__(self, pixels: int = 12, features: int = 5, outputs: int = 2) -> None:
+        body = nn.Sequential(nn.Flatten(), nn.Linear(pixels, features), nn.Tanh())
+        super().__init__(body, nn.Linear(features, outputs))
+        self.feature_size = features
 
 
 def batch_of(samples: int, *, seed: int = 0, side: int = 2) -> Batch:

@@ -12,7 +12,8 @@ from debias.audits.steps import Audited
 from debias.data.examples import Examples
 from debias.data.pictures.geometry import Geometry
 from debias.trained.picture_model import PictureModel
-from debias.types import Groups, Outputs
+from debias.types import Groups
+from tests.fakes import BackboneNetwork
 
 SIDE = 32
 #: The object: the square in the middle.
@@ -34,13 +35,11 @@ class Region(nn.Module):
         return torch.einsum("nchw,hw->nc", maps, self.share)
 
 
-class RegionReader(nn.Module):
+class RegionReader(BackboneNetwork):
     """Says "dog" if one channel is brighter than grey in one region, however little."""
 
     def __init__(self, where: NDArray[np.bool_], channel: int) -> None:
-        super().__init__()
-        self.backbone = nn.Sequential(nn.Conv2d(3, 2, 1), Region(where))
-        self.head = nn.Linear(2, 2)
+        super().__init__(nn.Sequential(nn.Conv2d(3, 2, 1), Region(where)), nn.Linear(2, 2))
         self.mean, self.std, self.feature_size = (0.5, 0.5, 0.5), (0.5, 0.5, 0.5), 2
         with torch.no_grad():
             self.backbone[0].weight.zero_()
@@ -49,11 +48,6 @@ class RegionReader(nn.Module):
             self.backbone[0].bias.zero_()
             self.head.weight.copy_(20 * torch.eye(2))
             self.head.bias.zero_()
-
-    def forward(self, image: Tensor) -> Outputs:
-        """Logits and features."""
-        features = self.backbone(image)
-        return Outputs(self.head(features), features)
 
 
 class MadeModel(AuditedModel):

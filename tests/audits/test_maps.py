@@ -24,16 +24,15 @@ from debias.audits.maps.information import (
 from debias.audits.maps.randomisation import instability, randomised, rank_correlations
 from debias.audits.maps.swaps import Swap, counterfactual
 from debias.models.attribution import grad_cam, layer_gradient
-from debias.types import Outputs
+from tests.fakes import BackboneNetwork
 
 
-class CornerReader(nn.Module):
+class CornerReader(BackboneNetwork):
     """Class 1 if the top left quarter is bright; its last map is the picture, pooled by place."""
 
     def __init__(self, side: int = 8) -> None:
-        super().__init__()
-        self.backbone = nn.Sequential(nn.Conv2d(3, 2, 1), nn.Flatten())
-        self.head = nn.Linear(2 * side * side, 2)
+        backbone = nn.Sequential(nn.Conv2d(3, 2, 1), nn.Flatten())
+        super().__init__(backbone, nn.Linear(2 * side * side, 2))
         with torch.no_grad():
             self.backbone[0].weight.copy_(
                 torch.tensor([[1.0, 1, 1], [-1, -1, -1]])[..., None, None]
@@ -45,28 +44,17 @@ class CornerReader(nn.Module):
             self.head.weight.copy_(weight.flatten(1))
             self.head.bias.zero_()
 
-    def forward(self, image: Tensor) -> Outputs:
-        features = self.backbone(image)
-        return Outputs(self.head(features), features)
 
-
-class Pooled(nn.Module):
+class Pooled(BackboneNetwork):
     """Channel c of a 1x1 convolution is the evidence for class c, averaged over all places."""
 
     def __init__(self) -> None:
-        super().__init__()
-        self.backbone = nn.Sequential(
-            nn.Conv2d(3, 3, 1, bias=False), nn.AdaptiveAvgPool2d(1), nn.Flatten()
-        )
-        self.head = nn.Linear(3, 3)
+        layers = (nn.Conv2d(3, 3, 1, bias=False), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+        super().__init__(nn.Sequential(*layers), nn.Linear(3, 3))
         with torch.no_grad():
             self.backbone[0].weight.copy_(torch.eye(3)[..., None, None])
             self.head.weight.copy_(torch.eye(3))
             self.head.bias.zero_()
-
-    def forward(self, image: Tensor) -> Outputs:
-        features = self.backbone(image)
-        return Outputs(self.head(features), features)
 
 
 def test_the_area_of_a_linear_model():

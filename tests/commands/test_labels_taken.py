@@ -4,14 +4,14 @@ from collections import OrderedDict
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from debias import components
 from debias.commands.list import labels_taken
 from debias.methods import METHODS
 from debias.strategies.strategy import Strategy
-from debias.types import Batch, ContextPair, Groups, Outputs
-from tests.fakes import GROUPS
+from debias.types import Batch, ContextPair, Groups
+from tests.fakes import GROUPS, BackboneNetwork
 
 LABELS = Groups(
     ("no", "yes", "no hat", "hat"),
@@ -33,13 +33,12 @@ NEEDED = {
 EVERY = [(kind, name) for kind in ("strategy", "sampler", "augment") for name in METHODS[kind]]
 
 
-class Staged(nn.Module):
+class Staged(BackboneNetwork):
     """Two stages of four maps, whose averages the head reads."""
 
     feature_size = 4
 
     def __init__(self, outputs: int) -> None:
-        super().__init__()
         stages = {
             "conv1": nn.Conv2d(3, 4, 3, padding=1),
             "bn1": nn.BatchNorm2d(4),
@@ -49,11 +48,7 @@ class Staged(nn.Module):
             "pool": nn.AdaptiveAvgPool2d(1),
             "flatten": nn.Flatten(),
         }
-        self.backbone, self.head = nn.Sequential(OrderedDict(stages)), nn.Linear(4, outputs)
-
-    def forward(self, image: Tensor) -> Outputs:
-        features = self.backbone(image)
-        return Outputs(self.head(features), features)
+        super().__init__(nn.Sequential(OrderedDict(stages)), nn.Linear(4, outputs))
 
 
 def facts(groups: Groups) -> dict[str, object]:

@@ -8,36 +8,31 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from debias.data.masks.grabcut import Pixels
 from debias.data.pictures.preprocessing import resize
-from debias.types import Groups, Outputs
+from debias.types import Groups
 from tests.data.small_pictures import small_examples
+from tests.fakes import BackboneNetwork
 
 pytest.importorskip("captum")
 from debias.evaluation.attention import gradcam
 from debias.evaluation.saved import finished
 
 
-class ColourReader(nn.Module):
+class ColourReader(BackboneNetwork):
     """The map is the picture itself; class 0 counts its red, class 1 its green, each by the mean
     over all places.
     """
 
     def __init__(self, stride: int = 1) -> None:
-        super().__init__()
-        self.backbone = nn.Sequential(
-            nn.Conv2d(3, 3, stride, stride, bias=False), nn.AdaptiveAvgPool2d(1), nn.Flatten()
-        )
-        self.head = nn.Linear(3, 2, bias=False)
+        maps = nn.Conv2d(3, 3, stride, stride, bias=False)
+        backbone = nn.Sequential(maps, nn.AdaptiveAvgPool2d(1), nn.Flatten())
+        super().__init__(backbone, nn.Linear(3, 2, bias=False))
         with torch.no_grad():
             self.backbone[0].weight.copy_(torch.eye(3)[:, :, None, None] / stride**2)
             self.head.weight.copy_(torch.eye(3)[:2])
-
-    def forward(self, image: Tensor) -> Outputs:
-        features = self.backbone(image)
-        return Outputs(self.head(features), features)
 
 
 def parts_of(folder: Path, model: nn.Module, *, size: int = 16) -> Any:

@@ -24,34 +24,28 @@ from debias.parts import Parts
 from debias.pixels import PixelSpace
 from debias.strategies.erm import ERM
 from debias.training.module import DebiasModule
-from debias.types import Groups, Outputs
+from debias.types import Groups
 from tests.commands.conftest import overrides
 from tests.data.small_pictures import GROUPS, write_png
+from tests.fakes import BackboneNetwork
 
 SIDE = 16
 LABELS = Groups(("not x", "x", "not y", "y"), ("day", "night"), multi_label=True)
 
 
-class ColourReader(nn.Module):
+class ColourReader(BackboneNetwork):
     """Its last map is the picture; the logits are a linear function of the mean colour."""
 
     def __init__(
         self, weight: Sequence[Sequence[float]], bias: Sequence[float] = (0.0, 0.0)
     ) -> None:
-        super().__init__()
-        self.backbone = nn.Sequential(
-            nn.Conv2d(3, 3, 1, bias=False), nn.AdaptiveAvgPool2d(1), nn.Flatten()
-        )
+        layers = (nn.Conv2d(3, 3, 1, bias=False), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+        super().__init__(nn.Sequential(*layers), nn.Linear(3, len(weight)))
         self.backbone.feature_info = [{"module": "0"}]
-        self.head = nn.Linear(3, len(weight))
         with torch.no_grad():
             self.backbone[0].weight.copy_(torch.eye(3)[:, :, None, None])
             self.head.weight.copy_(torch.tensor(weight))
             self.head.bias.copy_(torch.tensor(bias))
-
-    def forward(self, image: Tensor) -> Outputs:
-        features = self.backbone(image)
-        return Outputs(self.head(features), features)
 
 
 class Mirror(ERM):

@@ -13,8 +13,8 @@ from debias.strategies.attribute_decorrelation import AttributeDecorrelation
 from debias.strategies.context_cam import ContextCAM
 from debias.strategies.context_weighting import ContextWeighting
 from debias.strategies.feature_split import FeatureSplit
-from debias.types import Batch, ContextPair, Groups, Outputs
-from tests.fakes import GROUPS
+from debias.types import Batch, ContextPair, Groups
+from tests.fakes import GROUPS, BackboneNetwork
 from tests.two_ranks import found_by_both
 
 LABELS = Groups(
@@ -34,17 +34,12 @@ class Average(nn.Module):
         return maps.mean(dim=(2, 3))
 
 
-class Mapped(nn.Module):
+class Mapped(BackboneNetwork):
     """Four maps, whose averages the head reads."""
 
     def __init__(self) -> None:
-        super().__init__()
-        self.backbone = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.ReLU(), Average())
-        self.head = nn.Linear(4, 3)
-
-    def forward(self, image: Tensor) -> Outputs:
-        features = self.backbone(image)
-        return Outputs(self.head(features), features)
+        backbone = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.ReLU(), Average())
+        super().__init__(backbone, nn.Linear(4, 3))
 
 
 def batch_of(target: Tensor = TARGET) -> Batch:

@@ -12,8 +12,8 @@ from debias.strategies.irm import IRM
 from debias.strategies.mmd import MMD
 from debias.strategies.strategy import Strategy
 from debias.strategies.vrex import VREx
-from debias.types import Attribute, Batch, Groups, Outputs
-from tests.fakes import GROUPS, TinyClassifier, batch_of
+from debias.types import Attribute, Batch, Groups
+from tests.fakes import GROUPS, BodyNetwork, TinyClassifier, batch_of
 
 BATCH = batch_of(16)
 LABELS = Groups(("no", "yes", "no hat", "hat"), ("land", "water"), multi_label=True)
@@ -184,16 +184,9 @@ def test_refuses(make, message):
         make()
 
 
-class Perceptron(nn.Module):
+def perceptron() -> BodyNetwork:
     """Two numbers to sixteen hidden units to logits."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.body, self.head = nn.Sequential(nn.Linear(2, 16), nn.ReLU()), nn.Linear(16, 2)
-
-    def forward(self, image: Tensor) -> Outputs:
-        features = self.body(image)
-        return Outputs(self.head(features), features)
+    return BodyNetwork(nn.Sequential(nn.Linear(2, 16), nn.ReLU()), nn.Linear(16, 2))
 
 
 def coloured(flips: list[float], generator: torch.Generator) -> Batch:
@@ -212,7 +205,7 @@ def accuracy_where_colours_lie(strategy: Strategy, seed: int) -> float:
     """
     torch.manual_seed(seed)
     generator = torch.Generator().manual_seed(seed)
-    model, train, test = Perceptron(), coloured([0.1, 0.2], generator), coloured([0.9], generator)
+    model, train, test = perceptron(), coloured([0.1, 0.2], generator), coloured([0.9], generator)
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
     for step in range(300):
         (turn,) = strategy.turns(step)

@@ -20,8 +20,8 @@ from debias.strategies.partition import PartitionAndDebias, Swaps, draw_swaps
 from debias.training.fit import fit, seed_all, trainer
 from debias.training.module import DebiasModule
 from debias.training.optimizers import constant, sgd
-from debias.types import Batch, Outputs
-from tests.fakes import GROUPS, TinyData, batch_of
+from debias.types import Batch
+from tests.fakes import GROUPS, BackboneNetwork, TinyData, batch_of
 from tests.two_ranks import found_by_both
 
 IMAGE = torch.zeros(1, 3, 4, 4)
@@ -42,16 +42,12 @@ class Stages(nn.Module):
         return self.last(self.second(self.first(image))).mean((2, 3))
 
 
-class Network(nn.Module):
+class Network(BackboneNetwork):
     """The stages with a head."""
 
     def __init__(self) -> None:
-        super().__init__()
-        self.backbone, self.head, self.feature_size = Stages(), nn.Linear(6, 2), 6
-
-    def forward(self, image: Tensor) -> Outputs:
-        features = self.backbone(image)
-        return Outputs(self.head(features), features)
+        super().__init__(Stages(), nn.Linear(6, 2))
+        self.feature_size = 6
 
 
 def made(seed: int = 0, **options: object) -> tuple[Network, PartitionAndDebias]:

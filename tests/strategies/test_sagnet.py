@@ -17,8 +17,8 @@ from debias.strategies.sagnet import (
     randomise_style,
     smoothed_confusion,
 )
-from debias.types import Batch, Outputs
-from tests.fakes import GROUPS, batch_of
+from debias.types import Batch
+from tests.fakes import GROUPS, BackboneNetwork, batch_of
 
 PARTNER = torch.tensor([1, 2, 3, 0])
 IMAGE = torch.zeros(1, 3, 8, 8)
@@ -37,17 +37,13 @@ class Backbone(nn.Module):
         return self.pool(self.layer2(self.layer1(image))).flatten(1)
 
 
-class Network(nn.Module):
+class Network(BackboneNetwork):
     """The backbone with a head."""
 
     def __init__(self) -> None:
-        super().__init__()
         torch.manual_seed(0)
-        self.backbone, self.head, self.feature_size = Backbone(), nn.Linear(5, 2), 5
-
-    def forward(self, image: Tensor) -> Outputs:
-        features = self.backbone(image)
-        return Outputs(self.head(features), features)
+        super().__init__(Backbone(), nn.Linear(5, 2))
+        self.feature_size = 5
 
 
 def made(**options: float) -> tuple[Network, SagNet, Batch]:

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from debias.models.layers import read_layer
 from debias.training.compilation import compiled
-from debias.types import Outputs
+from tests.fakes import BackboneNetwork
 
 
 class Backbone(nn.Module):
@@ -21,18 +21,6 @@ class Backbone(nn.Module):
         return self.layer(image.flatten(1)).tanh()
 
 
-class Network(nn.Module):
-    """A backbone and a head."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.backbone, self.head = Backbone(), nn.Linear(8, 2)
-
-    def forward(self, image: Tensor) -> Outputs:
-        features = self.backbone(image)
-        return Outputs(self.head(features), features)
-
-
 def test_the_backbone_is_compiled_within_the_context_only():
     """The compiler gets one graph with the backbone's layers. A copy, and the network afterwards,
     do not call it; layers can be read again.
@@ -43,7 +31,7 @@ def test_the_backbone_is_compiled_within_the_context_only():
         graphs.append([str(node.target) for node in graph.graph.nodes if "call" in node.op])
         return graph.forward
 
-    model, image = Network(), torch.randn(4, 3, 2, 2)
+    model, image = BackboneNetwork(Backbone(), nn.Linear(8, 2)), torch.randn(4, 3, 2, 2)
     plain = copy.deepcopy(model)
     with compiled(model, backend=backend):
         outputs = model(image)
