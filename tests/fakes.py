@@ -94,6 +94,13 @@ def take_turns(
         optimizers[player].step()
 
 
+def worst_group(logits: Tensor, batch: Batch) -> float:
+    """Accuracy of the worst of the four groups."""
+    right = (GROUPS.predict(logits) == batch.target).float()
+    group = GROUPS.encode(batch.target, batch.bias)
+    return min(right[group == number].mean().item() for number in range(GROUPS.count))
+
+
 def _collate(rows: list[tuple[Tensor, ...]]) -> Batch:
     return Batch(*(torch.stack(column) for column in zip(*rows, strict=True)))
 

@@ -11,7 +11,7 @@ from torch import nn
 
 from debias.strategies.strategy import Strategy
 from debias.types import Batch
-from tests.fakes import TinyClassifier
+from tests.fakes import TinyClassifier, take_turns
 
 IMAGE = torch.zeros(1, 3, 2, 2)
 
@@ -48,11 +48,7 @@ def trained(
     optimizers = {player: torch.optim.Adam(owned, lr=1e-2) for player, owned in players.items()}
     batch = vectors(512, aligned=aligned, seed=0)
     for step in range(steps):
-        for player, objective in strategy.turns(step):
-            loss = objective(model, batch).total
-            optimizers[player].zero_grad()
-            loss.backward(inputs=players[player])
-            optimizers[player].step()
+        take_turns(strategy, model, batch, step, optimizers)
     return model
 
 

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from debias.strategies.strategy import Strategy
-from tests.fakes import GROUPS, TinyClassifier
+from tests.fakes import GROUPS, TinyClassifier, take_turns, worst_group
 from tests.strategies.leakage import vectors
 
 #: Training samples of each group at 95 % aligned, as a strategy is told them.
@@ -35,12 +35,7 @@ def _worst_group(
     players = strategy.players(model)
     optimizers = {player: torch.optim.Adam(owned, lr=1e-2) for player, owned in players.items()}
     for step in range(steps):
-        for player, objective in strategy.turns(step):
-            optimizers[player].zero_grad()
-            objective(model, batch).total.backward(inputs=players[player])
-            optimizers[player].step()
+        take_turns(strategy, model, batch, step, optimizers)
     test = vectors(4000, aligned=0.5, seed=100)
     with torch.no_grad():
-        right = GROUPS.predict(strategy.classify(model, test.image).logits) == test.target
-    group = GROUPS.encode(test.target, test.bias)
-    return min(right[group == number].float().mean().item() for number in range(GROUPS.count))
+        return worst_group(strategy.classify(model, test.image).logits, test)

@@ -11,7 +11,7 @@ from debias.build import build
 from debias.models.classifier import timm_classifier
 from debias.strategies.input_adversary import InputAdversary
 from debias.types import Batch
-from tests.fakes import GROUPS
+from tests.fakes import GROUPS, take_turns
 
 SEEN = 400
 
@@ -50,10 +50,7 @@ def masked(birds: Batch, seed: int) -> Tensor:
     for step in range(160):
         rows = torch.randint(SEEN, (32,))
         batch = Batch(birds.image[rows], birds.target[rows], birds.bias[rows], rows)
-        ((player, objective),) = strategy.turns(step)
-        optimizers[player].zero_grad()
-        objective(model, batch).total.backward(inputs=players[player])
-        optimizers[player].step()
+        take_turns(strategy, model, batch, step, optimizers)
     with torch.no_grad():
         return strategy.eval().prepare(birds.image)
 
