@@ -5,6 +5,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from debias.strategies.strategy import Strategy
+from debias.types import Batch
+
 
 def assert_permutation_invariant(loss: Callable[..., Tensor], *columns: Tensor) -> None:
     """The order of the samples does not matter."""
@@ -71,6 +74,25 @@ def assert_state_survives(
     use(used)
     restored.load_state_dict(used.state_dict())
     torch.testing.assert_close(use(restored), use(used), rtol=0, atol=0)
+
+
+def assert_own_gradient(strategy: Strategy, model: nn.Module, batch: Batch, step: int) -> None:
+    """In its turn, a player's parameters get a finite gradient, and no other parameter gets one."""
+    everybody, players = [*model.parameters(), *strategy.parameters()], strategy.players(model)
+    for player, objective in strategy.turns(step):
+        for parameter in everybody:
+            parameter.grad = None
+        objective(model, batch).total.backward()
+        reached = [parameter for parameter in everybody if parameter.grad is not None]
+        assert set(map(id, reached)) == set(map(id, players[player]))
+        assert all(parameter.grad.isfinite().all() for parameter in reached)
+
+
+def assert_gradient(reached: nn.Module, untouched: nn.Module) -> None:
+    """Every parameter of one network has a gradient that is not 0, and none of another has one."""
+    gradients = [parameter.grad for parameter in reached.parameters()]
+    assert all(gradient is not None and gradient.ne(0).any() for gradient in gradients)
+    assert all(parameter.grad is None for parameter in untouched.parameters())
 
 
 #: Logits that break a careless formula: equal, certain, hopeless, far from the origin, one sample.

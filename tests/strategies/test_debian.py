@@ -2,29 +2,25 @@
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.nn import functional as F
 
 from debias.strategies.debian import DebiAN
-from debias.types import Groups, Outputs
-from tests.fakes import GROUPS, TinyClassifier, batch_of
+from debias.types import Groups
+from tests.fakes import GROUPS, BodyNetwork, TinyClassifier, batch_of
+from tests.properties import assert_gradient
 from tests.strategies.shortcut_toy import ALIGNED, SAMPLES, toy, trained
 
 BATCH = batch_of(12)
 THREE = Groups(("a", "b", "c"), ("land", "water"))
 
 
-class Normalised(nn.Module):
+class Normalised(BodyNetwork):
     """A classifier whose batch normalisation tells in which mode it was."""
 
     def __init__(self) -> None:
-        super().__init__()
-        self.body = nn.Sequential(nn.Flatten(), nn.Linear(12, 5), nn.BatchNorm1d(5))
-        self.head = nn.Linear(5, 2)
-
-    def forward(self, image: Tensor) -> Outputs:
-        features = self.body(image)
-        return Outputs(self.head(features), features)
+        body = nn.Sequential(nn.Flatten(), nn.Linear(12, 5), nn.BatchNorm1d(5))
+        super().__init__(body, nn.Linear(5, 2))
 
 
 def pair(classes: int = 2, **options: float) -> tuple[DebiAN, TinyClassifier]:
@@ -97,18 +93,10 @@ def test_who_receives_gradient():
     """In its turn each side alone, even if the other is not frozen; the weights are constants."""
     strategy, model = pair()
     strategy.model_loss(model, BATCH).total.backward()
-    assert all(
-        parameter.grad is not None and parameter.grad.ne(0).any()
-        for parameter in model.parameters()
-    )
-    assert all(parameter.grad is None for parameter in strategy.parameters())
+    assert_gradient(reached=model, untouched=strategy)
     model.zero_grad()
     strategy.discover(model, BATCH).total.backward()
-    assert all(
-        parameter.grad is not None and parameter.grad.ne(0).any()
-        for parameter in strategy.parameters()
-    )
-    assert all(parameter.grad is None for parameter in model.parameters())
+    assert_gradient(reached=strategy, untouched=model)
 
 
 def test_the_other_is_in_evaluation_mode():

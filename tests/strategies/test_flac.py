@@ -1,5 +1,7 @@
 """FLAC: the two stages by definition, what stands still in each, its limit, and a toy."""
 
+import copy
+
 import pytest
 import torch
 from torch import nn
@@ -9,6 +11,7 @@ from debias.losses.flac import flac_loss
 from debias.strategies.erm import ERM
 from debias.strategies.flac import FLAC
 from tests.fakes import GROUPS, TinyClassifier, batch_of
+from tests.properties import assert_gradient
 from tests.strategies.shortcut_toy import mean_worst_group
 
 BATCH = batch_of(8)
@@ -70,18 +73,10 @@ def test_the_bias_network_moves_first_and_then_never():
 def test_who_receives_gradient():
     strategy, model = pair()
     strategy.biased_loss(model, BATCH).total.backward()
-    assert all(
-        parameter.grad is not None and parameter.grad.ne(0).any()
-        for parameter in strategy.parameters()
-    )
-    assert all(parameter.grad is None for parameter in model.parameters())
+    assert_gradient(reached=strategy, untouched=model)
     strategy.zero_grad()
     strategy.model_loss(model, BATCH).total.backward()
-    assert all(
-        parameter.grad is not None and parameter.grad.ne(0).any()
-        for parameter in model.parameters()
-    )
-    assert all(parameter.grad is None for parameter in strategy.parameters())
+    assert_gradient(reached=model, untouched=strategy)
 
 
 def test_the_bias_network_is_frozen_in_evaluation_mode():
@@ -89,12 +84,10 @@ def test_the_bias_network_is_frozen_in_evaluation_mode():
     strategy.network.body.append(nn.BatchNorm1d(5))
     strategy.train()
     strategy.biased_loss(model, BATCH)
-    before = [value.clone() for value in strategy.state_dict().values()]
+    before = copy.deepcopy(strategy.state_dict())
     strategy.train()
     strategy.model_loss(model, BATCH)
-    assert all(
-        torch.equal(*pair) for pair in zip(before, strategy.state_dict().values(), strict=True)
-    )
+    torch.testing.assert_close(strategy.state_dict(), before, rtol=0, atol=0)
     strategy.biased_loss(model, BATCH)
     assert int(strategy.network.body[3].num_batches_tracked) == 2
 

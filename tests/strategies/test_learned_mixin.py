@@ -8,6 +8,7 @@ from torch.nn import functional as F
 from debias.models.classifier import small_receptive_classifier
 from debias.strategies.learned_mixin import LearnedMixin, entropies
 from tests.fakes import GROUPS, TinyClassifier, batch_of
+from tests.properties import assert_own_gradient
 
 BATCH = batch_of(8)
 
@@ -92,17 +93,10 @@ def test_turns():
 
 def test_who_receives_gradient():
     strategy, model = pair(warmup=1)
-    owned = {player: set(map(id, own)) for player, own in strategy.players(model).items()}
-    everybody = [*model.parameters(), *strategy.parameters()]
-    assert sum(map(len, owned.values())) == len(everybody)
+    owned = sum(map(len, strategy.players(model).values()))
+    assert owned == len([*model.parameters(), *strategy.parameters()])
     for step in (0, 1):
-        for parameter in everybody:
-            parameter.grad = None
-        ((player, objective),) = strategy.turns(step)
-        objective(model, BATCH).total.backward()
-        assert {id(parameter) for parameter in everybody if parameter.grad is not None} == owned[
-            player
-        ]
+        assert_own_gradient(strategy, model, BATCH, step)
 
 
 def test_frozen_to_the_last_statistic():

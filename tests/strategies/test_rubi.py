@@ -7,6 +7,7 @@ from torch.nn import functional as F
 from debias.strategies.erm import ERM
 from debias.strategies.rubi import RUBi
 from tests.fakes import GROUPS, TinyClassifier, batch_of
+from tests.properties import assert_own_gradient
 
 BATCH = batch_of(8)
 
@@ -55,18 +56,7 @@ def test_who_receives_gradient():
     """g from its own turn alone; f and the head from the second, the head by both terms."""
     strategy, model = pair(head_weight=0.0)
     assert [turn.player for turn in strategy.turns(3)] == ["biased", "model"]
-    owned = {player: set(map(id, own)) for player, own in strategy.players(model).items()}
-    everybody = [*model.parameters(), *strategy.parameters()]
-    for player, objective in strategy.turns(0):
-        for parameter in everybody:
-            parameter.grad = None
-        objective(model, BATCH).total.backward()
-        assert {id(parameter) for parameter in everybody if parameter.grad is not None} == owned[
-            player
-        ]
-        assert all(
-            parameter.grad.isfinite().all() for parameter in everybody if parameter.grad is not None
-        )
+    assert_own_gradient(strategy, model, BATCH, step=0)
     through_the_mask = strategy.head.bias.grad.clone()
     assert through_the_mask.abs().max() > 0
 
