@@ -186,26 +186,6 @@ def test_a_sampler_gets_the_batch_of_all_processes_on_all_machines(tmp_path):
     assert order.batch_size == 3 * 2 * 2
 
 
-@pytest.mark.parametrize(
-    ("override", "message"),
-    [
-        ("clip=-1", "clip must be positive"),
-        ("workers=-1", "workers must be at least 0"),
-        ("precision=bf16", r"unknown precision 'bf16'; did you mean 'bf16-mixed'"),
-        ("precision=64-true", "unknown precision '64-true'"),
-        ("accelerator=tpu", "unknown accelerator 'tpu'"),
-        ("accelerator=cuda", "accelerator=cuda has 0 devices on this machine; got devices=1"),
-        ("preprocessing.size=0", "must be 1 to 4096 pixels; got preprocessing.size=0"),
-        ("devices=0", "devices must be at least 1"),
-    ],
-)
-def test_values_that_would_fail_late_are_refused_early(tmp_path, override, message):
-    if override == "accelerator=cuda" and torch.cuda.is_available():
-        pytest.skip("a GPU is here")
-    with pytest.raises(ValueError, match=message):
-        build(small(tmp_path, "erm", override))
-
-
 def test_players_have_options_of_their_own(tmp_path):
     """An entry of players goes over the optimizer section; another name leaves it behind."""
     options = [

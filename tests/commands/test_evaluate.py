@@ -324,13 +324,6 @@ def test_predictions_of_anybody_give_what_the_run_reports(finished, tmp_path, ca
     assert "there are only predictions" in capsys.readouterr().out
 
 
-def test_refuses_an_unknown_option_of_predictions(finished):
-    with pytest.raises(
-        ValueError, match="unknown option 'biass' of a file of predictions; did you mean 'bias'"
-    ):
-        evaluate.run(str(finished / "predictions" / "test.csv"), ["biass=gender"])
-
-
 def test_a_class_named_no_and_a_list_of_measures_are_read_as_they_are_given(tmp_path, capsys):
     """YAML reads no as false. Measures that the user names are printed whole, also as a list."""
     path = tmp_path / "p.csv"
@@ -344,12 +337,9 @@ def test_a_class_named_no_and_a_list_of_measures_are_read_as_they_are_given(tmp_
 @pytest.mark.parametrize(
     ("option", "message"),
     [
-        ("bias=null", "bias=null has the wrong type; bias: column of the bias attribute"),
-        ("bias=[]", "bias=[] has the wrong type"),
         ("bias=7", "no column '7'; valid: bias, prediction, target; name a column"),
         ("positive=3", "positive=3 is no class; "),
         ("positive=[0]", "positive=[0] is no class; "),
-        ("aligned=null", "aligned=null has the wrong type; aligned: (target, bias) pairs"),
         (
             "aligned=[7,8]",
             "aligned must hold pairs, as in aligned=[[landbird,land],[waterbird,water]]; got 7",

@@ -443,49 +443,14 @@ def test_a_run_that_diverges_is_one_line(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["drawn_birds", "optimizer.lr=nan"], "optimizer.lr must be a finite number; got nan"),
-        (
-            ["drawn_birds", "optimizer.weight_decay=.inf"],
-            "optimizer.weight_decay must be a finite number; got inf",
-        ),
-        (
-            ["drawn_birds", "clip=nan"],
-            "clip must be positive and finite, or null for no clipping; got nan",
-        ),
-        (
-            ["drawn_birds", "clip=inf"],
-            "clip must be positive and finite, or null for no clipping; got inf",
-        ),
-        (
-            ["drawn_birds", *GROUP_DRO, "strategy.step_size=-inf"],
-            "strategy.step_size must be a finite number; got -inf",
-        ),
-        (
-            ["drawn_birds", "players={model: {lr: .nan}}"],
-            "players.model.lr must be a finite number; got nan",
-        ),
-        (
-            ["drawn_birds", "augment.name=mixup", "augment.alpha=.nan"],
-            "augment.alpha must be a finite number",
-        ),
         (["waterbird"], "did you mean 'waterbirds'"),
-        (["drawn_birds", "epoch=1"], "did you mean 'epochs'"),
-        (["drawn_birds", "strategy.name=groupdro"], "did you mean 'group_dro'"),
-        (["drawn_birds", *GROUP_DRO, "strategy.stepsize=1"], "did you mean 'step_size'"),
-        (["drawn_birds", "epochs=many"], "epochs must be an integer; got 'many'"),
-        (["drawn_birds", "optimizer.lr=fast"], "optimizer.lr must be a number; got 'fast'"),
-        (["drawn_birds", "select=test"], "unknown selection rule select='test'"),
-        (["drawn_birds", "epochs=0"], "epochs must be at least 1; got 0"),
         (["waterbirds"], "add data.root=..."),
-        (["waterbirds", "data.root=/nowhere"], "/nowhere"),
-        (["drawn_birds", "model.name=resnet5000"], "timm has no model 'resnet5000'"),
+        (["drawn_birds", *SMALL[:3], "model.name=resnet5000"], "timm has no model 'resnet5000'"),
     ],
 )
 def test_one_clear_line_before_anything_is_made(arguments, message, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    config, *rest = arguments
-    small = [override for override in SMALL[:3] if config.startswith("drawn")]
-    assert main(["train", config, *small, *rest]) == 2
+    assert main(["train", *arguments]) == 2
     error = capsys.readouterr().err
     assert message in error
     assert error.startswith("debias: ")
