@@ -7,7 +7,6 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from debias import components
 from debias import config as configs
 from debias.group_inference.agreement import highest_in_all
 from debias.group_inference.influence import self_influence
@@ -100,20 +99,6 @@ def test_the_cost_counts_every_network(tmp_path) -> None:
     recipe = BCSI(backbone="pretrained")
     assert len(recipe.work(run, sizes)) == 2
     assert len(recipe.shareable(run)) == 3
-
-
-@pytest.mark.parametrize(
-    ("override", "message"),
-    [
-        ("recipe.top=0", "recipe.top must be at least 1; got 0"),
-        ("recipe.rest=0", "recipe.rest must be positive; got 0"),
-        ("sampler.name=class_balanced", "recipe.name=bcsi sets sampler.name itself"),
-    ],
-)
-def test_what_it_refuses(tmp_path, override: str, message: str) -> None:
-    config = configs.load("drawn_birds/bcsi", [override])
-    with pytest.raises(ValueError, match=message):
-        components.construct("recipe", config.recipe, {}).stages(Run(config, tmp_path))
 
 
 def test_a_hessian_that_does_not_fit_is_refused_before_training() -> None:

@@ -1,8 +1,6 @@
 """CDvG: what its stages hand on, that it resumes, and what it refuses."""
 
-import json
 import re
-import shutil
 from pathlib import Path
 
 import cv2
@@ -12,13 +10,16 @@ from safetensors.torch import load_file
 
 from debias import components
 from debias import config as configs
-from debias.commands import evaluate
 from debias.commands.train import train
 from debias.evaluation import translations
 from debias.evaluation.saved import finished
-from debias.reports.predictions import read
 from debias.runs.run import Run
 from tests.commands.conftest import overrides
+from tests.recipes.finished_runs import (
+    assert_evaluation_agrees,
+    assert_same_predictions,
+    interrupted,
+)
 
 SMALL = (
     "recipe.name=cdvg", "strategy.name=view_contrast", "strategy.size=8", "epochs=1",
@@ -83,23 +84,15 @@ def test_pictures_have_a_row_per_class_and_a_column_per_translation(run):
 
 
 def test_an_interrupted_run_goes_on_and_a_moved_one_is_evaluated(run, tmp_path, capsys):
-    halfway = tmp_path / run.name
-    shutil.copytree(run, halfway)
-    for left in ("checkpoints", "predictions", "tensorboard"):
-        shutil.rmtree(halfway / left)
-    for left in ("report.json", "report.html", "translations.png", configs.LAST_STAGE):
-        (halfway / left).unlink()
+    halfway = interrupted(run, tmp_path, "translations.png", configs.LAST_STAGE)
     train(configs.read(halfway / "config.yaml"), resume=halfway)
     said = capsys.readouterr().err
     assert re.search(r"takes \d+% of translated validation images for their new class", said)
     for folder in (run, halfway):
         (folder / "translator.safetensors").rename(folder / "moved")
     try:
-        both = [read(folder / "predictions" / "test.csv").logits for folder in (run, halfway)]
-        assert torch.equal(*both)
-        before = json.loads((halfway / "report.json").read_text())["metrics"]["test"]
-        evaluate.run(str(halfway), ["progress=false", "measures=none"])
-        assert json.loads((halfway / "report.json").read_text())["metrics"]["test"] == before
+        assert_same_predictions(halfway, run)
+        assert_evaluation_agrees(halfway)
     finally:
         (run / "moved").rename(run / "translator.safetensors")
 

@@ -13,13 +13,11 @@ from torch.nn import functional as F
 
 from debias import components
 from debias import config as configs
-from debias.__main__ import main
-from debias.build import build
 from debias.commands.train import train
 from debias.group_inference.decomposition import elbows, most_attended
-from debias.models.checkpoints import load_weights
 from debias.reports.predictions import read
 from tests.commands.conftest import overrides
+from tests.recipes.finished_runs import assert_evaluation_agrees, assert_keeps_masks, first_of
 
 pytest.importorskip("captum")
 pytest.importorskip("kneed")
@@ -52,10 +50,7 @@ def run(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def first(run):
-    """The first stage's objects, with its last weights."""
-    parts = build(configs.read(run / "stages" / "first" / "stage.yaml"))
-    load_weights(parts.module, run / "stages" / "first" / "checkpoints" / "last.ckpt")
-    return parts
+    return first_of(run)
 
 
 def weights(path) -> dict[str, torch.Tensor]:
@@ -198,29 +193,11 @@ def test_the_report_is_of_the_whole(run):
 
 
 def test_evaluation_builds_the_last_stage(run):
-    before = json.loads((run / "report.json").read_text())["metrics"]["test"]
-    assert main(["evaluate", str(run), "progress=false", "measures=none"]) == 0
-    assert json.loads((run / "report.json").read_text())["metrics"]["test"] == before
+    assert_evaluation_agrees(run)
 
 
 def test_an_interrupted_run_keeps_what_it_has(run, tmp_path):
-    """As if the process had died while it wrote masks: the others are made, the end agrees."""
-    halfway = tmp_path / run.name
-    shutil.copytree(run, halfway)
-    for left in ("checkpoints", "predictions", "tensorboard"):
-        shutil.rmtree(halfway / left)
-    for left in ("report.json", "report.html", configs.LAST_STAGE, "masks/done", "groups.csv"):
-        (halfway / left).unlink()
-    masks = sorted((halfway / "masks").rglob("*.png"))
-    stage = halfway / "stages" / "first" / "checkpoints" / "last.ckpt"
-    before, trained = masks[0].stat().st_mtime_ns, stage.stat().st_mtime_ns
-    masks[1].unlink()
-    train(configs.read(halfway / "config.yaml"), resume=halfway)
-    assert (masks[0].stat().st_mtime_ns, stage.stat().st_mtime_ns) == (before, trained)
-    assert masks[1].read_bytes() == (run / masks[1].relative_to(halfway)).read_bytes()
-    assert read(halfway / "predictions" / "test.csv").logits.equal(
-        read(run / "predictions" / "test.csv").logits
-    )
+    assert_keeps_masks(run, tmp_path, "groups.csv")
 
 
 def test_all_losses_may_count_as_low(run, tmp_path):

@@ -2,20 +2,23 @@
 
 import csv
 import json
-import shutil
 
 import pytest
 import torch
 
 from debias import components
 from debias import config as configs
-from debias.__main__ import main
 from debias.commands.train import train
 from debias.data.orders import upweighted
 from debias.reports.predictions import read
 from debias.runs.run import Run
 from debias.runs.work import Sizes
 from tests.commands.conftest import overrides
+from tests.recipes.finished_runs import (
+    assert_evaluation_agrees,
+    assert_same_predictions,
+    interrupted,
+)
 
 
 def lines_of(run):
@@ -73,10 +76,8 @@ def test_the_report_is_of_the_whole(run):
     ]["test"]
 
 
-def test_evaluation_builds_the_last_stage(run, capsys):
-    before = json.loads((run / "report.json").read_text())["metrics"]["test"]
-    assert main(["evaluate", str(run), "progress=false", "measures=none"]) == 0
-    assert json.loads((run / "report.json").read_text())["metrics"]["test"] == before
+def test_evaluation_builds_the_last_stage(run):
+    assert_evaluation_agrees(run)
 
 
 @pytest.mark.parametrize("lost", [(), ("groups.csv",), ("groups.csv", configs.LAST_STAGE)])
@@ -84,19 +85,12 @@ def test_an_interrupted_run_goes_on_after_its_last_finished_stage(run, tmp_path,
     """As if the process had died between the stages, before or after it wrote what it inferred, or
     as the last stage began: the first is not repeated, the end agrees.
     """
-    halfway = tmp_path / run.name
-    shutil.copytree(run, halfway)
-    for left in ("checkpoints", "predictions", "tensorboard"):
-        shutil.rmtree(halfway / left)
-    for left in ("report.json", "report.html", *lost):
-        (halfway / left).unlink()
+    halfway = interrupted(run, tmp_path, *lost)
     first = halfway / "stages" / "identification"
     before = {path: path.stat().st_mtime_ns for path in first.rglob("*") if path.is_file()}
     train(configs.read(halfway / "config.yaml"), resume=halfway)
     assert {path: path.stat().st_mtime_ns for path in first.rglob("*") if path.is_file()} == before
-    assert read(halfway / "predictions" / "test.csv").logits.equal(
-        read(run / "predictions" / "test.csv").logits
-    )
+    assert_same_predictions(halfway, run)
     assert (halfway / "groups.csv").read_text() == (run / "groups.csv").read_text()
 
 

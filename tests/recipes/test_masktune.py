@@ -12,14 +12,11 @@ from torch import nn
 
 from debias import components
 from debias import config as configs
-from debias.__main__ import main
-from debias.build import build
 from debias.commands.train import train
 from debias.group_inference.attended import attended
-from debias.models.checkpoints import load_weights
-from debias.reports.predictions import read
-from debias.types import Outputs
 from tests.commands.conftest import overrides
+from tests.fakes import BackboneNetwork
+from tests.recipes.finished_runs import assert_evaluation_agrees, assert_keeps_masks, first_of
 
 pytest.importorskip("captum")
 from debias.evaluation.attention import attention_maps
@@ -40,13 +37,6 @@ def config_of(folder, *more):
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     return train(config_of(tmp_path_factory.mktemp("masktune")))
-
-
-def first_of(run):
-    """The first stage's objects, with its last weights."""
-    parts = build(configs.read(run / "stages" / "first" / "stage.yaml"))
-    load_weights(parts.module, run / "stages" / "first" / "checkpoints" / "last.ckpt")
-    return parts
 
 
 def test_masks_by_hand():
@@ -160,28 +150,11 @@ def test_the_report_is_of_the_whole(run):
 
 
 def test_evaluation_builds_the_last_stage(run):
-    before = json.loads((run / "report.json").read_text())["metrics"]["test"]
-    assert main(["evaluate", str(run), "progress=false", "measures=none"]) == 0
-    assert json.loads((run / "report.json").read_text())["metrics"]["test"] == before
+    assert_evaluation_agrees(run)
 
 
 def test_an_interrupted_run_keeps_the_masks_it_has(run, tmp_path):
-    """As if the process had died while it wrote masks: the others are made, the end agrees."""
-    halfway = tmp_path / run.name
-    shutil.copytree(run, halfway)
-    for left in ("checkpoints", "predictions", "tensorboard"):
-        shutil.rmtree(halfway / left)
-    for left in ("report.json", "report.html", configs.LAST_STAGE, "masks/done"):
-        (halfway / left).unlink()
-    masks = sorted((halfway / "masks").rglob("*.png"))
-    before = masks[0].stat().st_mtime_ns
-    masks[1].unlink()
-    train(configs.read(halfway / "config.yaml"), resume=halfway)
-    assert masks[0].stat().st_mtime_ns == before
-    assert masks[1].read_bytes() == (run / masks[1].relative_to(halfway)).read_bytes()
-    assert read(halfway / "predictions" / "test.csv").logits.equal(
-        read(run / "predictions" / "test.csv").logits
-    )
+    assert_keeps_masks(run, tmp_path)
 
 
 def test_mistakes_are_told_before_anything_is_trained(tmp_path):
@@ -214,23 +187,18 @@ def test_maps_that_stand_out_nowhere_are_told(run, tmp_path):
     assert not (tmp_path / "checkpoints").exists()
 
 
-class Places(nn.Module):
+class Places(BackboneNetwork):
     """Two convolutions, the mean over all places, a head."""
 
     def __init__(self) -> None:
-        super().__init__()
         maps = [
             nn.Conv2d(3, 16, 3, padding=1),
             nn.ReLU(),
             nn.Conv2d(16, 16, 3, padding=1),
             nn.ReLU(),
         ]
-        self.backbone = nn.Sequential(*maps, nn.AdaptiveAvgPool2d(1), nn.Flatten())
-        self.head = nn.Linear(16, 2)
-
-    def forward(self, image: torch.Tensor) -> Outputs:
-        features = self.backbone(image)
-        return Outputs(self.head(features), features)
+        backbone = nn.Sequential(*maps, nn.AdaptiveAvgPool2d(1), nn.Flatten())
+        super().__init__(backbone, nn.Linear(16, 2))
 
 
 def cue_and_object(seed: int, count: int = 512) -> tuple[torch.Tensor, torch.Tensor]:

@@ -1,4 +1,4 @@
-"""PnD's two stages: their options, where the second one starts, an interrupted run, refusals."""
+"""PnD's two stages: their options, where the second one starts, an interrupted run."""
 
 import shutil
 from pathlib import Path
@@ -80,19 +80,3 @@ def test_an_interrupted_run_ends_as_one_without_a_break(run: Finished, tmp_path:
     assert found.keys() == run.state.keys()
     for name, value in run.state.items():
         assert torch.equal(found[name], value), name
-
-
-@pytest.mark.parametrize(
-    ("override", "message"),
-    [
-        ("strategy.name=erm", "strategy.name must be one of partition; got 'erm'"),
-        ("recipe.experts.strategy.width=64", "recipe.experts changes strategy.width, but the"),
-        ("recipe.experts.strategy.layers=[layer4]", "set strategy.layers for the run"),
-        ("recipe.experts.strategy.name=erm", "recipe.experts changes strategy.name"),
-        ("recipe.debiased_weight=-1", "recipe.debiased_weight must be at least 0; got -1"),
-    ],
-)
-def test_what_it_refuses(tmp_path: Path, override: str, message: str) -> None:
-    config = configs.load("drawn_birds", ["recipe.name=pnd", "strategy.name=partition", override])
-    with pytest.raises(ValueError, match=message):
-        components.construct("recipe", config.recipe, {}).stages(Run(config, tmp_path))

@@ -2,7 +2,6 @@
 stage is repeated.
 """
 
-import shutil
 from pathlib import Path
 
 import pytest
@@ -17,6 +16,7 @@ from debias.recipes.self import SELF
 from debias.reports.predictions import read
 from debias.runs.run import Run
 from tests.commands.conftest import overrides
+from tests.recipes.finished_runs import assert_same_predictions, interrupted
 
 EARLY = (
     "recipe.name=self",
@@ -92,21 +92,14 @@ def test_the_backbone_is_trained_as_without_it(run, folder):
 
 @pytest.mark.slow
 def test_an_interrupted_run_goes_on_after_its_backbone(run, tmp_path):
-    halfway = tmp_path / run.name
-    shutil.copytree(run, halfway)
-    for left in ("checkpoints", "predictions"):
-        shutil.rmtree(halfway / left)
-    for left in ("report.json", "report.html", configs.LAST_STAGE):
-        (halfway / left).unlink()
+    halfway = interrupted(run, tmp_path, configs.LAST_STAGE)
     backbone = halfway / "stages" / "backbone"
     before = {path: path.stat().st_mtime_ns for path in backbone.rglob("*") if path.is_file()}
     train(configs.read(halfway / "config.yaml"), resume=halfway)
     assert {
         path: path.stat().st_mtime_ns for path in backbone.rglob("*") if path.is_file()
     } == before
-    assert torch.equal(
-        read(halfway / "predictions/test.csv").logits, read(run / "predictions/test.csv").logits
-    )
+    assert_same_predictions(halfway, run)
 
 
 @pytest.mark.parametrize(
