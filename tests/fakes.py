@@ -49,6 +49,11 @@ class TinyClassifier(BodyNetwork):
         self.feature_size = features
 
 
+def seeded(seed: int = 0) -> torch.Generator:
+    """A random generator."""
+    return torch.Generator().manual_seed(seed)
+
+
 def batch_of(samples: int, *, seed: int = 0, side: int = 2) -> Batch:
     """A batch of random small images in which target and bias show, all four groups present."""
     generator = torch.Generator().manual_seed(seed)

@@ -7,8 +7,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from debias.audits.lines import AuditLine, Section
 from debias.audits.model import AuditedModel, ModelPictures
-from debias.audits.steps import Audited
+from debias.audits.steps import Audited, Step
 from debias.data.examples import Examples
 from debias.data.pictures.geometry import Geometry
 from debias.trained.picture_model import PictureModel
@@ -119,3 +120,10 @@ def made_run(
     return Audited(
         examples, np.arange(rows), target, split, names, images, held, 0, None, {}, model
     )
+
+
+def done(step: Step, audited: Audited) -> tuple[list[AuditLine], Section | None]:
+    """The lines and the section of a step, whose result the audit then has."""
+    assert step.unavailable(audited) == ""
+    audited.found[step.name] = step.compute(audited)
+    return list(step.lines(audited)), step.section(audited)

@@ -9,10 +9,10 @@ from debias.audits.cues.ladder import CUES, measure
 from debias.audits.leaning.ablation_step import ABLATION_STEP, ablated
 from debias.audits.leaning.following_step import FOLLOWING_STEP
 from debias.audits.leaning.order_step import ORDER_STEP
-from debias.audits.steps import Audited, Step
+from debias.audits.steps import Audited
 from debias.reports.predictions import Predictions, write
 from tests.audits.made_models import GROUPS as NAMES
-from tests.audits.made_models import background_reader, made_run, object_reader
+from tests.audits.made_models import background_reader, done, made_run, object_reader
 
 
 @pytest.fixture(scope="module")
@@ -22,12 +22,6 @@ def found():
     audited.found[CUES] = measure(audited)
     audited.found[GROUPS] = PROPOSALS.compute(audited)
     return dict(audited.found)
-
-
-def done(step: Step, audited: Audited):
-    assert step.unavailable(audited) == ""
-    audited.found[step.name] = step.compute(audited)
-    return list(step.lines(audited)), step.section(audited)
 
 
 def of(network, found, run=None) -> Audited:

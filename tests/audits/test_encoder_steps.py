@@ -12,15 +12,9 @@ from debias.audits.audit import AuditOptions
 from debias.audits.encoders.stimuli_step import STIMULUS_STEP
 from debias.audits.encoders.traces_step import FAMILIES, TRACE_STEP
 from debias.audits.encoders.variance_step import VARIANCE_STEP, explained_variance
-from debias.audits.steps import Audited, Step
+from debias.audits.steps import Audited
 from debias.errors import InputError
-from tests.audits.made_models import SIDE, background_reader, made_run, object_reader
-
-
-def done(step: Step, audited: Audited):
-    assert step.unavailable(audited) == ""
-    audited.found[step.name] = step.compute(audited)
-    return list(step.lines(audited)), step.section(audited)
+from tests.audits.made_models import SIDE, background_reader, done, made_run, object_reader
 
 
 @pytest.fixture

@@ -11,14 +11,7 @@ from debias.audits.maps.drawn import framed, overlaid
 from debias.audits.maps.information_step import CURVE_STEP
 from debias.audits.maps.maps_step import MAP_STEP, map_checks
 from debias.audits.maps.swaps_step import SWAP_STEP
-from debias.audits.steps import Audited, Step
-from tests.audits.made_models import OBJECT, background_reader, made_run, object_reader
-
-
-def done(step: Step, audited: Audited):
-    assert step.unavailable(audited) == ""
-    audited.found[step.name] = step.compute(audited)
-    return list(step.lines(audited)), step.section(audited)
+from tests.audits.made_models import OBJECT, background_reader, done, made_run, object_reader
 
 
 def coarse(model, where):

@@ -5,20 +5,15 @@ from torch import nn
 
 from debias.audits.leaning.features_step import RANKING_STEP
 from debias.audits.leaning.parts_step import PART_STEP
-from debias.audits.steps import Audited, Step
+from debias.audits.steps import Audited
 from tests.audits.made_models import (
     RegionReader,
     background_reader,
+    done,
     made_run,
     object_reader,
     square,
 )
-
-
-def done(step: Step, audited: Audited):
-    assert step.unavailable(audited) == ""
-    audited.found[step.name] = step.compute(audited)
-    return list(step.lines(audited)), step.section(audited)
 
 
 def table(section):

@@ -7,12 +7,9 @@ from torch.nn import functional as F
 
 from debias.group_inference import influence
 from debias.group_inference.influence import class_curvature, hessian, self_influence
+from tests.fakes import seeded
 
 ROWS, SIZE, CLASSES = 40, 3, 3
-
-
-def seeded(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
 
 
 FEATURES = torch.randn(ROWS, SIZE, generator=seeded()).double()

@@ -12,13 +12,10 @@ from torch.nn import functional as F
 from debias.heads import concepts as heads
 from debias.heads.concepts import fit_bottleneck, ground_concepts, held_out_size
 from debias.heads.linear import Rows, fresh_heads, worst_group_accuracies
+from tests.fakes import seeded
 from tests.heads.spurious_rows import SIZE, erm_head, spurious_rows, worst_group
 
 ROWS = spurious_rows(400, aligned=0.9, seed=0)
-
-
-def seeded(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
 
 
 def labels() -> torch.Tensor:

@@ -8,6 +8,7 @@ from debias.heads.energies import Energies, fit_energies
 from debias.heads.linear import worst_group_accuracies
 from debias.heads.orders import shuffled_order
 from debias.losses.compositional import extrapolated_offsets, log_prior_of
+from tests.fakes import seeded
 from tests.heads.spurious_rows import SIZE, spurious_rows
 
 #: Class and bias do not lie around 0, so the normalisers of the cells differ.
@@ -16,10 +17,6 @@ ROWS = spurious_rows(400, aligned=0.8, seed=0)
 ROWS = ROWS._replace(features=ROWS.features + SHIFT)
 TEST = spurious_rows(2000, aligned=0.5, seed=1)
 TEST = TEST._replace(features=TEST.features + SHIFT)
-
-
-def seeded(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
 
 
 def order(rows: int, steps: int, size: int = 32) -> torch.Tensor:

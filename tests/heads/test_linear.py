@@ -8,12 +8,9 @@ from torch import nn
 
 from debias.heads.linear import FittedHeads, Rows, fresh_heads, repeated, worst_group_accuracies
 from debias.heads.orders import balanced_order, balanced_subsample, halves, shuffled_order
+from tests.fakes import seeded
 
 LABEL = torch.tensor([0] * 20 + [1] * 5 + [-1] * 3 + [3] * 8)
-
-
-def seeded(seed=0):
-    return torch.Generator().manual_seed(seed)
 
 
 def test_logits_and_layer_agree_with_a_linear_layer():

@@ -15,6 +15,7 @@ from debias.heads.prototypes import (
     epoch_batches,
     fit_prototypes,
 )
+from tests.fakes import seeded
 from tests.heads.spurious_rows import SIZE, spurious_rows
 
 ROWS = spurious_rows(90, aligned=0.8, seed=0)
@@ -22,10 +23,6 @@ ROWS = ROWS._replace(features=ROWS.features.double())
 HELD_OUT = spurious_rows(60, aligned=0.5, seed=1)
 HELD_OUT = HELD_OUT._replace(features=HELD_OUT.features.double())
 SETTINGS = {"classes": 2, "members": 2, "epochs": 3, "batch_size": 8}
-
-
-def seeded(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
 
 
 def fitted(rows: Rows = ROWS, seed: int = 0, **options: Any) -> FittedPrototypes:

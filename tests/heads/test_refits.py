@@ -11,15 +11,12 @@ from debias.group_inference.disagreement import largest_losses
 from debias.heads.linear import Heads, Rows, fresh_heads
 from debias.heads.orders import balanced_order, halves, shuffled_order
 from debias.heads.refits import balanced_heads, focal_heads, selected_heads
+from tests.fakes import seeded
 from tests.heads.spurious_rows import SIZE, erm_head, spurious_rows, worst_group
 
 TRAIN = spurious_rows(300, aligned=0.8, seed=0)
 TRAIN = TRAIN._replace(features=TRAIN.features.double())
 HELD_OUT = spurious_rows(200, aligned=0.5, seed=1)
-
-
-def seeded(seed=0):
-    return torch.Generator().manual_seed(seed)
 
 
 def start_head():

@@ -10,11 +10,8 @@ import torch
 from debias import progress
 from debias.heads.linear import Rows
 from debias.heads.sparse import sparse_head
+from tests.fakes import seeded
 from tests.heads.spurious_rows import SIZE, erm_head, spurious_rows, worst_group
-
-
-def seeded(seed=0):
-    return torch.Generator().manual_seed(seed)
 
 
 def skewed(rows):

@@ -5,13 +5,10 @@ import torch
 
 from debias.heads.linear import Rows
 from debias.heads.sparse import sparse_head
+from tests.fakes import seeded
 from tests.heads.spurious_rows import spurious_rows
 
 BALANCED = spurious_rows(600, aligned=0.5, seed=1)
-
-
-def seeded(seed=0):
-    return torch.Generator().manual_seed(seed)
 
 
 def noise(rows, *, features=300):

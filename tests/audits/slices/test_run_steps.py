@@ -9,14 +9,8 @@ import torch
 from debias.audits.slices import strategies_step
 from debias.audits.slices.slices_step import SLICES_STEP
 from debias.audits.slices.strategies_step import STRATEGIES, STRATEGIES_STEP, decided_maps
-from tests.audits.made_models import OBJECT, background_reader, made_run
+from tests.audits.made_models import OBJECT, background_reader, done, made_run
 from tests.audits.test_map_steps import surroundings_reader
-
-
-def done(step, audited):
-    assert step.unavailable(audited) == ""
-    audited.found[step.name] = step.compute(audited)
-    return list(step.lines(audited)), step.section(audited)
 
 
 @pytest.fixture(scope="module")
