@@ -67,6 +67,28 @@ class Given(nn.Module):
         return self.outputs
 
 
+class BodyNetwork(nn.Module):
+    """A body, and a head that reads its features."""
+
+    def __init__(self, body: nn.Module, head: nn.Module) -> None:
+        super().__init__()
+        self.body, self.head = body, head
+
+    def forward(self, image: Tensor) -> Outputs:
+        features = self.body(image)
+        return Outputs(self.head(features), features)
+
+
+def noted(results: list[Any], function: Callable[..., Any]) -> Callable[..., Any]:
+    """A function that also keeps its results in a list."""
+
+    def call(*given: Any, **options: Any) -> Any:
+        results.append(function(*given, **options))
+        return results[-1]
+
+    return call
+
+
 def bare(cls: Any, attributes: dict[str, Any]) -> Any:
     """An object of a class with these attributes, made without calling ``__init__``."""
     made = cls.__new__(cls)

@@ -5,11 +5,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from debias.strategies.denetdm import DeNetDM
-from debias.types import Batch, Outputs
-from parity_checks.cases import draws
+from debias.types import Batch
+from parity_checks.cases import BodyNetwork, draws
 from parity_checks.games import CLASSES, SAMPLES, STEPS, descent, play, states_apart
 from parity_checks.official import Clones, Piece
 from parity_checks.rows import Row
@@ -18,19 +18,13 @@ DENETDM = "kadarsh22/DeNetDM"
 LAYERS = ("linear 100", "relu")
 
 
-class Perceptrons(nn.Module):
+class Perceptrons(BodyNetwork):
     """An MLP with four hidden layers of 100 units."""
 
     def __init__(self) -> None:
-        super().__init__()
         sizes = ((2352, 100), (100, 100), (100, 100), (100, 100))
         layers = [part for size in sizes for part in (nn.Linear(*size), nn.ReLU())]
-        self.body = nn.Sequential(nn.Flatten(), *layers)
-        self.head = nn.Linear(100, 3)
-
-    def forward(self, image: Tensor) -> Outputs:
-        features = self.body(image)
-        return Outputs(self.head(features), features)
+        super().__init__(nn.Sequential(nn.Flatten(), *layers), nn.Linear(100, 3))
 
 
 def denetdm(clones: Clones) -> Iterator[Row]:

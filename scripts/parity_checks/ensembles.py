@@ -5,7 +5,6 @@ from copy import deepcopy
 from types import SimpleNamespace
 from typing import Any, cast
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -13,14 +12,13 @@ from torch.nn import functional as F
 from debias import config as configs
 from debias.recipes.bias_ensemble import BiasEnsemble
 from debias.strategies.amplified import AmplifiedDisentangled, AmplifiedLfF
-from debias.strategies.disentangled import permutation
 from debias.strategies.generalized_cross_entropy import GeneralizedCrossEntropy
-from debias.types import Batch, Groups
-from parity_checks.cases import Replaced, apart, draws
+from debias.types import Groups
+from parity_checks.cases import apart, draws
 from parity_checks.games import CLASSES, SAMPLES, Normalised, batches, descent, play, states_apart
 from parity_checks.official import Clones
 from parity_checks.rows import Row
-from parity_checks.twins import Perceptron
+from parity_checks.twins import SWAP_COMPARED, SWAP_OPTIONS, Perceptron, swap_batches, swap_gaps
 
 BE, LEARNER = "kakaoenterprise/BiasEnsemble", "learner.py"
 
@@ -118,34 +116,13 @@ def lff_game(clones: Clones) -> Iterator[Row]:
 
 def disentangled(clones: Clones) -> Iterator[Row]:
     loop = clones.lines(BE, LEARNER, 816, 879)
-    generator = draws(0)
-    images = torch.randn(50, 10, generator=generator)
-    y, amplified = torch.randint(3, (50,), generator=generator), torch.arange(50) % 3 > 0
-    model: Any = Perceptron()
-    weights = {"biased_weight": 10.0, "biased_swap_weight": 7.0, "swap_weight": 0.5}
-    ours: Any = AmplifiedDisentangled(CLASSES, 50, model, amplified, swap_after=3, **weights)
+    (y, given), model = swap_batches(), Perceptron()
+    amplified = torch.arange(50) % 3 > 0
+    ours = AmplifiedDisentangled(CLASSES, 50, model, amplified, **SWAP_OPTIONS)
     learner = _learner(clones, model, ours, y)
-    parameters = [*model.parameters(), *ours.parameters()]
-    optimizer = torch.optim.SGD(parameters, lr=0.05)
-
-    def step(number: int) -> float:
-        rows = torch.randperm(50, generator=generator)[:16]
-        order = SimpleNamespace(permutation=lambda count: permutation(count, key=number).numpy())
-        given = {"self": learner, "args": learner.args, "np": Replaced(np, {"random": order})}
-        given |= {"label": y[rows], "index": rows, "step": number}
-        given |= {"mask_index": amplified[:, None].double()}
-        given |= {"z_l": model.body(images[rows]), "z_b": ours.network.body(images[rows])}
-        theirs = loop.run(given)["loss"]
-        (turn,) = ours.turns(number)
-        loss = turn.objective(model, Batch(images[rows], y[rows], y[rows] % 2, rows)).total
-        found = [torch.autograd.grad(value, parameters) for value in (theirs, loss)]
-        for parameter, gradient in zip(parameters, found[1], strict=True):
-            parameter.grad = gradient
-        optimizer.step()
-        return max(apart(theirs, loss), *(apart(*pair) for pair in zip(*found, strict=True)))
-
-    compared = "loss, gradients over 12 steps of one training, swapping from the fourth on"
-    yield loop.row("amplified_disentangled", compared, map(step, range(12)), bar=1e-12)
+    state = {"self": learner, "args": learner.args, "mask_index": amplified[:, None].double()}
+    gaps = swap_gaps(loop, state, model, ours, given)
+    yield loop.row("amplified_disentangled", SWAP_COMPARED, gaps, bar=1e-12)
 
 
 def _learner(clones: Clones, model: Any, ours: Any, target: Tensor) -> SimpleNamespace:

@@ -14,8 +14,8 @@ from debias.strategies.group_dro import GroupDRO
 from debias.strategies.lff import LfF
 from debias.strategies.rebias import ReBias
 from debias.strategies.strategy import Strategy
-from debias.types import Batch, Groups, Outputs
-from parity_checks.cases import apart, draws
+from debias.types import Batch, Groups
+from parity_checks.cases import BodyNetwork, apart, draws
 from parity_checks.official import Clones, Piece
 from parity_checks.rows import Row
 
@@ -24,18 +24,13 @@ CLASSES = Groups(("a", "b", "c"), ("x", "y"))
 STEPS, SAMPLES = 12, 48
 
 
-class Normalised(nn.Module):
+class Normalised(BodyNetwork):
     """A network of ten inputs, five features after batch normalisation, and three logits."""
 
     def __init__(self) -> None:
-        super().__init__()
-        self.body = nn.Sequential(nn.Linear(10, 5), nn.BatchNorm1d(5), nn.Tanh())
-        self.head = nn.Linear(5, 3)
+        body = nn.Sequential(nn.Linear(10, 5), nn.BatchNorm1d(5), nn.Tanh())
+        super().__init__(body, nn.Linear(5, 3))
         self.feature_size = 5
-
-    def forward(self, image: Tensor) -> Outputs:
-        features = self.body(image)
-        return Outputs(self.head(features), features)
 
 
 def batches(seed: int, *, size: int = 16) -> list[Batch]:

@@ -1,6 +1,7 @@
 """Compares ExMap's clusters of attribution maps, and the refit on them, with the authors' code."""
 
 import math
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import nullcontext
 from types import SimpleNamespace
@@ -22,7 +23,7 @@ from debias.group_inference.heatmap_clusters import clustered_groups, heatmap_cl
 from debias.heads import sparse
 from debias.heads.linear import Rows
 from debias.recipes import exmap as recipe
-from parity_checks.cases import Replaced, apart, draws
+from parity_checks.cases import Replaced, apart, draws, noted
 from parity_checks.official import Clones, Piece
 from parity_checks.rows import Row
 
@@ -172,21 +173,15 @@ def _features(maps: Tensor, y: Tensor, seed: int) -> Tensor:
 
 def _ours(maps: Tensor, rows: Rows, seed: int) -> tuple[Any, ...]:
     """The layer of our recipe, the head in it, and the rows that chose C: balanced, and halves."""
-    seen: dict[str, list[Any]] = {}
-
-    def noted(name: str, function: Any) -> Any:
-        def call(*given: Any, **options: Any) -> Any:
-            seen.setdefault(name, []).append(function(*given, **options))
-            return seen[name][-1]
-
-        return call
-
+    seen = defaultdict[str, list[Any]](list)
     examples = SimpleNamespace(groups=SimpleNamespace(rows=2))
     frozen: Any = SimpleNamespace(rows=lambda _: rows, stage=SimpleNamespace(examples=examples))
-    kept = {name: noted(name, getattr(sparse, name)) for name in ("balanced_subsample", "halves")}
+    kept = {
+        name: noted(seen[name], getattr(sparse, name)) for name in ("balanced_subsample", "halves")
+    }
     with (
         patch.multiple(sparse, **kept),
-        patch.object(recipe, "sparse_head", noted("head", recipe.sparse_head)),
+        patch.object(recipe, "sparse_head", noted(seen["head"], recipe.sparse_head)),
         patch.object(recipe.ExMap, "_maps", lambda *_: maps),
     ):
         layer = recipe.ExMap(subsamples=3).fit(frozen, seed)

@@ -15,8 +15,8 @@ from debias.losses.adversarial_examples import Ball, perturb
 from debias.strategies.adversarial_training import AdversarialTraining, FreeAdversarialTraining
 from debias.strategies.lens import Lens
 from debias.strategies.strategy import Strategy
-from debias.types import Batch, Groups, Outputs
-from parity_checks.cases import apart, draws
+from debias.types import Batch, Groups
+from parity_checks.cases import BodyNetwork, apart, draws
 from parity_checks.games import STEPS, descent, play, states_apart
 from parity_checks.official import Clones
 from parity_checks.rows import Row
@@ -27,17 +27,12 @@ MEAN, STD = (0.5, 0.4, 0.3), (0.25, 0.2, 0.3)
 IMAGES, SHAPE, EPSILON = 16, (3, 4, 4), 8 / 255
 
 
-class Pictures(nn.Module):
+class Pictures(BodyNetwork):
     """Small images to five features after batch normalisation to three logits."""
 
     def __init__(self) -> None:
-        super().__init__()
         layers = (nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Flatten(), nn.Linear(16, 5), nn.Tanh())
-        self.body, self.head = nn.Sequential(*layers), nn.Linear(5, 3)
-
-    def forward(self, image: Tensor) -> Outputs:
-        features = self.body(image)
-        return Outputs(self.head(features), features)
+        super().__init__(nn.Sequential(*layers), nn.Linear(5, 3))
 
 
 def pictures(seed: int) -> list[Batch]:

@@ -1,5 +1,6 @@
 """Compares the whole of ShortcutProbe with the authors' trainer: samples, pairs, both descents."""
 
+from collections import defaultdict
 from collections.abc import Iterator
 from copy import deepcopy
 from types import SimpleNamespace
@@ -14,7 +15,7 @@ from torch.utils.data import DataLoader, Dataset
 from debias.heads import shortcut_probe
 from debias.heads.linear import Heads, Rows
 from debias.recipes import shortcut_probe as recipe
-from parity_checks.cases import Replaced, apart, draws
+from parity_checks.cases import Replaced, apart, draws, noted
 from parity_checks.official import Clones, Piece
 from parity_checks.rows import Row
 
@@ -129,21 +130,15 @@ def _rows(seed: int) -> tuple[Rows, Heads]:
 
 def _ours(rows: Rows, start: Heads, settings: Any, ours: dict[str, Any]) -> tuple[Any, Tensor]:
     """The layer and the basis of our recipe, whose halves, pairs and start are recorded."""
-    search, seen = shortcut_probe._Search, {}
-
-    def noted(name: str, function: Any) -> Any:
-        def call(*given: Any, **options: Any) -> Any:
-            seen.setdefault(name, []).append(function(*given, **options))
-            return seen[name][-1]
-
-        return call
-
+    search, seen = shortcut_probe._Search, defaultdict[str, list[Any]](list)
     names = ("_opposed", "_paired", "basis")
     frozen: Any = SimpleNamespace(rows=lambda _: rows, head=start)
     with (
-        patch.object(torch, "randn", noted("start", torch.randn)),
-        patch.object(recipe, "halves", noted("halves", recipe.halves)),
-        patch.multiple(search, **{name: noted(name, getattr(search, name)) for name in names}),
+        patch.object(torch, "randn", noted(seen["start"], torch.randn)),
+        patch.object(recipe, "halves", noted(seen["halves"], recipe.halves)),
+        patch.multiple(
+            search, **{name: noted(seen[name], getattr(search, name)) for name in names}
+        ),
     ):
         layer = recipe.ShortcutProbe(**settings).fit(frozen, 3)
     pairs = OurPairs(rows.target[seen["halves"][0][0]], seen["_opposed"], seen["_paired"])

@@ -12,8 +12,8 @@ from torch.nn import functional as F
 
 from debias.models.style_networks import REDUCTION, adain, style_decoder, style_encoder
 from debias.strategies.shape_texture import ShapeTexture
-from debias.types import Batch, Outputs
-from parity_checks.cases import Replaced, apart, bare, draws
+from debias.types import Batch
+from parity_checks.cases import BodyNetwork, Replaced, apart, bare, draws
 from parity_checks.games import descent, play
 from parity_checks.official import Clones, Piece
 from parity_checks.rows import Row
@@ -22,17 +22,12 @@ CODE, STEPS, SHARE = "LiYingwei/ShapeTextureDebiasedTraining", 8, 0.2
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
-class Small(nn.Module):
+class Small(BodyNetwork):
     """A convolution, a batch normalisation of a given kind, and a head."""
 
     def __init__(self, norm: Any) -> None:
-        super().__init__()
-        self.body = nn.Sequential(nn.Conv2d(3, 4, 3), norm(4), nn.Tanh(), nn.Flatten())
-        self.head = nn.Linear(64, 3)
-
-    def forward(self, image: Tensor) -> Outputs:
-        features = self.body(image)
-        return Outputs(self.head(features), features)
+        body = nn.Sequential(nn.Conv2d(3, 4, 3), norm(4), nn.Tanh(), nn.Flatten())
+        super().__init__(body, nn.Linear(64, 3))
 
 
 class Logits(Small):

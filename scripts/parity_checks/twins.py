@@ -14,27 +14,26 @@ from debias.losses.generalized_cross_entropy import generalized_cross_entropy
 from debias.losses.sample_memory import RelativeDifficulty
 from debias.strategies.disentangled import Disentangled, permutation
 from debias.strategies.gradient_projection import projected
-from debias.types import Batch, Groups, Outputs
-from parity_checks.cases import Replaced, apart, both, draws, labelled
-from parity_checks.official import Clones
+from debias.types import Batch, Groups
+from parity_checks.cases import BodyNetwork, Replaced, apart, both, draws, labelled
+from parity_checks.official import Clones, Piece
 from parity_checks.rows import Row
 
 LFF, DFA = "alinlab/LfF", "kakaoenterprise/Learning-Debiased-Disentangled"
 WANG = "princetonvisualai/DomainBiasMitigation"
 CLASSES = Groups(("a", "b", "c"), ("x", "y"))
+SWAP_OPTIONS: dict[str, Any] = {
+    "swap_after": 3, "biased_weight": 10.0, "biased_swap_weight": 7.0, "swap_weight": 0.5,
+}  # fmt: skip
+SWAP_COMPARED = "loss, gradients over 12 steps of one training, swapping from the fourth on"
 
 
-class Perceptron(nn.Module):
+class Perceptron(BodyNetwork):
     """A network of ten inputs, five features and three logits."""
 
     def __init__(self) -> None:
-        super().__init__()
-        self.body, self.head = nn.Sequential(nn.Linear(10, 5), nn.Tanh()), nn.Linear(5, 3)
+        super().__init__(nn.Sequential(nn.Linear(10, 5), nn.Tanh()), nn.Linear(5, 3))
         self.feature_size = 5
-
-    def forward(self, image: Tensor) -> Outputs:
-        features = self.body(image)
-        return Outputs(self.head(features), features)
 
 
 def lff(clones: Clones) -> Iterator[Row]:
@@ -67,34 +66,41 @@ def lff(clones: Clones) -> Iterator[Row]:
 
 def disentangled(clones: Clones) -> Iterator[Row]:
     loop = clones.lines(DFA, "learner.py", 506, 566)
+    (y, given), model = swap_batches(), Perceptron()
+    ours = Disentangled(CLASSES, 50, model, **SWAP_OPTIONS)
+    learner = _learner(clones, model, ours, y)
+    gaps = swap_gaps(loop, {"self": learner, "args": learner.args}, model, ours, given)
+    yield loop.row("disentangled", SWAP_COMPARED, gaps, bar=1e-12)
+
+
+def swap_batches() -> tuple[Tensor, list[Batch]]:
+    """The classes of 50 samples, and 12 batches of them."""
     generator = draws(0)
     images = torch.randn(50, 10, generator=generator)
     y = torch.randint(3, (50,), generator=generator)
-    model: Any = Perceptron()
-    weights = {"biased_weight": 10.0, "biased_swap_weight": 7.0, "swap_weight": 0.5}
-    ours = Disentangled(CLASSES, 50, model, swap_after=3, **weights)
-    network: Any = ours.network
-    learner = _learner(clones, model, ours, y)
+    drawn = [torch.randperm(50, generator=generator)[:16] for _ in range(12)]
+    return y, [Batch(images[rows], y[rows], y[rows] % 2, rows) for rows in drawn]
+
+
+def swap_gaps(
+    loop: Piece, state: dict[str, Any], model: Any, ours: Any, given: list[Batch]
+) -> Iterator[float]:
+    """The differences of loss and gradients at each step of one training."""
     parameters = [*model.parameters(), *ours.parameters()]
     optimizer = torch.optim.SGD(parameters, lr=0.05)
-
-    def step(number: int) -> float:
-        rows = torch.randperm(50, generator=generator)[:16]
-        order = SimpleNamespace(permutation=lambda count: permutation(count, key=number).numpy())
-        given = {"self": learner, "args": learner.args, "np": Replaced(np, {"random": order})}
-        given |= {"label": y[rows], "index": rows, "step": number}
-        given |= {"z_l": model.body(images[rows]), "z_b": network.body(images[rows])}
-        theirs = loop.run(given)["loss"]
+    for number, batch in enumerate(given):
+        order = permutation(len(batch.index), key=number).numpy()
+        random = SimpleNamespace(permutation=lambda count, order=order: order)
+        names = {"np": Replaced(np, {"random": random}), "step": number, "label": batch.target}
+        names |= {"index": batch.index, "z_l": model.body(batch.image)}
+        theirs = loop.run(state | names | {"z_b": ours.network.body(batch.image)})["loss"]
         (turn,) = ours.turns(number)
-        loss = turn.objective(model, Batch(images[rows], y[rows], y[rows] % 2, rows)).total
+        loss = turn.objective(model, batch).total
         found = [torch.autograd.grad(value, parameters) for value in (theirs, loss)]
         for parameter, gradient in zip(parameters, found[1], strict=True):
             parameter.grad = gradient
         optimizer.step()
-        return max(apart(theirs, loss), *(apart(*pair) for pair in zip(*found, strict=True)))
-
-    compared = "loss, gradients over 12 steps of one training, swapping from the fourth on"
-    yield loop.row("disentangled", compared, map(step, range(12)), bar=1e-12)
+        yield max(apart(theirs, loss), *(apart(*pair) for pair in zip(*found, strict=True)))
 
 
 def _learner(clones: Clones, model: Any, ours: Disentangled, target: Tensor) -> SimpleNamespace:
