@@ -7,7 +7,7 @@ import os
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
@@ -56,6 +56,17 @@ def unrendered_charts() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("debias.reports.charts.drawing", painted)
         yield
+
+
+@pytest.fixture
+def memory() -> Iterator[Any]:
+    """An empty storage in the memory of this process, with the protocol ``memory``."""
+    import fsspec
+
+    files = fsspec.filesystem("memory")
+    files.store.clear()
+    yield files
+    files.store.clear()
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 import json
 from dataclasses import replace
 
-import fsspec
 import pytest
 import torch
 
@@ -19,14 +18,6 @@ OUT = "memory://bucket/runs"
 
 def stop(history):
     raise OutOfTime("the first epoch is over")
-
-
-@pytest.fixture
-def memory():
-    files = fsspec.filesystem("memory")
-    files.store.clear()
-    yield files
-    files.store.clear()
 
 
 def test_run_goes_on_on_another_machine(memory, finished, tmp_path):

@@ -1,5 +1,6 @@
 """Hand-made picture data sets for the tests of this folder."""
 
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,6 +20,22 @@ def write_png(path: Path, pixels: NDArray[np.uint8]) -> None:
     """Write RGB or greyscale pixels without loss."""
     path.parent.mkdir(parents=True, exist_ok=True)
     cv2.imwrite(str(path), pixels[..., ::-1] if pixels.ndim == 3 else pixels)
+
+
+def touch(root: Path, *paths: str) -> str:
+    """Make empty files below a folder, and return the folder's path."""
+    for path in paths:
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).touch()
+    return str(root)
+
+
+def digest(root: Path) -> dict[str, str]:
+    """SHA-256 of each file below a folder, by its path from there."""
+    files = sorted(path for path in root.rglob("*") if path.is_file())
+    return {
+        str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files
+    }
 
 
 def noise(number: int, height: int = 12, width: int = 10) -> NDArray[np.uint8]:

@@ -16,15 +16,6 @@ def cache(tmp_path, monkeypatch) -> Path:
     return tmp_path / "cache"
 
 
-@pytest.fixture
-def memory() -> Iterator[Any]:
-    """An empty storage in the memory of this process, with the protocol ``memory``."""
-    files = fsspec.filesystem("memory")
-    files.store.clear()
-    yield files
-    files.store.clear()
-
-
 @pytest.fixture(scope="session")
 def server() -> Iterator[str]:
     """The address of a server of S3."""

@@ -2,7 +2,6 @@
 
 import time
 
-import fsspec
 import pytest
 from filelock import FileLock
 
@@ -27,15 +26,7 @@ OUT = "memory://bucket/sweep"
 
 
 @pytest.fixture
-def files():
-    files = fsspec.filesystem("memory")
-    files.store.clear()
-    yield files
-    files.store.clear()
-
-
-@pytest.fixture
-def planned(sweep, tmp_path, files):
+def planned(sweep, tmp_path, memory):
     """Plans the sweep of two runs for a machine, which has a cache folder of its own."""
     path = sweep("configs: [drawn_birds]\nseeds: [0, 1]\n")
 
@@ -106,7 +97,7 @@ def test_second_machine_trains_only_what_is_left(planned):
     assert not left(one.runs)
 
 
-def test_the_table_of_finished_runs_needs_no_data(files, sweep, tmp_path, capsys):
+def test_the_table_of_finished_runs_needs_no_data(memory, sweep, tmp_path, capsys):
     path = sweep("configs: [drawn_birds]\nset: {data.name: folder, data.root: gone}\n")
     one, two = ([f"out={OUT}", f"cache_dir={tmp_path / machine}"] for machine in ("one", "two"))
     with pytest.raises(InputError, match=r"data\.root=gone does not exist"):
@@ -117,7 +108,7 @@ def test_the_table_of_finished_runs_needs_no_data(files, sweep, tmp_path, capsys
     assert "1 planned: 1 done" in capsys.readouterr().out
 
 
-def test_run_of_another_machine_is_tried_later(planned, files, monkeypatch, capsys):
+def test_run_of_another_machine_is_tried_later(planned, memory, monkeypatch, capsys):
     """The first run is another machine's at first; it is given back while the second trains."""
     monkeypatch.setattr(pool, "PAUSE", 0.05)
     one = planned("one")
@@ -143,21 +134,21 @@ def test_run_of_another_machine_is_tried_later(planned, files, monkeypatch, caps
     assert not left(one.runs)
 
 
-def test_run_that_could_not_be_sent_is_sent_later(planned, files, monkeypatch):
+def test_run_that_could_not_be_sent_is_sent_later(planned, memory, monkeypatch):
     one = planned("one")
     work(one._replace(runs=one.runs[:1]))
     url = f"/bucket/sweep/{one.runs[0].name}/report.json"
-    content = files.cat_file(url)
-    files.rm_file(url)  # as if the network had failed then
+    content = memory.cat_file(url)
+    memory.rm_file(url)  # as if the network had failed then
     stored = StoredRun(OUT, one.runs[0].name, one.runs[0].config.cache_dir)
     stored.unsent.touch()
     stored.lock.with_suffix(".json").unlink()
     monkeypatch.setattr(runs, "WAIT", 0.0)
     with FileLock(stored.lock):  # a process that sends it now is no error
         bring_results(one)
-    assert not files.exists(url)
+    assert not memory.exists(url)
     send_finished(one)
-    assert files.cat_file(url) == content
+    assert memory.cat_file(url) == content
 
 
 @pytest.mark.parametrize(

@@ -16,14 +16,7 @@ from debias.data.sets.table import table
 from debias.data.sets.waterbirds import waterbirds
 from tests.data.sets.test_celeba import write_text
 from tests.data.sets.test_waterbirds import write
-from tests.data.small_pictures import small_examples
-
-
-def touched(root: Path, *names: str) -> str:
-    for name in names:
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).touch()
-    return str(root)
+from tests.data.small_pictures import small_examples, touch
 
 
 def csv_of(root: Path) -> str:
@@ -39,14 +32,14 @@ def test_a_mask_is_named_like_its_image_whatever_the_image_s_suffix() -> None:
 def test_waterbirds(tmp_path: Path) -> None:
     root = str(write(tmp_path / "data"))
     names = ["001.Albatross/a.png", "001.Albatross/b.jpg", "002.Wren/c.png", "002.Wren/d.jpg"]
-    examples = waterbirds(root=root, fills=touched(tmp_path / "fills", *names))
+    examples = waterbirds(root=root, fills=touch(tmp_path / "fills", *names))
     assert (examples.fill_root, examples.fills) == (tmp_path / "fills", tuple(names))
     assert examples.masks == ()
 
 
 def test_celeba(tmp_path: Path) -> None:
-    masks = touched(tmp_path / "masks", "000001.png", "000003.png")
-    fills = touched(tmp_path / "fills", *(f"00000{number}.jpg" for number in (1, 2, 3)))
+    masks = touch(tmp_path / "masks", "000001.png", "000003.png")
+    fills = touch(tmp_path / "fills", *(f"00000{number}.jpg" for number in (1, 2, 3)))
     examples = celeba(root=write_text(tmp_path), masks=masks, fills=fills)
     assert (examples.mask_root, examples.masks) == (
         tmp_path / "masks",
@@ -60,7 +53,7 @@ def test_celeba(tmp_path: Path) -> None:
 
 def test_table(tmp_path: Path) -> None:
     """By a folder, or by a column, but not by both."""
-    masks = touched(tmp_path / "masks", "a/1.png", "a/2.png")
+    masks = touch(tmp_path / "masks", "a/1.png", "a/2.png")
     examples = table(csv=csv_of(tmp_path), masks=masks, fills=masks)
     assert (examples.mask_root, examples.masks) == (tmp_path / "masks", ("a/1.png", "a/2.png"))
     assert examples.fills == examples.masks
@@ -72,10 +65,10 @@ def test_table(tmp_path: Path) -> None:
 
 
 def test_folder(tmp_path: Path) -> None:
-    root = touched(tmp_path / "tree", "train/cat/day/1.jpg", "val/cat/day/2.jpg")
-    masks = touched(tmp_path / "masks", "train/cat/day/1.png")
+    root = touch(tmp_path / "tree", "train/cat/day/1.jpg", "val/cat/day/2.jpg")
+    masks = touch(tmp_path / "masks", "train/cat/day/1.png")
     examples = folder(
-        root=root, masks=masks, fills=touched(tmp_path / "fills", "train/cat/day/1.png")
+        root=root, masks=masks, fills=touch(tmp_path / "fills", "train/cat/day/1.png")
     )
     assert examples.masks == ("train/cat/day/1.png", "")
     # the check of the data set misses the second
@@ -95,13 +88,13 @@ def test_a_folder_that_is_not_there_or_fits_no_image(
 
 
 def test_a_png_is_taken_before_a_jpg(tmp_path: Path) -> None:
-    fills = touched(tmp_path / "fills", "a/1.png", "a/1.jpg", "a/2.jpg")
+    fills = touch(tmp_path / "fills", "a/1.png", "a/1.jpg", "a/2.jpg")
     assert table(csv=csv_of(tmp_path), fills=fills).fills == ("a/1.png", "a/2.jpg")
 
 
 def with_fills(folder: Path, *missing: int) -> Examples:
     examples = small_examples(folder)
-    touched(
+    touch(
         folder / "fills", *(name for row, name in enumerate(examples.images) if row not in missing)
     )
     return with_companions(examples, masks=None, fills=folder / "fills")

@@ -1,7 +1,6 @@
 """Biased-MNIST from small idx files: counts, colours by hand, the same bytes, refusals."""
 
 import gzip
-import hashlib
 import struct
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from debias.data.checks import check_examples
 from debias.data.examples import SPLITS
 from debias.data.made.colours import COLOURS
 from debias.data.sets.biased_mnist import biased_mnist
+from tests.data.small_pictures import digest
 
 NAMES = {"train": "train", "test": "t10k"}
 
@@ -38,13 +38,6 @@ def write_mnist(
         write_idx(
             folder / f"{part}-labels{mark}idx1-ubyte{suffix}", np.arange(count, dtype=np.uint8) % 10
         )
-
-
-def digest(root: Path) -> dict[str, str]:
-    files = sorted(path for path in root.rglob("*") if path.is_file())
-    return {
-        str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files
-    }
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,5 @@
 """The built-in set: the same bytes every time, the promised counts, whole or not at all."""
 
-import hashlib
 import sys
 import threading
 
@@ -12,18 +11,12 @@ from debias.data.checks import check_examples
 from debias.data.sets import bird_drawing
 from debias.data.sets.bird_drawing import KINDS, SPREAD, draw_bird
 from debias.data.sets.drawn_birds import drawn_birds
+from tests.data.small_pictures import digest
 
 # Not imported by name: the package may well export the function under the name of its module.
 module = sys.modules["debias.data.sets.drawn_birds"]
 
 SMALL = {"train": 40, "val": 8, "test": 12, "size": 32}
-
-
-def digest(root):
-    files = sorted(path for path in root.rglob("*") if path.is_file())
-    return {
-        str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files
-    }
 
 
 @pytest.fixture(scope="module")

@@ -7,13 +7,7 @@ from PIL import Image
 
 from debias.data.sets.folder import folder
 from debias.data.tables.rules import SplitRules
-
-
-def write(root, *paths):
-    for path in paths:
-        (root / path).parent.mkdir(parents=True, exist_ok=True)
-        (root / path).touch()
-    return str(root)
+from tests.data.small_pictures import touch as write
 
 
 def test_with_bias(tmp_path):

@@ -8,13 +8,7 @@ from debias.data.sets.folder import folder
 from debias.data.sets.pattern import pattern
 from debias.data.tables.rules import RowRules
 from debias.errors import InputError
-
-
-def write(root, *paths):
-    for path in paths:
-        (root / path).parent.mkdir(parents=True, exist_ok=True)
-        (root / path).touch()
-    return str(root)
+from tests.data.small_pictures import touch as write
 
 
 def labels(examples):

@@ -7,12 +7,7 @@ import pytest
 
 from debias import components
 from debias.data.examples import SPLITS
-
-
-def touch(root, *paths):
-    for path in paths:
-        (root / path).parent.mkdir(parents=True, exist_ok=True)
-        (root / path).touch()
+from tests.data.small_pictures import touch
 
 
 def read(name, root, **options):

@@ -2,9 +2,12 @@
 metadata file can hold.
 """
 
+from pathlib import Path
+
 import pytest
 
 from debias.data.sets.waterbirds import waterbirds
+from tests.data.small_pictures import touch
 
 HEADER = "img_id,img_filename,y,split,place,place_filename"
 ROWS = [
@@ -22,10 +25,7 @@ def write(folder, rows=ROWS, header=HEADER):
 
 
 def write_masks(folder, names):
-    for name in names:
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).touch()
-    return folder
+    return Path(touch(folder, *names))
 
 
 def test_values(tmp_path):
