@@ -19,7 +19,7 @@ from debias.sweeps.plan import plan
 from debias.sweeps.progress import Progress
 from tests.forked import forked
 from tests.sweeps import trainings
-from tests.sweeps.launchers.launching import printed_lines
+from tests.sweeps.launchers.launching import assert_every_run_once, printed_lines, stop_two
 from tests.sweeps.launchers.lost_signals import PLACES
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
@@ -35,14 +35,7 @@ def launched(runs, train, **options) -> list[str]:
 
 
 def test_every_run_once(runs):
-    lines = launched(runs, trainings.quick)
-    assert [line.split(":")[0] for line in lines] == [
-        *(f"done    drawn_birds seed={seed}" for seed in range(3)),
-        *(f"started drawn_birds seed={seed}" for seed in range(3)),
-    ]
-    assert left(runs) == []
-    assert [trainings.attempts(run.config) for run in runs] == [1, 1, 1]
-    assert files_of(runs[2]).log.read_text().partition("\n")[2] == "trained seed 2\n"
+    assert_every_run_once(launched(runs, trainings.quick), runs)
     assert not files_of(runs[2]).error.exists()
 
 
@@ -137,13 +130,7 @@ def test_two_sweeps_share_the_work(runs):
 
 def test_a_stopped_sweep_leaves_no_worker(runs):
     """SIGINT to the launcher ends the workers, which themselves ignore it."""
-
-    def stop() -> None:
-        while trainings.attempts(runs[0].config) + trainings.attempts(runs[1].config) < 2:
-            time.sleep(0.02)
-        os.kill(os.getpid(), signal.SIGINT)
-
-    threading.Thread(target=stop).start()
+    stop_two(runs)
     with pytest.raises(KeyboardInterrupt):
         launched(runs, trainings.endless, workers=2)
     assert [files_of(run).status() for run in runs] == ["interrupted", "interrupted", "waiting"]

@@ -1,6 +1,5 @@
 """The launcher for Ray, on a cluster of two nodes on this machine; needs the package."""
 
-import signal
 import threading
 import time
 
@@ -10,7 +9,7 @@ from debias.sweeps.files import files_of, left
 from debias.sweeps.launchers.ray import Ray
 from debias.sweeps.plan import plan
 from tests.sweeps import trainings
-from tests.sweeps.launchers.launching import printed_lines
+from tests.sweeps.launchers.launching import assert_every_run_once, printed_lines, stop_two
 
 utils = pytest.importorskip("ray.cluster_utils")
 
@@ -49,14 +48,7 @@ def launched(runs, train, **options) -> list[str]:
 
 
 def test_every_run_once(runs, address):
-    lines = launched(runs, trainings.quick, address=address)
-    assert [line.split(":")[0] for line in lines] == [
-        *(f"done    drawn_birds seed={seed}" for seed in range(3)),
-        *(f"started drawn_birds seed={seed}" for seed in range(3)),
-    ]
-    assert left(runs) == []
-    assert [trainings.attempts(run.config) for run in runs] == [1, 1, 1]
-    assert files_of(runs[2]).log.read_text().partition("\n")[2] == "trained seed 2\n"
+    assert_every_run_once(launched(runs, trainings.quick, address=address), runs)
 
 
 def test_a_failing_run_is_tried_again_and_a_refused_one_is_not(runs, address):
@@ -69,12 +61,7 @@ def test_a_failing_run_is_tried_again_and_a_refused_one_is_not(runs, address):
 
 
 def test_ctrl_c_leaves_no_process(runs, address):
-    def stop() -> None:
-        while trainings.attempts(runs[0].config) + trainings.attempts(runs[1].config) < 2:
-            time.sleep(0.02)
-        signal.raise_signal(signal.SIGINT)
-
-    threading.Thread(target=stop).start()
+    stop_two(runs)
     with pytest.raises(KeyboardInterrupt):
         launched(runs, trainings.endless, address=address)
     for _ in range(500):
