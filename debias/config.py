@@ -292,15 +292,19 @@ def _chosen(config: Config, *sections: str) -> list[str]:
 
 def _assemble(*layers: Mapping[Any, Any], below: merging.Settings | None = None) -> Config:
     merged = _merged(*layers, below=below)
-    if merged["preprocessing"]["name"] == UNNAMED:
-        data = merged["data"]["name"]
-        name = "waterbirds" if data in LIKE_WATERBIRDS else "resize"
-        merged["preprocessing"] = merged["preprocessing"] | {"name": name}
+    merged["preprocessing"] = _preprocessing(merged)
     if any(text == merging.MISSING or "${" in text for text in merging.texts(merged)):
         merged = merging.resolved(Config, merged)
     merging.check_names({section: merged[section] for section in SECTIONS})
     own = merging.laid_over({}, merged)  # no two configs share a list or a dictionary
     return Config(**own | {"groups": GroupsFile(**own["groups"])})
+
+
+def _preprocessing(merged: merging.Section) -> merging.Settings:
+    """The section ``preprocessing``. The data set gives its name if no layer has named it."""
+    section: merging.Settings = merged["preprocessing"]
+    implied = "waterbirds" if merged["data"]["name"] in LIKE_WATERBIRDS else "resize"
+    return section | {"name": implied} if section["name"] == UNNAMED else section
 
 
 def _find(source: str, beside: Path) -> Path:
@@ -336,11 +340,12 @@ def _merged(*layers: Mapping[Any, Any], below: merging.Settings | None = None) -
     for layer in layers:
         if unknown := [str(key) for key in layer if key not in merged]:
             raise InputError(f"unknown key {unknown[0]!r}; {near(unknown[0], merged)}")
-        for key, value in sorted(layer.items(), key=lambda item: item[0] not in SECTIONS):
-            below = merged[key]
-            laid = (
-                _section(key, below, value) if key in SECTIONS else merging.laid_over(below, value)
-            )
+        # sections first, and data before the preprocessing that it may imply
+        for key in sorted(layer, key=lambda key: (key not in SECTIONS, key != "data")):
+            old, new = merged[key], layer[key]
+            if key == "preprocessing" and isinstance(new, dict) and "name" in new:
+                old = _preprocessing(merged)
+            laid = _section(key, old, new) if key in SECTIONS else merging.laid_over(old, new)
             merged[key] = _field(key, merged[key], laid)
     return merged
 
@@ -365,8 +370,6 @@ def _field(key: str, before: Any, value: Any) -> Any:
         and isinstance(value, dict)
         and all(isinstance(name, str) for name in value)
     )
-    return (
-        value
-        if free or (isinstance(value, dict) and value == before)
-        else merging.converted(Config, key, value)
-    )
+    if free or (isinstance(value, dict) and value == before):
+        return value
+    return merging.converted(Config, key, value)

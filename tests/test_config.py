@@ -59,6 +59,23 @@ def test_images_of_one_s_own_are_kept_whole_unless_a_config_names_a_recipe(
     assert configs.from_plain(begun).preprocessing == {"name": "waterbirds"}
 
 
+@pytest.mark.parametrize(
+    ("overrides", "expected"),
+    [
+        (["preprocessing.name=waterbirds"], {"name": "waterbirds", "size": 96}),
+        (["preprocessing.name=resize"], {"name": "resize"}),
+        (
+            ["preprocessing.name=resize", "data.name=folder"],
+            {"name": "resize", "size": 96},
+        ),
+    ],
+)
+def test_the_name_that_the_data_set_implies_keeps_the_options(tmp_path, overrides, expected):
+    """The data set implies "waterbirds", and a folder of images "resize"."""
+    path = write(tmp_path / "mine.yaml", "data: {name: waterbirds}\npreprocessing: {size: 96}\n")
+    assert configs.load(path, overrides).preprocessing == expected
+
+
 def test_extends_a_shipped_config(tmp_path):
     loaded = configs.load(
         write(tmp_path / "mine.yaml", "extends: waterbirds/group_dro_strong\nseed: 9\n")
