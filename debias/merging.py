@@ -21,7 +21,7 @@ from omegaconf.errors import (
 )
 
 from debias.errors import InputError, near, shortened
-from debias.texts import check_texts
+from debias.texts import check_texts, check_written
 
 Default = TypeVar("Default", str, None)
 #: Plain settings by name, of a config, a section or a component; ``Section`` is for reading only.
@@ -46,7 +46,8 @@ def read_overrides(overrides: Sequence[str]) -> Settings:
     """Read ``key=value`` texts as nested dictionaries; the values are YAML.
 
     Raises:
-        ValueError: a text has no "=", or its value is not valid YAML.
+        ValueError: a text has no "=", its value is not valid YAML, or
+            :func:`debias.texts.check_written` refuses it.
 
     Example:
         >>> read_overrides(["optimizer.lr=1e-3", "optimizer.name=adam", "seed=2"])
@@ -67,6 +68,7 @@ def read_overrides(overrides: Sequence[str]) -> Settings:
                 f"override {shortened(override)} cannot be read: {str(error).splitlines()[0]}{hint}"
             ) from error
         check_texts("", layer)
+        check_written(override, layer)
         settings = laid_over(settings, layer)
     return settings
 
@@ -74,9 +76,13 @@ def read_overrides(overrides: Sequence[str]) -> Settings:
 def taken(overrides: Sequence[str], name: str, default: Default) -> tuple[str | Default, list[str]]:
     """Split ``key=value`` texts into the last value of one option, or its default, and the rest.
 
+    The value is a text. Double quotes around it are left out, as in other overrides.
+
     Example:
         >>> taken(["seed=2", "fresh=true"], "fresh", "false"), taken(["seed=2"], "resume", None)
         (('true', ['seed=2']), (None, ['seed=2']))
+        >>> taken(['out="a #b"'], "out", None)
+        ('a #b', [])
 
     Raises:
         InputError: :func:`debias.texts.check_texts` refuses a value.
@@ -84,7 +90,7 @@ def taken(overrides: Sequence[str], name: str, default: Default) -> tuple[str | 
     values = [text.partition("=")[2] for text in overrides if text.startswith(f"{name}=")]
     check_texts(name, values)
     others = [text for text in overrides if not text.startswith(f"{name}=")]
-    return values[-1] if values else default, others
+    return re.sub('^"(.*)"$', r"\1", values[-1]) if values else default, others
 
 
 def split_overrides(overrides: Sequence[str], keys: Collection[str]) -> tuple[list[str], list[str]]:
@@ -256,10 +262,17 @@ def _convert_list_once(
 
 
 def _convert(schema: type, key: str, value: Any) -> Any:
+    hint = get_type_hints(schema).get(key)
+    kinds = get_args(hint) or (hint,)
+    if str in kinds and type(value) in {float, bool}.difference(kinds):
+        raise InputError(
+            f"{key} must be {_allowed(hint)}; got {value}: write a text in quotes, as in "
+            f"'\"{value}\"'"
+        )
     try:
         return plain_layer(OmegaConf.merge(_alone(schema, key), {key: value}))[key]
     except (OmegaConfBaseException, TypeError) as error:
-        if type(value) is int and str in get_args(get_type_hints(schema).get(key)):
+        if type(value) is int and str in get_args(hint):
             return str(value)  # the name of a column; OmegaConf converts it only if no list fits
         place = getattr(error, "full_key", None) or key
         raise _misfit(schema, error, str(place), {key: value}) from error

@@ -1,5 +1,6 @@
 """Texts in configs and on the command line that are refused."""
 
+import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -42,3 +43,32 @@ def check_texts(key: str, value: Any) -> None:
                 f"{key}={shortened(value)} would be in a folder with the name ~: write the whole "
                 f"path, as in {Path.home()}{value[1:]}"
             )
+
+
+def check_written(override: str, layer: Mapping[Any, Any]) -> None:
+    """Refuse an override that YAML reads as another text or whole number than the one written.
+
+    To YAML, ``007``, ``2024_01_01`` and ``12:30`` are whole numbers, and "#" begins a comment. A
+    folder of such a name would silently get another one.
+
+    Args:
+        override: a ``key=value`` text.
+        layer: the nested dictionaries that it was read as.
+
+    Raises:
+        InputError: the value is a whole number or a text without quotes, and reads differently.
+    """
+    key, _, text = override.partition("=")
+    written = text.strip(" ")
+    value: Any = layer
+    for _ in key.split("."):
+        value = next(iter(value.values()), None) if isinstance(value, Mapping) else value
+    comment = value is None and written.startswith("#")
+    other = type(value) in (int, str) and str(value) != written
+    if written[:1] not in ('"', "'") and (comment or other):
+        read = "null" if comment else shortened(str(value))
+        quoted = shortened(f"{key}={json.dumps(text, ensure_ascii=False)}")
+        raise InputError(
+            f"override {shortened(override)} is read as {key}={read}: write that, or quote a text, "
+            f"as in '{quoted}'"
+        )

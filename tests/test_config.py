@@ -92,6 +92,11 @@ def test_extends_a_shipped_config(tmp_path):
         ("seed: one", [], "seed must be an integer; got 'one'"),
         ("strategy: erm", [], "write strategy.name=erm"),
         ("seed: 1", ["seed=[1"], "override seed=[1 cannot be read"),
+        (
+            "seed: 1",
+            ["data.root=/a #b"],
+            """is read as data.root=/a: write that, or quote a text, as in 'data.root="/a #b"'""",
+        ),
         ("seed: 1", ["data.pattern={a}/x"], """with braces as 'data.pattern="{a}/x"'"""),
         ("seed: 1", ["data.root=???"], "data.root has no value"),
         ("seed: 1", ["data=null"], "write data.name=NAME"),

@@ -1,5 +1,6 @@
 """``debias evaluate MODEL data=NAME``: a model on another data set than the one of its training."""
 
+import json
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -167,7 +168,8 @@ def _options(texts: list[str]) -> ElsewhereOptions:
 
 def _examples(data: str, texts: list[str], root: str | None) -> Examples:
     """The data set that ``data=`` names: a preset or another loader, or that of a config."""
-    texts = texts if root is None else [*texts, f"data.root={root}"]
+    if root is not None:
+        texts = [*texts, f"data.root={json.dumps(root, ensure_ascii=False)}"]
     section: Settings
     facts: Settings = {}
     if data in components.names("data") or ":" in data:

@@ -6,9 +6,9 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import NamedTuple
 
-from debias.config import EXECUTION
+from debias.config import EXECUTION, Config
 from debias.errors import InputError, near
-from debias.merging import Section, read_overrides, split_overrides
+from debias.merging import Section, converted, read_overrides, split_overrides
 from debias.reports.record import read_report
 from debias.reports.tables import Spread, spread_of
 from debias.storage.urls import is_url
@@ -144,7 +144,7 @@ def title_of(setting: Setting) -> str:
 
 def _own(overrides: Sequence[str], benchmark: str) -> tuple[list[int] | None, Path]:
     own = read_overrides(overrides)
-    out = Path(str(own.get("out", f"runs/reproduce_{benchmark}")))
+    out = Path(converted(Config, "out", own.get("out", f"runs/reproduce_{benchmark}")))
     if is_url(own.get("out")):
         raise InputError(f"debias reproduce needs a folder on a disk; got out={own['out']}")
     if "seeds" not in own:

@@ -9,7 +9,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from debias.errors import InputError, near
-from debias.merging import Settings, read_overrides, read_yaml
+from debias.merging import Settings, converted, read_overrides, read_yaml
 
 
 @dataclass
@@ -102,6 +102,7 @@ def read(path: Path, overrides: Sequence[str]) -> Sweep:
     for key in (key for layer in layers for key in layer):
         if key not in valid:
             raise InputError(f"{path}: unknown key {key!r}; {near(str(key), valid)}")
+    converted(Sweep, "out", over.get("out"))
     try:
         merged = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Sweep), *layers))
     except OmegaConfBaseException as error:

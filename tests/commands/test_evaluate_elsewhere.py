@@ -132,6 +132,7 @@ def test_a_config_names_the_data(finished, tmp_path):
         ([], "timm:colours needs a data set: add data=NAME"),
         (["data=folder", "roots=a"], "unknown option 'roots' .* did you mean 'root'"),
         (["data=folder", "root=missing"], "no folder missing"),
+        (['data="folder"', 'root="missing #1"'], "no folder missing #1"),
         (["data=foldr", "root=a"], "data=foldr is no data set, .*did you mean .folder"),
         (["data=folder", "root=DATA", "split=val"], "split=val has no image; the data has test"),
         (["data=folder", "root=DATA", "out=DATA"], "out=.* is a folder: give a file in it"),
