@@ -1,6 +1,7 @@
 """The commands as functions: ``debias.train``, ``load``, ``evaluate``, ``compare`` and ``audit``.
 
-Overrides are a list of ``key=value`` texts, or a mapping such as ``{"optimizer.lr": 1e-3}``.
+Overrides are a list of ``key=value`` texts, or a mapping such as ``{"optimizer.lr": 1e-3}``. A text
+in a mapping is read as on the command line; a path is not changed.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from debias import config as configs
 from debias.config import EXECUTION, Config
+from debias.json_files import plain
 from debias.merging import taken
 from debias.reports.evaluation import Evaluation, group_table
 from debias.reports.record import Report, read_report
@@ -215,6 +217,12 @@ def _texts(overrides: Overrides) -> list[str]:
         raise TypeError(f"overrides must be a list of texts or a mapping; got {overrides!r}")
     if not isinstance(overrides, Mapping):
         return list(overrides)
-    values = {key: fspath(v) if isinstance(v, PathLike) else v for key, v in overrides.items()}
-    texts = {key: v if isinstance(v, str) else json.dumps(v) for key, v in values.items()}
-    return [f"{key}={text}" for key, text in texts.items()]
+    return [f"{key}={_text(value)}" for key, value in overrides.items()]
+
+
+def _text(value: Any) -> str:
+    """A value as YAML, which includes JSON. A text is YAML already, and a path is none."""
+    if isinstance(value, str):
+        return value
+    value = fspath(value) if isinstance(value, PathLike) else value
+    return json.dumps(value, default=plain, ensure_ascii=False)

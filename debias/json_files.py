@@ -42,8 +42,8 @@ def plain(value: Any) -> Any:
     if hasattr(value, "tolist"):
         return plain(value.tolist())
     raise InputError(
-        f"a report cannot hold {value!r} of type {type(value).__name__}: give it as plain numbers "
-        "or text"
+        f"JSON cannot hold {value!r} of type {type(value).__name__}: give it as plain numbers or "
+        "text"
     )
 
 

@@ -4,11 +4,13 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 from pytorch_lightning.callbacks import Callback
 
 import debias
 from debias import config as configs
+from debias.api import _texts
 from debias.errors import InputError
 from debias.reports.record import read_report
 from tests.commands.conftest import SMALL, overrides
@@ -67,6 +69,21 @@ def test_training_with_a_mapping_is_the_run_of_the_command_line(finished, tmp_pa
     scores = [run.report.test.scalars[f"accuracy/{name}"] for name in table.index]
     assert table["accuracy"].tolist() == scores
     assert table["count"].sum() == 40
+
+
+def test_values_of_a_mapping_are_what_they_are():
+    """A path is no YAML, and an array of numpy is a list; a text is YAML."""
+    paths = ["/a #b", "2024_01_01", "null", "1.10", "[a]", "/x: y"]
+    found = [configs.load("drawn_birds", _texts({"data.root": Path(path)})) for path in paths]
+    assert [config.data["root"] for config in found] == paths
+    others = {"seed": np.int64(3), "clip": np.float32(0.5), "data.targets": np.array(["a", "ä"])}
+    config = configs.load("drawn_birds", _texts(others | {"epochs": "7"}))
+    assert (config.seed, config.clip, config.epochs) == (3, 0.5, 7)
+    assert config.data["targets"] == ["a", "ä"]
+    with pytest.raises(InputError, match="is read as out=runs: "):
+        configs.load("drawn_birds", _texts({"out": "runs #2"}))
+    with pytest.raises(InputError, match="JSON cannot hold <object"):
+        _texts({"seed": object()})
 
 
 def test_evaluate_returns_what_the_command_prints(finished, tmp_path):

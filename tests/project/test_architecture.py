@@ -162,6 +162,7 @@ ALLOWED = {
         "commands",
         "config",
         "evaluation",
+        "json_files",
         "merging",
         "places",
         "reports",
