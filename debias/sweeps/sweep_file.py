@@ -11,6 +11,9 @@ from omegaconf.errors import OmegaConfBaseException
 from debias.errors import InputError, near
 from debias.merging import Settings, converted, read_overrides, read_yaml
 
+#: Parts of a sweep file with settings of runs. There, ``${seed}`` is the seed of each run.
+OF_RUNS = ("configs", "grid", "set", "draws.values", "search.space")
+
 
 @dataclass
 class Draws:
@@ -104,12 +107,27 @@ def read(path: Path, overrides: Sequence[str]) -> Sweep:
             raise InputError(f"{path}: unknown key {key!r}; {near(str(key), valid)}")
     converted(Sweep, "out", over.get("out"))
     try:
-        merged = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Sweep), *layers))
+        sweep = _resolved(OmegaConf.merge(OmegaConf.structured(Sweep), *layers))
     except OmegaConfBaseException as error:
         raise InputError(f"{path}: {error.full_key}: {str(error).splitlines()[0]}") from error
-    assert isinstance(merged, Sweep)
-    _check_numbers(path, merged)
-    return merged
+    _check_numbers(path, sweep)
+    return sweep
+
+
+def _resolved(merged: Any) -> Sweep:
+    """Replace the references of a sweep file by their values, except those of ``OF_RUNS``."""
+    found = {key: OmegaConf.select(merged, key) for key in OF_RUNS}
+    settings: Settings = {
+        key: OmegaConf.to_container(part) for key, part in found.items() if part is not None
+    }
+    for key, values in settings.items():
+        OmegaConf.update(merged, key, type(values)(), merge=False)
+    sweep = OmegaConf.to_object(merged)
+    assert isinstance(sweep, Sweep)
+    for key, values in settings.items():
+        section, _, name = key.rpartition(".")
+        setattr(getattr(sweep, section) if section else sweep, name, values)
+    return sweep
 
 
 def _check_numbers(path: Path, sweep: Sweep) -> None:

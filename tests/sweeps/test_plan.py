@@ -166,6 +166,23 @@ def test_default_folder_is_named_after_the_file(tmp_path):
     assert plan(path).out == Path("runs/learning_rates")
 
 
+def test_references_are_those_of_each_run(sweep):
+    """In ``set``, ``grid`` and ``draws``; elsewhere they are those of the sweep file."""
+    path = sweep("""
+        configs: [drawn_birds: {clip: [1]}]
+        seeds: [3, 4]
+        labels: training_groups_known
+        grid: {data.root: ["birds-${seed}"]}
+        draws: {count: 1, values: {share: {choice: ["${out}/${seed}"]}}}
+        set: {cache_dir: "${out}/cache"}
+        """)
+    planned = plan(path, ["out=runs-${labels}"])
+    assert planned.out == Path("runs-training_groups_known")
+    found = [(run.config.data["root"], run.config.share) for run in planned.runs]
+    assert found == [(f"birds-{seed}", f"{planned.out}/{seed}") for seed in (3, 4)]
+    assert {run.config.cache_dir for run in planned.runs} == {f"{planned.out}/cache"}
+
+
 def test_no_progress_bars_may_be_said(sweep):
     """It is what every run of a sweep is told, so that it changes no run."""
     (said,) = plan(sweep("configs: [drawn_birds]\nset: {progress: false}")).runs
