@@ -241,8 +241,8 @@ def check_keys(source: str, *layers: Section) -> None:
     """Check the keys that a sweep file sets or varies for a config.
 
     Raises:
-        ValueError: a key belongs to the sweep itself (``OWN``), occurs in two layers, or is
-            ``progress`` with a value other than false.
+        ValueError: a key belongs to the sweep itself (``OWN``), occurs in two layers, is part of a
+            section that a later layer replaces, or is ``progress`` with a value other than false.
     """
     keys = [key for layer in layers for key in layer]
     for key in keys:
@@ -253,6 +253,14 @@ def check_keys(source: str, *layers: Section) -> None:
                 f"{source}: {key} occurs in two of set, grid, draws and space. Keep it in one of "
                 "them"
             )
+    for layer, later in itertools.combinations(layers, 2):
+        for key, section in itertools.product(layer, later):
+            if key.startswith(f"{section}."):
+                option = key.removeprefix(f"{section}.")
+                raise InputError(
+                    f"{source}: {key} is lost, because the whole section {section} varies. Put "
+                    f"{option} into the values of {section}"
+                )
     for layer in layers:
         if layer.get("progress", False) is not False:
             raise InputError(
