@@ -167,7 +167,8 @@ class Maker:
             self.base = configs.base(source)
         shared = {} if self.base.values["share"] else {"share": _below(out, SHARED)}
         self.fixed = _texts({**shared, **fixed})
-        self.last = _texts({"out": out, "progress": False})
+        # tables, costs and studies of a search tell configs apart by their source
+        self.last = _texts({"out": out, "progress": False, "name": self.base.source})
 
     def run(self, varied: Section) -> PlannedRun:
         """Make the run with the given varied settings, including its seed."""

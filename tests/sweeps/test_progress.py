@@ -107,6 +107,17 @@ def test_a_terminal_shows_who_is_running(runs):
         assert "failed  drawn_birds optimizer.lr=0.01 seed=0: OSError: disk full" in file.getvalue()
 
 
+def test_configs_of_one_name_have_their_own_costs(sweep, tmp_path):
+    """The name in a file is not that of the run: two files may have the same."""
+    for number, name in enumerate("ab", 1):
+        (tmp_path / f"{name}.yaml").write_text(f"extends: drawn_birds\nname: mine\nclip: {number}")
+    one, other = plan(sweep("configs: [a.yaml, b.yaml]\ngrid: {epochs: [1]}")).runs
+    one.folder.parent.mkdir()
+    finish(one)
+    costs = costs_of([one, other])
+    assert (costs.expected(one), costs.expected(other)) == (4.0, None)
+
+
 def test_costs_are_those_of_the_same_config(runs, sweep):
     finish(runs[0])
     (other,) = plan(sweep("configs: [drawn_birds: {sampler.name: [group_balanced]}]")).runs

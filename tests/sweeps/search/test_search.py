@@ -386,6 +386,18 @@ def test_pruned_runs(search_file):
     )
 
 
+def test_a_config_with_a_name_of_its_own_is_pruned(search_file, tmp_path):
+    """A study has the name of the file, not that in the file."""
+    (tmp_path / "named.yaml").write_text("extends: drawn_birds\nname: my birds\n")
+    path = search_file(
+        "{sampler: grid, prune: asha, space: {optimizer.lr: {choice: [0.01, 0.02]}}}",
+        configs="[named.yaml]",
+        set="{epochs: 9}",
+    )
+    _, out = searched(path)
+    assert [row["status"] for row in table(out)] == ["done", "pruned"]
+
+
 def test_pruners():
     """A ninth of the epochs, thrice as many per rung; hyperband spares a third of its brackets."""
     assert isinstance(pruner(Search(), 9), optuna.pruners.NopPruner)
