@@ -16,6 +16,9 @@ from debias.sweeps.sweep_file import Search
 if TYPE_CHECKING:
     from optuna import Trial
 
+#: Attribute of a trial: the epoch after which the pruner ended its run.
+ENDED = "ended"
+
 
 @dataclass(frozen=True)
 class PrunedTraining:
@@ -78,6 +81,10 @@ class Judge:
     goes up and down, and a run is as good as its best epoch. After the last epoch, nothing is
     reported, because the run is then done.
 
+    A run may be killed between its checkpoint and the report of an epoch, and between the decision
+    and the file that records it. If it is resumed, the epochs without a decision are judged first,
+    and a decision to end the run, which the trial keeps, ends it again.
+
     Args:
         objective: name of the objective.
         trial: the trial of the run.
@@ -87,10 +94,10 @@ class Judge:
 
     def __init__(self, objective: str, trial: Trial, config: Config, reported: int = 0) -> None:
         self.objective, self.trial, self.config = objective, trial, config
-        self.reported = reported
+        self.reported, self.judged = reported, max(0, reported - 1)
 
     def __call__(self, history: Sequence[dict[str, Any]]) -> None:
-        """Report the objective after an epoch. Epochs from before a resumption are skipped.
+        """Judge a run at all its epochs that are not judged yet.
 
         Args:
             history: one entry per epoch, with the validation metrics under ``val``.
@@ -98,11 +105,17 @@ class Judge:
         Raises:
             Pruned: the pruner ended the run.
         """
-        epochs, rule = self.config.epochs, self.config.select
-        epoch, value = len(history), of_history(self.objective, history, rule)
-        if value is None or epoch >= epochs or epoch <= self.reported:
+        for epoch in range(self.judged + 1, min(len(history), self.config.epochs - 1) + 1):
+            self._judge(epoch, of_history(self.objective, history[:epoch], self.config.select))
+            self.judged = epoch
+
+    def _judge(self, epoch: int, value: float | None) -> None:
+        if value is None:
             return
-        self.trial.report(value, epoch)
-        if self.trial.should_prune():
-            reached = f"validation {self.objective} {100 * value:.1f}"
+        if epoch > self.reported:
+            self.trial.report(value, epoch)
+        if ENDED not in self.trial.user_attrs and self.trial.should_prune():
+            self.trial.set_user_attr(ENDED, epoch)
+        if self.trial.user_attrs.get(ENDED) == epoch:
+            epochs, reached = self.config.epochs, f"validation {self.objective} {100 * value:.1f}"
             raise Pruned(f"pruned after epoch {epoch} of {epochs}, at {reached}")
