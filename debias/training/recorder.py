@@ -59,7 +59,7 @@ class Recorder(Checkpoint):
         self.watch = watch
         self.history: list[Entries] = []
         self.parts: list[Predicted] = []
-        self.started = 0.0
+        self.started, self.stopped = 0.0, False
 
     @property
     def last(self) -> Path:
@@ -80,6 +80,10 @@ class Recorder(Checkpoint):
 
     def _best(self, *, epochs: int | None = None) -> set[int]:
         return {epoch for rule, epoch in self.preferred(epochs=epochs).items() if rule != LAST_RULE}
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """End a resumed training at once if a callback of the user had ended it."""
+        trainer.should_stop |= self.stopped
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Start the clock; remove the weights that no rule prefers any more."""
@@ -110,10 +114,10 @@ class Recorder(Checkpoint):
         steps = trainer.fit_loop.epoch_loop.total_batch_idx + 1
         moved = epoch >= pl_module.strategy.idle_epochs and pl_module.model_has_moved(steps)
         self.history.append(self._entry(epoch, pl_module, moved))
+        self.stopped = trainer.should_stop  # a callback of the user may end training early
         if trainer.is_global_zero:
             self.write(epoch, predicted)
-            # a callback of the user may end training early
-            final = trainer.should_stop or epoch + 1 == trainer.max_epochs
+            final = self.stopped or epoch + 1 == trainer.max_epochs
             if self.keep_all or final or epoch in self._best():
                 save_weights(pl_module, self.weights(epoch), self.metadata | {"epoch": epoch})
         # every process takes part; the first one writes
@@ -133,12 +137,13 @@ class Recorder(Checkpoint):
         checkpoint.update(self.metadata)
 
     def state_dict(self) -> Entries:
-        """The history so far, for the checkpoint."""
-        return {"history": self.history}
+        """The history so far, and whether training has ended early, for the checkpoint."""
+        return {"history": self.history, "stopped": self.stopped}
 
     def load_state_dict(self, state_dict: Entries) -> None:
-        """Restore the history of a resumed run."""
+        """Restore the state of a resumed run. Checkpoints of earlier releases lack ``stopped``."""
         self.history = state_dict["history"]
+        self.stopped = state_dict.get("stopped", False)
 
 
 def save_weights(module: pl.LightningModule, path: Path, metadata: Entries) -> None:

@@ -131,9 +131,15 @@ class OneEpoch(Callback):
 
 
 def test_a_user_s_callback_ends_training(tmp_path):
-    """The last epoch is then the one after which it ended, and the report names the callback."""
+    """The last epoch is then the one after which it ended, and the report names the callback. A run
+    that is killed after this epoch has no other when it is resumed.
+    """
     config = configs.load("drawn_birds", overrides(tmp_path, "select=last"))
-    run = train(config, additions=Additions([OneEpoch()], {"log_every_n_steps": 7}))
+    additions = Additions([OneEpoch()], {"log_every_n_steps": 7})
+    with pytest.raises(SystemExit):
+        train(config, watch=interrupt, additions=additions)
+    run = tmp_path / "runs" / configs.run_name(config)
+    assert train(config, resume=run, additions=additions) == run
     report = json.loads((run / "report.json").read_text())
     assert [entry["epoch"] for entry in report["history"]] == [0]
     assert (report["selection"]["rule"], report["selection"]["epoch"]) == ("last", 0)
