@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -128,7 +128,9 @@ def results(out: Path, *, ignore: Collection[str], seed: int = 0) -> Results:
     comparisons = {name: comparison_of(same, ignore=ignore) for name, same in runs.items()}
     paired = {name: compare_pairs(one.methods, seed) for name, one in comparisons.items()}
     trials = tried(out, protocol.objectives if protocol else ())
-    return Results(out, tuple(every), comparisons, paired, protocol, left_out, trials)
+    found = Results(out, tuple(every), comparisons, paired, protocol, left_out, trials)
+    methods = found.methods()
+    return replace(found, rows=tuple(_by_method(row, methods) for row in every))
 
 
 def added_rows(
@@ -168,6 +170,15 @@ def added_rows(
             settings = f"{report.config['name']} (added) seed={report.seed}"
             added.append(Row(name, settings, "done", "", report, added=True))
     return added, tuple(left_out)
+
+
+def _by_method(row: Row, methods: Mapping[str, tuple[str, ComparedMethod]]) -> Row:
+    """A row with the method in its settings, if it was added: several methods share a config."""
+    if not row.added or row.name not in methods:
+        return row
+    dataset, method = methods[row.name]
+    seed = row.settings.rpartition(" ")[2]
+    return row._replace(settings=f"{dataset} {method.label} (added) {seed}")
 
 
 def datasets(sections: Sequence[Json], ignore: Collection[str]) -> list[str]:

@@ -134,6 +134,22 @@ def test_finished_runs_that_were_added_to_the_folder_are_in_it(half_finished: Pl
     assert sum("(added)" in line for line in shown(half_finished.out, "csv").splitlines()) == 2
 
 
+def test_added_runs_of_one_config_have_a_row_per_method(half_finished: Plan) -> None:
+    """Both are of ``drawn_birds``, and differ in the strategy; the costs are not averaged."""
+    for strategy, seconds in (("focal", 10.0), ("group_dro", 1000.0)):
+        varied = {"strategy.name": strategy, "seed": 0}
+        run = make_run("drawn_birds", {}, varied, half_finished.out)
+        finish(run, worst=0.6, seconds={"train": 3.0, "epoch": 1.0, "total": seconds})
+    rows = table(read(half_finished.out), "Runs and their cost").rows
+    costs = {row[0]: (row[4], row[7]) for row in rows if "(added)" in row[0]}
+    assert costs == {"focal (added)": ("1", "10"), "group_dro (added)": ("1", "1000")}
+    lines = csv.DictReader(io.StringIO(shown(half_finished.out, "csv")))
+    assert [line["settings"] for line in lines if "(added)" in line["settings"]] == [
+        "drawn_birds focal (added) seed=0",
+        "drawn_birds group_dro (added) seed=0",
+    ]
+
+
 def test_added_runs_that_cannot_be_read_or_read_too_much_are_told(half_finished: Plan) -> None:
     write_protocol(half_finished.out, Protocol("validation_groups_known"))
     good, wide = added(half_finished, "erm"), added(half_finished, "vrex", group_labels="train+val")
