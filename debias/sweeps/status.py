@@ -42,7 +42,8 @@ class Board:
     """The runs of a folder, looked at again and again.
 
     A look lists folders, and opens files only of the runs that train. What has ended is not read
-    again, unless the table shows it for the first time.
+    again, unless the table shows it for the first time. Without a plan, each look also finds new
+    runs.
 
     Args:
         out: folder of a sweep, or another folder of runs.
@@ -57,15 +58,15 @@ class Board:
         self.changed: dict[str, int] = {}
         self.results: dict[str, str] = {}
         self.settings: dict[str, str] = {}
-        self.planned = -1.0
+        self.planned: float | None = None
         self.look()
 
     def look(self) -> list[RunStatus]:
         """Look at the files, and return the runs whose status has changed."""
         self.looks += 1
         plan = self.out / PLAN
-        written = plan.stat().st_mtime if plan.is_file() else -1.0
-        if written != self.planned or not self.settings:  # a sweep may have got more runs
+        written = plan.stat().st_mtime if plan.is_file() else None
+        if written is None or written != self.planned:  # there may be more runs
             self.planned, self.settings = written, dict(_runs(self.out))
         done = {name for name, status in self.status.items() if status == "done"}
         found = statuses(self.out, self.settings, done=done)
@@ -76,7 +77,7 @@ class Board:
 
     @property
     def runs(self) -> list[RunStatus]:
-        """All runs, in the order of the plan."""
+        """All runs, in the order of the plan, or of their names."""
         return [self._run(name) for name in self.settings]
 
     def ended(self) -> bool:

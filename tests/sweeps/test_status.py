@@ -67,6 +67,18 @@ def test_a_folder_of_runs_without_a_sweep_has_a_status_too(tmp_path, planned, ca
     assert line.split() == ["done", "-", "-", "10.0", "(epoch", "0)", "-", planned.runs[0].name]
 
 
+def test_a_look_finds_new_runs_of_a_folder_without_a_sweep(planned):
+    """A search writes its plan at the end."""
+    (planned.out / "plan.json").unlink()
+    first, second, *_ = planned.runs
+    quick(first.config)
+    board = Board(planned.out)
+    quick(second.config)
+    (new,) = board.look()
+    assert (new.files.name, new.status) == (second.name, "done")
+    assert board.title() == f"{planned.out}: 2 runs, 2 done"
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
