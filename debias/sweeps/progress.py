@@ -126,19 +126,20 @@ class Progress:
             self.live.update(Group(Text(self.summary()), self._running()), refresh=True)
 
     def summary(self) -> str:
-        """One line: counts by status, the best run so far, and the estimated time left.
+        """One line: counts by status, the estimated time left, and the best run so far.
 
-        Runs are compared by their own selection rule on validation.
+        Runs are compared by their own selection rule on validation. The settings of the best run
+        are long: they are last, because a narrow terminal cuts the line.
         """
         counts = self.counts
         parts = [f"{counts['done']}/{len(self.runs)} done"]
         others = ("running", "pruned", "failed", "waiting")
         parts += [f"{counts[status]} {status}" for status in others if counts[status]]
+        if left := self.seconds_left():
+            parts.append(f"about {duration(left)} left")
         if self.best:
             value, rule, run = self.best
             parts.append(f"best {_score(rule, value)} ({run.settings})")
-        if left := self.seconds_left():
-            parts.append(f"about {duration(left)} left")
         return ", ".join(parts)
 
     def seconds_left(self) -> float | None:

@@ -41,7 +41,7 @@ def test_counts_the_best_and_the_time_left(runs, monkeypatch):
     progress.started(runs[2])
     assert progress.seconds_left() == pytest.approx((3 + 4 + 4) / 2)
     best = "best validation worst_group 10.0 (drawn_birds optimizer.lr=0.01 seed=0)"
-    assert progress.summary() == f"1/4 done, 2 running, 1 waiting, {best}, about 6 s left"
+    assert progress.summary() == f"1/4 done, 2 running, 1 waiting, about 6 s left, {best}"
     finish(runs[1])
     progress.done(runs[1])
     assert (
@@ -50,7 +50,7 @@ def test_counts_the_best_and_the_time_left(runs, monkeypatch):
     )
     progress.failed(runs[2], "OSError: disk full", again=False)
     progress.failed(runs[3], "OSError: disk full", again=True)
-    assert progress.summary().startswith("2/4 done, 1 failed, 1 waiting, best")
+    assert progress.summary().startswith("2/4 done, 1 failed, 1 waiting, about 4 s left, best")
 
 
 def test_the_best_has_the_least_of_what_a_rule_minimises(runs):
@@ -75,7 +75,7 @@ def test_the_best_has_the_least_of_what_a_rule_minimises(runs):
 def test_runs_that_are_done_already_are_counted(runs):
     finish(runs[1])
     progress = Progress(runs, console=Console(file=io.StringIO()))
-    assert progress.summary().startswith("1/4 done, 3 waiting, best validation worst_group 30.0")
+    assert progress.summary().startswith("1/4 done, 3 waiting, about 12 s left, best")
     assert progress.seconds_left() == pytest.approx(12)
 
 
