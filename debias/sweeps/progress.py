@@ -51,6 +51,7 @@ class Progress:
         self.counts = Counter(self.status.values())
         self.kinds = {run.name: kind_of(run) for run in runs}
         self.waiting = Counter(self.kinds.values())
+        self.begun, self.tried = time.time(), dict[str, PlannedRun]()
         self.since: dict[str, float] = {}
         self.elsewhere: set[str] = set()
         self.best: tuple[float, str, PlannedRun] | None = None
@@ -75,6 +76,7 @@ class Progress:
 
     def started(self, run: PlannedRun) -> None:
         """Record that a worker has started or resumed the run."""
+        self.tried[run.name] = run
         self._enter(run, "running")
         if not self.live and run.name not in self.elsewhere:
             self._say(f"started {run.settings}")

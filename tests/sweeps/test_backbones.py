@@ -4,6 +4,7 @@ method over seeds.
 
 import io
 import json
+import math
 
 import pytest
 from rich.console import Console
@@ -16,7 +17,9 @@ from debias.sweeps.backbones import backbones_of, train_in_waves
 from debias.sweeps.files import left, write_plan
 from debias.sweeps.launchers import slurm as slurm_launcher
 from debias.sweeps.launchers.local import Local
-from debias.sweeps.plan import plan
+from debias.sweeps.launchers.pieces import OutOfTime
+from debias.sweeps.launchers.pool import End, Pool
+from debias.sweeps.plan import PlannedRun, plan
 from debias.sweeps.progress import Progress
 from debias.sweeps.report import results
 from tests.sweeps import trainings
@@ -97,6 +100,46 @@ def test_a_path_beside_the_sweep_file_is_a_name_as_well(sweep, tmp_path):
 def test_what_is_not_one_run_is_refused(sweep, text, message):
     with pytest.raises(ValueError, match=message):
         plan(sweep(f"configs: {text}"))
+
+
+class InTurn:
+    """An engine of one attempt at a time, which ends at once."""
+
+    def __init__(self) -> None:
+        self.runs: list[PlannedRun] = []
+
+    @property
+    def active(self) -> int:
+        return len(self.runs)
+
+    def room(self) -> bool:
+        return not self.runs
+
+    def start(self, run) -> None:
+        self.runs.append(run)
+
+    def ended(self, seconds) -> list[End]:
+        run = self.runs.pop()
+        finish(run, worst=0.5)
+        return [End(run, 0)]
+
+    def stop(self, signals) -> None:
+        pass
+
+
+def test_trained_backbones_are_progress_when_the_time_is_over(sweep):
+    """The heads have no time left, and none of them has started."""
+    runs = plan(sweep(HEADS)).runs
+    progress = Progress(runs, console=Console(file=io.StringIO()))
+    progress.begun -= 1  # times of files are less exact
+    deadlines = iter([math.inf, 0.0])
+
+    def launch(chosen) -> None:
+        Pool(InTurn(), chosen, progress, retries=0, deadline=next(deadlines)).work()
+
+    with pytest.raises(OutOfTime, match=r"^the time is over$"):
+        train_in_waves(runs, launch, lambda run, reason: None)
+    assert [run.settings for run in left(runs)] == [run.settings for run in runs[::2]]
 
 
 def launched(runs, launch) -> list[str]:

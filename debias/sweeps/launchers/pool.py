@@ -88,8 +88,7 @@ class Pool:
         deadline: float = math.inf,
     ) -> None:
         self.engine, self.upcoming, self.progress = engine, iter(runs), progress
-        self.deadline, self.since = deadline, time.time()
-        self.late, self.tried = False, list[PlannedRun]()
+        self.deadline, self.late = deadline, False
         self.waiting: list[PlannedRun] = []
         self.checkpoints: dict[str, float] = {}
         self.busy: dict[str, float] = {}
@@ -127,7 +126,8 @@ class Pool:
         return time.monotonic() >= self.deadline or (self.late and not self.engine.active)
 
     def _ending(self) -> str:
-        if has_progress(self.tried, self.since):
+        # the whole command counts: this pool may be the second, of heads on trained backbones
+        if has_progress(self.progress.tried.values(), self.progress.begun):
             return "the time is over"
         return "the time is over before any run has finished an epoch: give more minutes"
 
@@ -138,7 +138,6 @@ class Pool:
             except (EOFError, OSError):
                 signals.check()  # a signal to the process group also ends the engine's processes
                 raise
-            self.tried.append(run)
             self.checkpoints[run.name] = last_checkpoint(run)
             self.progress.started(run)
 
