@@ -21,7 +21,7 @@ from debias.data.pictures.geometry import Geometry
 from debias.data.pictures.image_files import ImageFiles
 from debias.errors import InputError
 from debias.models.layers import evaluating
-from debias.reports.predictions import Predictions, read
+from debias.reports.predictions import read
 from debias.trained.model import load
 from debias.trained.picture_model import PictureModel
 from debias.types import Outputs
@@ -109,8 +109,10 @@ class AuditedModel:
 
         return self._batched(resized(pictures, self.network.geometry), of).numpy()
 
-    def saved_predictions(self, name: str) -> Predictions:
-        """Predictions that the run saved.
+    def saved_decisions(self, name: str) -> dict[str, int]:
+        """Class that the run decided for each image, by the path of the image.
+
+        Paths are the key, because the rows of a table may have another order than in the run.
 
         Args:
             name: a split, for those of the selected weights; or ``val-epoch=000`` and the like, for
@@ -121,7 +123,8 @@ class AuditedModel:
         """
         if self.run is None:
             raise InputError("a model without a run has no saved predictions: give a run")
-        return read(self.run / "predictions" / f"{name}.csv")
+        saved = read(self.run / "predictions" / f"{name}.csv")
+        return dict(zip(saved.paths, saved.logits.argmax(dim=1).tolist(), strict=True))
 
     def _batched(self, pictures: NDArray[np.uint8], give: Callable[[Tensor], Tensor]) -> Tensor:
         """Small batches, each of them on one thread: this is faster than many threads per batch."""

@@ -1,5 +1,7 @@
 """The steps that join cues of the data with a run: followed, kept, and learnt first."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -75,6 +77,25 @@ def test_saved_predictions_are_used_if_they_are_of_these_rows(found, tmp_path):
     )
     lines, _ = done(FOLLOWING_STEP, audited)
     assert lines[0].value == pytest.approx(1)
+
+
+def test_saved_predictions_are_those_of_the_image_in_a_table_of_another_order(found, tmp_path):
+    """The file has the rows of the run: its numbers are those of other images of this table."""
+    audited = of(object_reader(), found, tmp_path)
+    for split, name in ((1, "val-epoch=000"), (2, "test")):
+        saved = predictions(audited, split)
+        order = torch.arange(len(saved)).roll(1)  # the other class
+        moved = replace(
+            saved,
+            paths=tuple(saved.paths[row] for row in order),
+            target=saved.target[order],
+            logits=saved.logits[order],
+        )
+        write(tmp_path / "predictions" / f"{name}.csv", moved, NAMES)
+    done(FOLLOWING_STEP, audited)
+    assert audited.found["taken"]["correct"].all()
+    done(ORDER_STEP, audited)
+    assert audited.found["order"]["kappa_target"] == 1
 
 
 def test_the_background_alone_is_kept_by_its_reader_and_lost_by_a_reader_of_the_object(found):

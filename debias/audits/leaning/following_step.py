@@ -53,10 +53,10 @@ def _decisions(audited: Audited) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     positions, model = held_out_positions(audited), model_of(audited)
     split = SPLITS[int(audited.split[positions[0]])]
     try:
-        saved = model.saved_predictions(split)
-        decided = dict(zip(saved.index.tolist(), saved.logits.argmax(dim=1).tolist(), strict=True))
-        return positions, np.array([decided[row] for row in audited.rows[positions].tolist()])
-    except (InputError, KeyError):  # none were saved, or of other rows
+        saved, images = model.saved_decisions(split), audited.examples.images
+        decided = [saved[images[row]] for row in audited.rows[positions].tolist()]
+        return positions, np.array(decided, np.int64)
+    except (InputError, KeyError):  # none were saved, or of other images
         positions = positions[:MOST]
         return positions, model.decided(read_pictures(audited, positions).pictures)
 
@@ -143,4 +143,4 @@ def _mistakes(proposal: GroupProposal, audited: Audited) -> list[Strip]:
     return strips
 
 
-FOLLOWING_STEP = Step(FOLLOWING, (GROUPS,), _compute, _lines, _section, no_run, version=2)
+FOLLOWING_STEP = Step(FOLLOWING, (GROUPS,), _compute, _lines, _section, no_run, version=3)

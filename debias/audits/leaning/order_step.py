@@ -34,12 +34,11 @@ def _unavailable(audited: Audited) -> str:
 
 
 def _compute(audited: Audited) -> Arrays:
-    saved = model_of(audited).saved_predictions("val-epoch=000")
-    decided = dict(zip(saved.index.tolist(), saved.logits.argmax(dim=1).tolist(), strict=True))
+    saved, images = model_of(audited).saved_decisions("val-epoch=000"), audited.examples.images
     validation = np.flatnonzero(audited.split == SPLITS.index("val"))
-    known = [place for place in validation if int(audited.rows[place]) in decided]
+    known = [place for place in validation if images[audited.rows[place]] in saved]
     positions = np.array(known, np.int64)
-    first = np.array([decided[row] for row in audited.rows[positions].tolist()], np.int64)
+    first = np.array([saved[images[row]] for row in audited.rows[positions].tolist()], np.int64)
     words = dict(_words(audited, positions))
     return {
         "positions": positions,
@@ -113,4 +112,4 @@ def _section(audited: Audited) -> Section:
     )
 
 
-ORDER_STEP = Step(NAME, (CUES, GROUPS), _compute, _lines, _section, _unavailable)
+ORDER_STEP = Step(NAME, (CUES, GROUPS), _compute, _lines, _section, _unavailable, version=2)
