@@ -129,11 +129,11 @@ def _kept(step: Step, audited: Audited, path: Path) -> tuple[Arrays, float]:
 
 
 def _digest_of(audited: Audited, pictures_key: str) -> str:
-    """Digest of the pictures, their labels and the model."""
+    """Digest of the pictures, their labels and units, and the model."""
     bias = audited.examples.bias.numpy()[audited.rows]
     labels = [audited.rows, audited.target, audited.split, bias]
     texts = [hashlib.sha256(array.tobytes()).hexdigest() for array in labels]
-    texts += [pictures_key, repr(audited.classes), str(audited.seed)]
+    texts += [pictures_key, repr(audited.classes), str(audited.seed), *audited.examples.units]
     return _hashed([*texts, audited.model.digest if audited.model else ""])
 
 

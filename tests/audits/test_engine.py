@@ -1,5 +1,7 @@
 """Steps of an audit: computed once, kept by what they depend on, and left out with a reason."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -82,6 +84,17 @@ def test_other_pictures_or_another_seed_are_computed_anew(tmp_path, key, seed):
     other = Counted()
     look(tmp_path, other.steps, key=key, seed=seed)
     assert other.computed == ["a", "b", "c"]
+
+
+def test_other_units_are_computed_again(tmp_path):
+    look(tmp_path, Counted().steps)
+    plain = audited(tmp_path)
+    names = tuple(str(row // 2) for row in range(len(plain.rows)))
+    for units in (names, names[::-1]):
+        other = Counted()
+        given = replace(plain, examples=replace(plain.examples, units=units))
+        find(given, other.steps, ("a",), out=tmp_path, pictures_key="k")
+        assert other.computed == ["a", "b", "c"]
 
 
 def test_a_new_version_changes_the_step_and_those_that_need_it(tmp_path):
