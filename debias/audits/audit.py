@@ -18,18 +18,19 @@ from debias.audits.engine import STEPS as KEPT
 from debias.audits.engine import Findings, chosen_steps, find
 from debias.audits.model import AuditedModel
 from debias.audits.page import write_page
-from debias.audits.record import AuditReport, write_record
+from debias.audits.record import RECORD, AuditReport, write_record
 from debias.audits.steps import Audited
 from debias.data.examples import SPLITS, Examples
 from debias.data.pictures.cache import open_cache
 from debias.data.pictures.image_files import ImageFiles
 from debias.errors import InputError, check_at_least
+from debias.json_files import read_json
 
 #: Seed of all draws of an audit.
 SEED = 0
 #: Folder of the decoded images, in the folder of the audit. It is removed at the end.
 PICTURES = f"{KEPT}/pictures"
-#: Files in this folder. Nothing else is ever removed.
+#: Files in this folder. Besides them, only result files of an earlier audit are removed.
 DECODED = re.compile(r"[0-9a-f]{32}-(images|masks)\.npy|building\.lock")
 
 
@@ -89,7 +90,8 @@ def audit_examples(
 ) -> AuditReport:
     """Look for shortcuts in a data set, and for those that a model takes.
 
-    Writes ``audit.json``, ``audit.html`` and the files of the steps into ``out``.
+    Writes ``audit.json``, ``audit.html`` and the files of the steps into ``out``. Such files of an
+    earlier audit are removed first, also those of steps that this audit leaves out.
 
     Args:
         examples: the data set.
@@ -101,11 +103,12 @@ def audit_examples(
 
     Raises:
         ValueError: an option has a mistake, an image is missing or damaged, images have several
-            labels, there is only one class, or ``out`` holds files of another origin.
+            labels, there is only one class, or ``out`` holds files of another origin or the audit
+            of other data.
     """
     options.check()
     check_audited(examples)
-    _check_folder(out)
+    _check_folder(out, name)
     checks = options.checks + (",stimuli" if options.stimuli else "")
     steps, speaking = chosen_steps(STEPS, checks)
     # a mistake in its weights is found before the work
@@ -117,6 +120,7 @@ def audit_examples(
     audited = _audited(examples, rows, [array.numpy() for array in pictures], options)
     audited = replace(audited, encoder=encoder, model=model)
     key = files.masks_key() if files.masks else files.images_key()
+    _remove_results(out)
     findings = find(audited, steps, speaking, out=out, pictures_key=key)
     report = _report(audited, findings, options, name)
     write_record(report, out)
@@ -148,12 +152,24 @@ def _audited(
     )
 
 
-def _check_folder(out: Path) -> None:
-    """Check that a folder has no files of another origin, which the audit's could replace."""
+def _check_folder(out: Path, name: str) -> None:
+    """Check that a folder has no files of another origin or data, which the audit's replace."""
     if out.exists() and not out.is_dir():
         raise InputError(f"out={out} is a file: give a folder")
     if out.is_dir() and any(out.iterdir()) and not (out / KEPT).is_dir():
         raise InputError(f"out={out} holds files that no audit wrote: give a new folder")
+    if (out / RECORD).is_file():
+        remedy = f"remove out={out}, or give a new folder"
+        data = read_json(out / RECORD, dict, entries={"data": str}, remedy=remedy)["data"]
+        if data != name:
+            raise InputError(f"out={out} holds the audit of {data}, not of {name}: {remedy}")
+
+
+def _remove_results(out: Path) -> None:
+    """Remove the files that the steps of an earlier audit wrote."""
+    for pattern in (pattern for step in STEPS for pattern in step.files):
+        for path in out.glob(pattern):
+            path.unlink()
 
 
 def _remove_decoded(folder: Path) -> None:

@@ -82,6 +82,8 @@ class Step(NamedTuple):
         uses: names of further steps whose arrays it reads if these steps can run.
         settings: text that changes with the options that ``compute`` reads. An audit with other
             options then computes again only this step and those that need it.
+        files: patterns of the files that ``write`` writes, in the folder of the audit. Those of an
+            earlier audit are removed at the start.
     """
 
     name: str
@@ -95,6 +97,7 @@ class Step(NamedTuple):
     on_request: bool = False
     uses: tuple[str, ...] = ()
     settings: Callable[[Audited], str] = lambda audited: ""
+    files: tuple[str, ...] = ()
 
 
 def encoder_digest(audited: Audited) -> str:

@@ -117,6 +117,32 @@ def test_an_audit_beside_own_files_is_refused_and_removes_only_its_own(tree, tmp
     assert [path.name for path in kept.parent.iterdir()] == ["mine.npy"]
 
 
+def test_files_of_an_earlier_audit_do_not_stay_beside_a_new_one(tree, tmp_path, capsys):
+    given = ["audit", str(tree), f"out={tmp_path}", "checks=headers"]
+    assert main(given) == 0
+    (tmp_path / "groups").mkdir()
+    earlier = ("groups.csv", "groups/hog.csv", "suspects.csv", "slices.csv", "associations.csv")
+    for name in (*earlier, "duplicates.csv", "mine.csv"):
+        (tmp_path / name).write_text("earlier")
+    kept = written(tmp_path)
+    assert main(given) == 0
+    assert [path.name for path in tmp_path.rglob("*.csv")] == ["mine.csv"]
+    assert written(tmp_path) == kept
+
+
+def test_the_folder_of_an_audit_of_other_data_is_refused(tree, tmp_path, capsys):
+    out = tmp_path / "audit"
+    assert main(["audit", str(tree), f"out={out}", "checks=headers"]) == 0
+    (out / "groups.csv").write_text("of pets")
+    rows = [path.relative_to(tree) for path in sorted(tree.glob("*/*.png"))]
+    table = tmp_path / "birds.csv"
+    table.write_text("path,target\n" + "".join(f"{path},{path.parts[0]}\n" for path in rows))
+    assert main(["audit", str(table), f"out={out}", f"root={tree}"]) == 2
+    said = f"out={out} holds the audit of pets, not of birds.csv: remove out={out}, or give a new"
+    assert said in capsys.readouterr().err
+    assert (out / "groups.csv").read_text() == "of pets"
+
+
 def test_wrong_weights_of_an_encoder_are_told_before_the_work(tree, tmp_path, capsys):
     weights = tmp_path / "weights.txt"
     weights.write_text("")

@@ -222,4 +222,9 @@ def _write(audited: Audited, folder: Path) -> None:
             write_inferred(folder / name, audited.examples, torch.from_numpy(one.word))
 
 
-PROPOSALS = Step(GROUPS, (CUES,), _compute, _lines, _section, write=_write, version=2)
+PROPOSALS = Step(
+    *(GROUPS, (CUES,), _compute, _lines, _section),
+    write=_write,
+    files=(GROUPS_FILE, f"{GROUPS_FOLDER}/*.csv"),
+    version=2,
+)

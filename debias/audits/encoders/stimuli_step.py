@@ -24,7 +24,7 @@ from debias.audits.steps import Arrays, Audited, Step, encoder_digest
 from debias.files import file_state, write_atomically
 from debias.trained.images import shaped
 
-STIMULI = "stimuli"
+STIMULI, ASSOCIATIONS_FILE = "stimuli", "associations.csv"
 
 
 def _stimuli_unavailable(audited: Audited) -> str:
@@ -93,7 +93,7 @@ def _known(value: float) -> float | None:
 
 
 def _write_associations(audited: Audited, folder: Path) -> None:
-    write_atomically(folder / "associations.csv", association_csv(_rows(audited)))
+    write_atomically(folder / ASSOCIATIONS_FILE, association_csv(_rows(audited)))
 
 
 STIMULUS_STEP = Step(
@@ -104,6 +104,7 @@ STIMULUS_STEP = Step(
     _stimuli_section,
     _stimuli_unavailable,
     write=_write_associations,
+    files=(ASSOCIATIONS_FILE,),
     version=2,
     on_request=True,
     settings=lambda audited: f"{file_state(audited.stimuli)} {encoder_digest(audited)}",

@@ -129,5 +129,6 @@ def _write(audited: Audited, folder: Path) -> None:
 DUPLICATES_STEP = Step(
     *(DUPLICATES, (), _compute, _lines, _section),
     write=_write,
+    files=(DUPLICATES_FILE,),
     settings=lambda audited: f"mirror={audited.mirror}",
 )

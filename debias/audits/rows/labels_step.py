@@ -170,5 +170,7 @@ def _write(audited: Audited, folder: Path) -> None:
 
 
 LABELS_STEP = Step(
-    LABELS, (DUPLICATES, CUES, GROUPS, SLICES), _compute, _lines, _section, write=_write
+    *(LABELS, (DUPLICATES, CUES, GROUPS, SLICES), _compute, _lines, _section),
+    write=_write,
+    files=(SUSPECTS_FILE,),
 )

@@ -226,5 +226,8 @@ def _unavailable(audited: Audited) -> str:
 
 
 SLICES_STEP = Step(
-    SLICES, (DUPLICATES, CUES), _compute, _lines, _section, _unavailable, write=_write, version=2
+    *(SLICES, (DUPLICATES, CUES), _compute, _lines, _section, _unavailable),
+    write=_write,
+    files=(SLICES_FILE,),
+    version=2,
 )
