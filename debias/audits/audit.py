@@ -23,7 +23,7 @@ from debias.audits.steps import Audited
 from debias.data.examples import SPLITS, Examples
 from debias.data.pictures.cache import open_cache
 from debias.data.pictures.image_files import ImageFiles
-from debias.errors import InputError, check_at_least
+from debias.errors import InputError, check_at_least, shown
 from debias.json_files import read_json
 
 #: Seed of all draws of an audit.
@@ -103,11 +103,12 @@ def audit_examples(
 
     Raises:
         ValueError: an option has a mistake, an image is missing or damaged, images have several
-            labels, there is only one class, or ``out`` holds files of another origin or the audit
-            of other data.
+            labels, there is only one class, the model has other classes, or ``out`` holds files of
+            another origin or the audit of other data.
     """
     options.check()
     check_audited(examples)
+    _check_classes(examples, model)
     _check_folder(out, name)
     checks = options.checks + (",stimuli" if options.stimuli else "")
     steps, speaking = chosen_steps(STEPS, checks)
@@ -150,6 +151,15 @@ def _audited(
         stimuli=Path(options.stimuli) if options.stimuli else None,
         mirror=options.mirror,
     )
+
+
+def _check_classes(examples: Examples, model: AuditedModel | None) -> None:
+    classes = examples.groups.target_names
+    if model is not None and model.classes != classes:
+        raise InputError(
+            f"the model has the classes {shown(model.classes)}, and {examples.source} has "
+            f"{shown(classes)}: give data with the classes of the run, in the same order"
+        )
 
 
 def _check_folder(out: Path, name: str) -> None:

@@ -12,7 +12,7 @@ from debias import config as configs
 from debias.data.examples import Examples
 from debias.data.orders import seeded_generator
 from debias.data.partition import read_inferred, write_inferred
-from debias.errors import InputError, near
+from debias.errors import InputError, near, shown
 from debias.group_inference.clusters import class_clusters
 from debias.group_inference.environments import environment_weights
 from debias.group_inference.errors import error_set
@@ -94,8 +94,7 @@ def _own(folder: Path, overrides: list[str]) -> tuple[Examples, Tensor]:
     if not (folder / GROUPS).is_file():
         methods = ", ".join(METHODS)
         raise InputError(f"{folder} has no groups.csv of its own: set method to one of {methods}")
-    config = configs.read(folder / "config.yaml", overrides)
-    examples: Examples = components.construct("data", config.data, {"cache_dir": config.cache_dir})
+    examples, _ = _data(folder, overrides)
     return examples, read_inferred(folder / GROUPS, examples)
 
 
@@ -104,8 +103,7 @@ def _inferred(
 ) -> tuple[Examples, Tensor]:
     own, overrides = split_overrides(overrides, components.options(infer))
     options: Settings = dict(text.split("=", 1) for text in own)
-    config = configs.read(folder / "config.yaml", overrides)
-    examples: Examples = components.construct("data", config.data, {"cache_dir": config.cache_dir})
+    examples, seed = _data(folder, overrides)
     inferred = torch.full_like(examples.split, -1)
     parts = [read(folder / "predictions" / f"{split}.csv") for split in SPLITS]
     rows = torch.cat([part.index for part in parts])
@@ -119,10 +117,23 @@ def _inferred(
     facts = {
         "logits": torch.cat([part.logits for part in parts]),
         "target": examples.target[rows],
-        "seed": config.seed,
+        "seed": seed,
     }
     inferred[rows] = components.call(infer, "method", options, facts)
     return examples, inferred
+
+
+def _data(folder: Path, overrides: list[str]) -> tuple[Examples, int]:
+    """The data of a run, and its seed."""
+    config = configs.read(folder / "config.yaml", overrides)
+    examples: Examples = components.construct("data", config.data, {"cache_dir": config.cache_dir})
+    own, given = read_report(folder).data.targets, examples.groups.target_names
+    if tuple(own) != given:
+        raise InputError(
+            f"{folder} has the classes {shown(own)}, and {examples.source} has {shown(given)}: give "
+            "data with the classes of the run, in the same order"
+        )
+    return examples, config.seed
 
 
 def _warn_of_classes(examples: Examples, inferred: Tensor) -> None:

@@ -2,7 +2,7 @@
 
 import json
 import re
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Optional
 
@@ -11,10 +11,12 @@ import pytest
 
 import debias
 from debias.__main__ import main
-from debias.audits.audit import AuditOptions
+from debias.audits.audit import AuditOptions, audit_examples
 from debias.audits.cues import ladder
 from debias.commands import audit as command
 from debias.commands.help_texts import AUDIT
+from debias.errors import InputError
+from tests.audits.made_models import made_run, object_reader
 from tests.audits.made_pictures import write_tree
 
 
@@ -141,6 +143,16 @@ def test_the_folder_of_an_audit_of_other_data_is_refused(tree, tmp_path, capsys)
     said = f"out={out} holds the audit of pets, not of birds.csv: remove out={out}, or give a new"
     assert said in capsys.readouterr().err
     assert (out / "groups.csv").read_text() == "of pets"
+
+
+def test_a_model_of_other_classes_is_refused(tmp_path):
+    audited = made_run(object_reader())
+    groups = replace(audited.examples.groups, target_names=("dog", "cat"))
+    examples = replace(audited.examples, groups=groups)
+    given = {"name": "pets", "out": tmp_path, "model": audited.model, "tell": print}
+    said = "the model has the classes cat, dog, and made.csv has dog, cat"
+    with pytest.raises(InputError, match=said):
+        audit_examples(examples, AuditOptions(), **given)
 
 
 def test_wrong_weights_of_an_encoder_are_told_before_the_work(tree, tmp_path, capsys):

@@ -1,6 +1,8 @@
 """``debias infer-groups``: each method's groups, their score, and that a run trains on them."""
 
 import csv
+import json
+import shutil
 from collections import Counter
 
 import pytest
@@ -168,6 +170,19 @@ def test_groups_that_equal_the_classes_are_warned_of(finished, tmp_path, monkeyp
     monkeypatch.setitem(infer_groups.METHODS, "jtt", inferring)
     with pytest.warns(UserWarning, match=f"the inferred groups of {named} equal the classes"):
         infer_groups.run(str(finished), [f"out={tmp_path}/groups.csv"])
+
+
+@pytest.mark.parametrize("method", ["jtt", "own"])
+def test_data_of_other_classes_are_refused(finished, tmp_path, capsys, method):
+    """As with data.target=COLUMN of another column; here, the record has other names."""
+    run = shutil.copytree(finished, tmp_path / "run")
+    (run / "groups.csv").touch()
+    record = json.loads((run / "report.json").read_text())
+    record["data"]["targets"] = ["small", "large"]
+    (run / "report.json").write_text(json.dumps(record))
+    assert main(["infer-groups", str(run), f"method={method}", f"out={tmp_path}/groups.csv"]) == 2
+    assert f"{run} has the classes small, large, and " in capsys.readouterr().err
+    assert not (tmp_path / "groups.csv").exists()
 
 
 def test_an_unfinished_run_is_refused(tmp_path, capsys):
