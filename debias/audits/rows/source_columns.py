@@ -7,6 +7,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from debias.data.examples import Examples
+from debias.files import file_state
 
 
 def source_columns(examples: Examples) -> dict[str, tuple[str, ...]]:
@@ -17,11 +18,12 @@ def source_columns(examples: Examples) -> dict[str, tuple[str, ...]]:
     name = examples.source.name
     if not name.endswith((".csv", ".csv.gz")) or not examples.source.is_file():
         return {}
-    return _columns(examples.source, examples.images)
+    return _columns(examples.source, examples.images, file_state(examples.source))
 
 
 @lru_cache(maxsize=1)
-def _columns(source: Path, images: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
+def _columns(source: Path, images: tuple[str, ...], state: str) -> dict[str, tuple[str, ...]]:
+    """The columns. Another state of the file is read again, although the path is the same."""
     content = source.read_bytes()
     text = (gzip.decompress(content) if source.suffix == ".gz" else content).decode("utf-8-sig")
     lines = list(csv.DictReader(io.StringIO(text)))

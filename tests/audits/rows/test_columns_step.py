@@ -41,6 +41,13 @@ def test_the_column_that_tells_the_class_is_a_line(audited):
     }
 
 
+def test_a_table_that_has_changed_is_read_again(audited):
+    assert [one.name for one in other_columns(audited)] == ["home", "age"]
+    source = audited.examples.source
+    source.write_text(source.read_text().replace("home", "place"))
+    assert [one.name for one in other_columns(audited)] == ["place", "age"]
+
+
 def test_pairs_are_those_that_occur_together_most_and_least(audited):
     section = COLUMNS_STEP.section(audited)
     assert [bar.name.partition(" ")[0] for bar in section.bars] == ["home", "age"]
