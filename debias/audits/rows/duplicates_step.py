@@ -92,8 +92,8 @@ def _section(audited: Audited) -> Section | None:
         f"{SPLITS[audited.split[row]]}, {audited.classes[audited.target[row]]}" for row in rows
     ]
     text = (
-        f"{len(sets):,} sets of images are equal or nearly equal. Probes of this audit never learn "
-        "from an image whose copy they judge.",
+        f"{len(sets):,} sets of images are equal or nearly equal. No probe that measures a cue, "
+        "doubts a label or stands in for a model learns from an image whose copy it judges.",
         f"{DUPLICATES_FILE} lists all of them.",
     )
     table = [_row(audited, number, part) for number, part in enumerate(shown, 1)]

@@ -173,4 +173,5 @@ LABELS_STEP = Step(
     *(LABELS, (DUPLICATES, CUES, GROUPS, SLICES), _compute, _lines, _section),
     write=_write,
     files=(SUSPECTS_FILE,),
+    version=2,
 )

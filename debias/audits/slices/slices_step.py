@@ -229,5 +229,5 @@ SLICES_STEP = Step(
     *(SLICES, (DUPLICATES, CUES), _compute, _lines, _section, _unavailable),
     write=_write,
     files=(SLICES_FILE,),
-    version=2,
+    version=3,
 )

@@ -18,6 +18,7 @@ from debias.audits.rows.diversity_step import DIVERSITY_STEP
 from debias.audits.rows.duplicates_step import DUPLICATES_STEP
 from debias.audits.rows.labels_step import LABELS, LABELS_STEP, SUSPECTS_FILE
 from debias.audits.rows.splits_step import SPLITS_STEP
+from debias.audits.rows.whole_images import held_out_probabilities
 from debias.audits.slices.slices_step import SLICES_FILE, SLICES_STEP
 from tests.audits.made_pictures import smooth_noise
 from tests.audits.rows.made_rows import audited_rows
@@ -81,6 +82,20 @@ def test_many_suspects_are_doubts_of_the_probe_and_a_run_knows_labels_by_heart(m
     of_run = replace(many, encoder=AuditedModel(None, run=Path("run")))
     assert any("learned wrong ones too" in text for text in LABELS_STEP.section(of_run).text)
     assert not any("learned wrong ones too" in text for text in LABELS_STEP.section(many).text)
+
+
+def test_the_copies_of_training_images_in_validation_are_judged_as_held_out_ones():
+    """Noise with random classes: a probe that had learned from the copies would know them."""
+    rng = np.random.default_rng(3)
+    pictures = np.stack([smooth_noise(rng, 24) for _ in range(60)]).repeat(2, axis=0)
+    target = rng.integers(2, size=60).repeat(2)
+    audited = audited_rows(pictures, target, np.arange(120) % 2)
+    audited.found["duplicates"] = DUPLICATES_STEP.compute(audited)
+    audited.found[CUES] = measure(audited)
+    train, val = np.split(held_out_probabilities(audited), 2)
+    np.testing.assert_allclose(val, train, atol=1e-6)
+    audited.found.pop("duplicates")
+    assert np.abs(np.split(held_out_probabilities(audited), 2)[1] - train).max() > 0.5
 
 
 def test_the_page_shows_the_suspects_with_both_labels(minority):
