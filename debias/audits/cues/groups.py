@@ -45,7 +45,8 @@ class GroupProposal(NamedTuple):
 
     Attributes:
         cue: key of ``RUNGS``.
-        word: ``(len(examples),)`` int64: the class that the cue says of each image of the data set.
+        word: ``(len(examples),)`` int64: the class that the cue says of each image of the data set;
+            -1 if the cue needs the mask of an image without one.
         follows: how much a probe of the whole image follows the cue.
         smallest: number of judged images of the smallest group that occurs.
         match: how the images against the cue match bias labels; ``None`` without labels.
@@ -133,7 +134,7 @@ def _taken(best: GroupProposal, audited: Audited) -> Iterator[AuditLine]:
 
 
 def _offer(best: GroupProposal, audited: Audited) -> AuditLine:
-    values = len(np.unique(best.word))
+    values = len(np.unique(best.word[best.word >= 0]))
     text = f"{GROUPS_FILE}: {values} values; smallest group {best.smallest} images; groups of a "
     text += "cue, not of people's attributes"
     strength = "warning" if best.smallest < 10 else "some"
@@ -226,5 +227,5 @@ PROPOSALS = Step(
     *(GROUPS, (CUES,), _compute, _lines, _section),
     write=_write,
     files=(GROUPS_FILE, f"{GROUPS_FOLDER}/*.csv"),
-    version=2,
+    version=3,
 )

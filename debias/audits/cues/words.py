@@ -13,6 +13,7 @@ from debias.audits.cues.encoder import rung_numbers
 from debias.audits.cues.ladder import MeasuredCue, probe_of
 from debias.audits.cues.picture_numbers import Masks, Pixels
 from debias.audits.cues.probing import CueProbe
+from debias.audits.cues.rungs import RUNGS
 from debias.audits.drawing import GEOMETRY
 from debias.audits.model import AuditedModel
 from debias.audits.steps import Audited
@@ -31,7 +32,8 @@ def cue_words(cues: Sequence[MeasuredCue], audited: Audited) -> NDArray[np.int64
         audited: the images. Those of the data set that were not drawn are decoded here, once.
 
     Returns:
-        ``(len(cues), len(audited.examples))`` int64 classes.
+        ``(len(cues), len(audited.examples))`` int64 classes; -1 if the cue needs the mask of an
+        image without one.
     """
     word = np.full((len(cues), len(audited.examples)), -1)
     drawn = np.setdiff1d(np.arange(len(audited.rows)), audited.judged)
@@ -44,8 +46,9 @@ def cue_words(cues: Sequence[MeasuredCue], audited: Audited) -> NDArray[np.int64
     others = np.setdiff1d(np.arange(len(audited.examples) * bool(cues)), audited.rows)
     for start in each(range(0, len(others), CHUNK), "reading images that were not drawn", "batch"):
         rows = others[start : start + CHUNK]
-        decoded = _decoded(rows, audited)
-        word[:, rows] = [reader.words(*decoded) for reader in readers]
+        for part in _by_mask(rows, audited):
+            decoded = _decoded(part, audited)
+            word[:, part] = [reader.words(*decoded) for reader in readers]
     return word
 
 
@@ -57,10 +60,19 @@ class _CueReader(NamedTuple):
     encoder: AuditedModel | None
 
     def words(self, pictures: Pixels, masks: Masks | None) -> NDArray[np.int64]:
-        """``(N,)`` int64 class that the cue says of each picture."""
+        """``(N,)`` int64 class that the cue says of each picture; -1 without masks it needs."""
+        if masks is None and RUNGS[self.cue].needs_masks:
+            return np.full(len(pictures), -1)
         numbers = rung_numbers(self.cue, pictures, masks, self.encoder)
         word: NDArray[np.int64] = self.probe.scores(numbers).argmax(axis=1)
         return word
+
+
+def _by_mask(rows: NDArray[np.int64], audited: Audited) -> list[NDArray[np.int64]]:
+    """The rows with a mask, and those without one."""
+    masks = audited.examples.masks
+    masked = np.array([bool(masks) and bool(masks[row]) for row in rows.tolist()])
+    return [part for part in (rows[masked], rows[~masked]) if len(part)]
 
 
 def _decoded(rows: NDArray[np.int64], audited: Audited) -> tuple[Pixels, Masks | None]:

@@ -1,6 +1,7 @@
 """Groups that a cue gives: how much is followed, what is written, and who can train on it."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,9 +9,10 @@ import torch
 
 from debias.audits.cues import proposals as propose
 from debias.audits.cues.groups import GROUPS, PROPOSALS, proposals
-from debias.audits.cues.ladder import CUES, measure
+from debias.audits.cues.ladder import CUES, measure, measured_cues
 from debias.audits.cues.ladder_page import LADDER
 from debias.audits.cues.probing import Measured
+from debias.audits.cues.words import cue_words
 from debias.audits.steps import Audited
 from debias.data.partition import read_inferred, read_partition
 from debias.data.pictures.images import read_mask
@@ -124,6 +126,18 @@ def test_words_of_other_splits_follow_the_background_too(proposed):
         rows = examples.rows(split)
         right = best.word[rows] == examples.bias[rows].numpy()
         assert right.mean() >= 0.8
+
+
+def test_an_image_without_a_mask_takes_no_masks_from_the_others(proposed):
+    cues = [cue for cue in measured_cues(proposed) if cue.name in ("box", "mean_colour")]
+    needs = [cue.rung.needs_masks for cue in cues]
+    bare = int(proposed.examples.rows("test")[3])
+    masks = tuple("" if row == bare else one for row, one in enumerate(proposed.examples.masks))
+    lacking = replace(proposed, examples=replace(proposed.examples, masks=masks))
+    before, after = cue_words(cues, proposed), cue_words(cues, lacking)
+    assert sorted(needs) == [False, True]
+    assert [tuple(row) for row in np.argwhere(before != after)] == [(needs.index(True), bare)]
+    assert after[needs.index(True), bare] == -1
 
 
 def test_the_page_says_what_groups_are(proposed):
