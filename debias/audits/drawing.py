@@ -56,12 +56,17 @@ def taking_turns(
     """
     if count >= len(label):
         return np.arange(len(label))
+    return np.sort(in_turns(label, generator)[:count])
+
+
+def in_turns(label: NDArray[np.int64], generator: np.random.Generator) -> NDArray[np.int64]:
+    """``(N,)`` all positions in a random order in which the labels ``(N,)`` take turns."""
     shuffled = generator.permutation(len(label))
     turn = np.empty(len(label), np.int64)
     for value in set(label.tolist()):
         members = shuffled[label[shuffled] == value]
         turn[members] = np.arange(len(members))
-    return np.sort(np.lexsort((label, turn))[:count])
+    return np.lexsort((label, turn))
 
 
 def check_audited(examples: Examples) -> None:

@@ -1,5 +1,7 @@
 """The steps about maps, on models whose maps are known."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -59,6 +61,17 @@ def test_maps_that_do_not_pass_are_not_drawn(explained):
     assert (line.kind, line.name) == ("maps", "Grad-CAM")
     assert (line.strength == "warning") is not checks.believed
     assert bool(section.strips) is checks.believed
+
+
+def test_the_first_maps_are_of_all_classes_though_paths_begin_with_one():
+    """The robustness is that of the first pictures, and the first ones are shown."""
+    audited = made_run(surroundings_reader(), rows=120)
+    by_class = np.lexsort((audited.target, audited.split))
+    audited = replace(audited, target=audited.target[by_class], rows=by_class)
+    audited.found["maps"] = MAP_STEP.compute(audited)
+    positions = audited.found["maps"]["positions"]
+    for most in (2, 4, 8):
+        assert np.bincount(audited.target[positions[:most]]).tolist() == [most / 2] * 2
 
 
 def test_the_rule_of_the_page(explained):

@@ -14,7 +14,15 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from debias.audits.cues.groups import GROUPS
-from debias.audits.leaning.rows import HeldOut, held_out, model_of, no_run, turns_of_groups
+from debias.audits.drawing import in_turns
+from debias.audits.leaning.rows import (
+    HeldOut,
+    held_out_positions,
+    model_of,
+    no_run,
+    read_pictures,
+    turns_of_groups,
+)
 from debias.audits.lines import AuditLine, Section, Strip
 from debias.audits.maps.deletion import deletion_insertion
 from debias.audits.maps.drawn import overlaid
@@ -91,7 +99,7 @@ def _unavailable(audited: Audited) -> str:
 
 
 def _compute(audited: Audited) -> Arrays:
-    shown, model = held_out(audited, MOST, label=turns_of_groups(audited)), model_of(audited)
+    shown, model = _explained(audited), model_of(audited)
     shares = model.probabilities(shown.pictures)
     decided = shares.argmax(axis=1)
     maps = torch.cat(list(_maps(model, shown.pictures, torch.from_numpy(decided))))
@@ -115,6 +123,14 @@ def _compute(audited: Audited) -> Arrays:
         "correlations": np.array(correlations),
         "unstable": unstable,
     }
+
+
+def _explained(audited: Audited) -> HeldOut:
+    """Held-out pictures. The groups take turns, also among the first of them."""
+    positions = held_out_positions(audited)
+    turns = turns_of_groups(audited)[positions]
+    order = in_turns(turns, np.random.default_rng([audited.seed, 7]))
+    return read_pictures(audited, positions[order[:MOST]])
 
 
 def _grids(
@@ -258,4 +274,4 @@ def _text(value: float) -> str:
     return "–" if math.isnan(value) else f"{value:.2f}"
 
 
-MAP_STEP = Step(MAPS, (GROUPS,), _compute, _lines, _section, _unavailable)
+MAP_STEP = Step(MAPS, (GROUPS,), _compute, _lines, _section, _unavailable, version=2)
