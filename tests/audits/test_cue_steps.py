@@ -115,6 +115,19 @@ def test_the_background_alone_is_kept_by_its_reader_and_lost_by_a_reader_of_the_
     assert [bar for bar in section.bars if bar.name == "mean colour" and bar.beside is not None]
 
 
+def test_a_model_that_may_be_at_chance_keeps_no_cue(found):
+    """It is right on 55 % of the whole pictures, and on all of those with one cue left."""
+    audited = of_done(background_reader(), found)
+    target = audited.target[audited.found["ablation"]["positions"]]
+    names = audited.found["ablation"]["names"].tolist()
+    for right, named in ((0.9, True), (0.55, False)):
+        decided = np.stack([target] * len(names))
+        decided[0, int(right * len(target)) :] ^= 1
+        audited.found["ablation"] = audited.found["ablation"] | {"decided": decided}
+        assert ablated(audited)[0].low >= 0.2
+        assert bool(ABLATION_STEP.lines(audited)) is named
+
+
 def of_done(network, found) -> Audited:
     audited = of(network, found)
     audited.found["ablation"] = ABLATION_STEP.compute(audited)

@@ -1,5 +1,8 @@
 """The steps of a run, on models whose leaning is known."""
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
 from torch import nn
 
@@ -62,6 +65,13 @@ def test_a_mark_that_the_model_reads_is_found_and_tried():
     # pictures of a model that does not read it do not change
     lines, _ = done(PART_STEP, made_run(object_reader(), mark=True))
     assert not [line for line in lines if line.name.startswith("mark")]
+
+
+def test_a_mark_of_the_only_held_out_class_is_not_tried():
+    audited = made_run(object_reader(), mark=True)
+    learning = np.where((audited.split == 2) & (audited.target == 0), 0, audited.split)
+    _, section = done(PART_STEP, replace(audited, split=learning))
+    assert "mark of dog on the others" not in table(section)
 
 
 def test_the_feature_of_the_background_has_a_gap_and_that_of_the_object_has_none():

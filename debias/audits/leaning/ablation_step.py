@@ -35,7 +35,7 @@ class Ablated(NamedTuple):
         name: key of ``RUNGS``.
         change: accuracy on the whole pictures and on the changed ones.
         kept: share of the accuracy above chance that is kept.
-        low: lower end of its 95 % interval.
+        low: lower end of its 95 % interval, in which the accuracy on whole pictures is fixed.
         high: upper end of it.
         p_value: of McNemar's test, adjusted over the rungs.
     """
@@ -101,9 +101,19 @@ def ablated(audited: Audited) -> list[Ablated]:
 
 
 def _lines(audited: Audited) -> Sequence[AuditLine]:
+    if not _above_chance(audited):
+        return []
     hidden = [one for one in ablated(audited) if not RUNGS[one.name].shows_object]
     taken = [one for one in hidden if one.low >= SOME]
     return [_line(one, audited) for one in taken[:LINES]]
+
+
+def _above_chance(audited: Audited) -> bool:
+    """Whether the accuracy on whole pictures is surely above chance: shares of it are kept."""
+    arrays = audited.found[ABLATION]
+    target = audited.target[arrays["positions"]]
+    low, _ = class_interval(arrays["decided"][0] == target, target)
+    return low > 1 / len(audited.classes)
 
 
 def _line(one: Ablated, audited: Audited) -> AuditLine:

@@ -56,7 +56,8 @@ def _compute(audited: Audited) -> Arrays:
     plain = model_of(audited).decided(shown.pictures)
     names, decided = zip(*_changed_decisions(audited, shown, generator), strict=True)
     patches = [_patched(audited, shown, share, generator) for share in SHARES]
-    found = [stamp for stamp in _stamps(audited) if stamp.distance >= TYPICAL][:STAMPS]
+    found = [one for one in _stamps(audited) if one.distance >= TYPICAL]
+    found = [one for one in found if (shown.target != one.target).any()][:STAMPS]
     with_stamp = [model_of(audited).decided(stamped(shown.pictures, one.stamp)) for one in found]
     return {
         "positions": shown.positions,
