@@ -20,14 +20,12 @@ from debias.audits.files.association import (
     tied_auroc_interval,
     tree_scores,
 )
-from debias.audits.files.property_words import lines_of, section_of
+from debias.audits.files.property_words import TRACES, lines_of, section_of
 from debias.audits.rows.duplicates_step import DUPLICATES
 from debias.audits.steps import Arrays, Audited, Step
 from debias.audits.strengths import SOME
 from debias.metrics.accuracy.significance import holm
 
-#: Traces of a file that are numbers of its pixels.
-TRACES = ("blocks", "blocks off the grid", "resampling")
 #: Properties that are named first among properties that tell the class equally well: causes before
 #: what follows from them.
 FIRST = (

@@ -11,6 +11,8 @@ from debias.audits.strengths import SOME, strength
 #: Most lines of each kind, rows of the table, bars, and strips of pictures.
 MOST_LINES, MOST_ROWS, MOST_BARS, MOST_STRIPS = 6, 40, 12, 3
 MEASURE = "cross-validated AUROC"
+#: Traces of a file that are numbers of its pixels. They are not measured after resizing.
+TRACES = ("blocks", "blocks off the grid", "resampling")
 #: The line of a kind without findings.
 NOTHING = {
     "files": "sizes, formats, JPEG tables, cameras and traces of saving do not tell the class",
@@ -40,7 +42,7 @@ def _word(found: Arrays, place: int) -> str:
 
 def _line(audited: Audited, found: Arrays, place: int) -> AuditLine:
     value, low, high = (float(end) for end in found["auroc"][place])
-    survives = survival(float(found["seen auroc"][place]))
+    survives = survival(str(found["name"][place]), float(found["seen auroc"][place]))
     ends = found["extremes"][place]
     return AuditLine(
         kind=str(found["kind"][place]),
@@ -58,10 +60,10 @@ def _line(audited: Audited, found: Arrays, place: int) -> AuditLine:
     )
 
 
-def survival(seen: float) -> str:
-    """Whether a property still tells the class after resizing and cropping."""
+def survival(name: str, seen: float) -> str:
+    """Whether a property still tells the class after decoding, resizing and cropping."""
     if np.isnan(seen):
-        return "gone after decoding"
+        return "gone after resizing" if name in TRACES else "gone after decoding"
     return "survives resizing" if seen >= SOME else "gone after resizing"
 
 

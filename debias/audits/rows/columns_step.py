@@ -70,7 +70,8 @@ class ColumnFit(NamedTuple):
 def other_columns(audited: Audited) -> list[TableColumn]:
     """The columns with 2 to 20 values that do not just repeat class, split or bias label."""
     rows = audited.rows[audited.judged]
-    known = [audited.examples.target, audited.examples.split, audited.examples.bias]
+    bias, groups = audited.examples.bias, audited.examples.groups
+    known = [audited.examples.target, audited.examples.split, bias, *groups.decode(bias).T]
     named = [column.numpy()[rows] for column in known]
     found = []
     for name, cells in source_columns(audited.examples).items():

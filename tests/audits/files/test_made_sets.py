@@ -46,18 +46,19 @@ def audited(folder: Path, write, *more: str) -> AuditReport:
 
 
 @pytest.mark.parametrize(
-    ("write", "kind", "name"),
+    ("write", "kind", "name", "survives"),
     [
-        (saved_at_75, "files", "JPEG quality"),
-        (upscaled, "files", "resampling"),
-        (framed, "offered", "border brightness"),
+        (saved_at_75, "files", "JPEG quality", "gone after decoding"),
+        (upscaled, "files", "resampling", "gone after resizing"),
+        (framed, "offered", "border brightness", "gone after resizing"),
     ],
     ids=["a: JPEG 75", "e: upscaled from 64 px", "f: frame"],
 )
-def test_the_planted_cue_is_the_first_line(tmp_path, write, kind, name):
+def test_the_planted_cue_is_the_first_line(tmp_path, write, kind, name, survives):
     first = audited(tmp_path, write).lines[0]
     assert (first.kind, first.strength, first.name) == (kind, "strong", name)
     assert first.value > 0.95
+    assert first.words.endswith(survives)
 
 
 def test_a_clean_set_offers_nothing(tmp_path):

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from debias.audits.rows.columns_step import COLUMNS_STEP, other_columns
+from debias.types import Attribute, Groups
 from tests.audits.rows.made_rows import audited_rows
 
 TARGET = np.arange(200) % 2
@@ -62,6 +63,11 @@ def test_pairs_are_those_that_occur_together_most_and_least(audited):
 def test_columns_of_the_bias_labels_and_of_no_table_are_left_out(audited, tmp_path):
     home = replace(audited.examples, bias=torch.from_numpy(1 - HOME))
     assert [one.name for one in other_columns(replace(audited, examples=home))] == ["age"]
+    attributes = (Attribute("home", ("no", "yes")), Attribute("age", ("0", "1", "2", "3")))
+    both = Groups.product(("cat", "dog"), attributes)
+    bias = both.combine(torch.from_numpy(np.stack([1 - HOME, AGE], axis=1)))
+    several = replace(audited.examples, groups=both, bias=bias)
+    assert other_columns(replace(audited, examples=several)) == []
     tree = replace(audited, examples=replace(audited.examples, source=tmp_path))
     assert COLUMNS_STEP.section(tree) is None
     assert COLUMNS_STEP.lines(tree) == []
