@@ -130,8 +130,8 @@ def _data(folder: Path, overrides: list[str]) -> tuple[Examples, int]:
     own, given = read_report(folder).data.targets, examples.groups.target_names
     if tuple(own) != given:
         raise InputError(
-            f"{folder} has the classes {shown(own)}, and {examples.source} has {shown(given)}: give "
-            "data with the classes of the run, in the same order"
+            f"{folder} has the classes {shown(own)}, and {examples.source} has {shown(given)}: "
+            "give data with the classes of the run, in the same order"
         )
     return examples, config.seed
 

@@ -104,7 +104,8 @@ def measure(audited: Audited) -> Arrays:
     probes = [audited.found.get(probe_step(name)) or rung_probe(name, audited) for name in names]
     scores = [np.asarray(probe["scores"], np.float64) for probe in probes]
     aurocs = np.stack([probe["auroc"] for probe in probes])
-    arrays = _estimates(names, scores, target, audited.seed) | {"auroc": aurocs}
+    unit = audited_units(audited)[audited.judged]
+    arrays = _estimates(names, scores, target, unit, audited.seed) | {"auroc": aurocs}
     kept = {
         f"{part} {name}": probe[part]
         for name, probe in zip(names, probes, strict=True)
@@ -167,10 +168,14 @@ def probe_of(audited: Audited, name: str) -> CueProbe:
 
 
 def _estimates(
-    names: list[str], scores: list[NDArray[np.float64]], target: NDArray[np.int64], seed: int
+    names: list[str],
+    scores: list[NDArray[np.float64]],
+    target: NDArray[np.int64],
+    unit: NDArray[np.int64],
+    seed: int,
 ) -> dict[str, NDArray[np.generic]]:
     full = scores[names.index(ceiling(names))]
-    p_values = [auroc_p_value(one, target, folds=FOLDS) for one in scores]
+    p_values = [auroc_p_value(one, target, folds=FOLDS, unit=unit) for one in scores]
     return {
         "names": np.array(names),
         "scores": np.stack(scores),

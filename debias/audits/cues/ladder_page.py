@@ -183,7 +183,7 @@ LADDER = (
     *PROBES,
     Step(
         *(CUES, (DUPLICATES,), measure, _lines, _section),
-        version=3,
+        version=4,
         uses=tuple(step.name for step in PROBES),
     ),
 )

@@ -22,6 +22,8 @@ FOLDS = 5
 DIRECTIONS = 256
 #: Bootstrap samples of an interval.
 RESAMPLES = 500
+#: Shuffles of the classes of units.
+SHUFFLES = 200
 
 
 class Measured(NamedTuple):
@@ -95,6 +97,35 @@ def unit_folds(unit: Rows, target: Rows, rank: Rows, *, folds: int = FOLDS) -> R
     fold = np.empty(len(unit), np.int64)
     fold[in_order] = fold_of_unit[member]
     return fold
+
+
+def shuffled_labels(label: Rows, unit: Rows, generator: np.random.Generator, *, count: int) -> Rows:
+    """Labels dealt to the rows at random ``count`` times. Those of a unit stay together.
+
+    Each unit gets the labels of another one. If that one is smaller, they are repeated; if it is
+    larger, a part of them is taken. The number of rows with a label may then change.
+
+    Args:
+        label: ``(N,)`` labels.
+        unit: ``(N,)`` number of the unit of each row.
+        generator: source of randomness.
+        count: number B of shuffles.
+
+    Returns:
+        ``(B, N)`` labels.
+    """
+    _, member, size = np.unique(unit, return_inverse=True, return_counts=True)
+    if len(size) == len(label):
+        return np.stack([generator.permutation(label) for _ in range(count)])
+    order, start = np.argsort(member, kind="stable"), np.cumsum(size) - size
+    place = np.empty(len(label), np.int64)
+    place[order] = np.arange(len(label)) - start[member[order]]
+    shuffled = np.empty((count, len(label)), label.dtype)
+    for row in shuffled:
+        other = generator.permutation(len(size))[member]
+        begin = generator.integers(len(label), size=len(size))[member]
+        row[:] = label[order[start[other] + (place + begin) % size[other]]]
+    return shuffled
 
 
 def principal_space(numbers: Numbers) -> PrincipalSpace:
@@ -192,7 +223,9 @@ def macro_auroc(scores: Scores, target: Rows, *, seed: int) -> Measured:
     return Measured(float(areas[known].mean()), float(low), float(high))
 
 
-def auroc_p_value(scores: Scores, target: Rows, *, folds: int = 1) -> float:
+def auroc_p_value(
+    scores: Scores, target: Rows, *, folds: int = 1, unit: Rows | None = None
+) -> float:
     r"""One-sided p-value of the mean AUROC, if the classes were dealt to the rows at random.
 
     The mean AUROC is a sum :math:`\sum_i a_{i, y_i}` with
@@ -205,6 +238,9 @@ def auroc_p_value(scores: Scores, target: Rows, *, folds: int = 1) -> float:
     variance is then multiplied by :math:`1 + K / (K - 1)`, the correction of Nadeau and Bengio. In
     noise, the standard deviation was 1.3 times that of fixed scores, and the factor gives 1.5.
 
+    If units have several rows, their classes are dealt to whole units. The variance is then that of
+    200 shuffles; see :func:`shuffled_labels`.
+
     Source: Hoeffding, "A Combinatorial Central Limit Theorem", 1951. With two classes and one fold
     this is the test of Wilcoxon and Mann-Whitney with ties. Nadeau and Bengio, "Inference for the
     Generalization Error", Machine Learning 2003.
@@ -213,6 +249,7 @@ def auroc_p_value(scores: Scores, target: Rows, *, folds: int = 1) -> float:
         scores: ``(N, C)``.
         target: ``(N,)``.
         folds: number of folds of cross-fitted scores; 1 for scores of a fixed function.
+        unit: ``(N,)`` number of the unit of each row. By default, the rows are independent.
 
     Returns:
         In [0, 1]; 1 if there is nothing to rank.
@@ -229,15 +266,32 @@ def auroc_p_value(scores: Scores, target: Rows, *, folds: int = 1) -> float:
     if not known.any():
         return 1.0
     n = count[known]
-    entry = rankdata(scores[:, known], axis=0) / (known.sum() * n * (len(target) - n))
-    share = n / len(target)  # absent classes have no weight
-    centred = entry - entry.mean(axis=0)
-    centred -= (centred * share).sum(axis=1, keepdims=True)
-    variance = float((centred**2 * n).sum() / (len(target) - 1))
+    ranks = rankdata(scores[:, known], axis=0)
+    if unit is not None and len(np.unique(unit)) < len(unit):
+        variance = _variance_by_unit(ranks, np.flatnonzero(known), target, unit)
+    else:
+        entry = ranks / (known.sum() * n * (len(target) - n))
+        share = n / len(target)  # absent classes have no weight
+        centred = entry - entry.mean(axis=0)
+        centred -= (centred * share).sum(axis=1, keepdims=True)
+        variance = float((centred**2 * n).sum() / (len(target) - 1))
     if folds > 1:
         variance *= 1 + folds / (folds - 1)
     excess = float(np.nanmean(class_aurocs(scores, target)) - 0.5)
     return float(norm.sf(excess / math.sqrt(variance))) if variance > 0 else 1.0
+
+
+def _variance_by_unit(ranks: Scores, classes: Rows, target: Rows, unit: Rows) -> float:
+    """Variance of the mean AUROC if the classes are dealt to whole units; ``(N, K)`` ranks."""
+    shuffled = shuffled_labels(target, unit, np.random.default_rng(0), count=SHUFFLES)
+    areas = []
+    for one, rank in zip(classes, ranks.T, strict=True):
+        hit = shuffled == one
+        count = hit.sum(axis=1)
+        pairs = count * (len(target) - count)
+        won = hit @ rank - count * (count + 1) / 2
+        areas.append(np.divide(won, pairs, out=np.full(SHUFFLES, 0.5), where=pairs > 0))
+    return float(((np.mean(areas, axis=0) - 0.5) ** 2).mean())
 
 
 def balanced_accuracy(scores: Scores, target: Rows) -> float:

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from debias.audits.cues.probing import SHUFFLES, shuffled_labels
 from debias.metrics.scores.ranking import auroc
 
 Numbers = NDArray[np.float64]
@@ -16,7 +17,7 @@ Classes = NDArray[np.int64]
 DEPTH = 3
 #: Most categories of a text, the rarer ones together, and bins of a number.
 CATEGORIES, BINS = 12, 8
-SHUFFLES, RESAMPLES = 200, 500
+RESAMPLES = 500
 
 
 class PropertyRule(NamedTuple):
@@ -134,27 +135,34 @@ def information(table: NDArray[np.int64] | Numbers) -> Numbers:
 
 
 def information_p_values(
-    codes: Sequence[Classes], target: Classes, classes: int, generator: np.random.Generator
+    codes: Sequence[Classes],
+    target: Classes,
+    classes: int,
+    generator: np.random.Generator,
+    *,
+    unit: Classes | None = None,
 ) -> tuple[Numbers, Numbers]:
     """Mutual information of each property with the class, and its p-value.
 
-    The classes are shuffled 200 times. The information of the shuffled classes is
-    nearly a multiple of a chi-squared variable, which is a gamma variable: the p-value is that of
-    the gamma distribution with their mean and variance. So 200 shuffles can give a p-value that
-    survives Holm's correction over many properties.
+    The classes are shuffled 200 times, those of a unit together. The information of the shuffled
+    classes is nearly a multiple of a chi-squared variable, which is a gamma variable: the p-value
+    is that of the gamma distribution with their mean and variance. So 200 shuffles can give a
+    p-value that survives Holm's correction over many properties.
 
     Args:
         codes: ``(N,)`` int64 categories or bins of each property.
         target: ``(N,)`` int64 classes.
         classes: number of classes.
         generator: source of randomness.
+        unit: ``(N,)`` number of the unit of each row. By default, the rows are independent.
 
     Returns:
         ``(P,)`` bits, and ``(P,)`` p-values. A property with one value has p-value 1.
     """
     from scipy.stats import gamma
 
-    shuffled = np.stack([generator.permutation(target) for _ in range(SHUFFLES)])
+    alone = np.arange(len(target))
+    shuffled = shuffled_labels(target, alone if unit is None else unit, generator, count=SHUFFLES)
     bits, p_values = np.zeros(len(codes)), np.ones(len(codes))
     hits = [(shuffled == c).astype(np.float32) for c in range(classes)]
     for place, code in enumerate(codes):

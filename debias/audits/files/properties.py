@@ -115,10 +115,12 @@ def _compute(audited: Audited) -> Arrays:
     judged = audited.judged
     target, classes = audited.target[judged], len(audited.classes)
     generator = np.random.default_rng([audited.seed, 1])
-    fold = unit_folds(audited_units(audited)[judged], target, generator.permutation(len(target)))
+    unit = audited_units(audited)[judged]
+    fold = unit_folds(unit, target, generator.permutation(len(target)))
     facts = properties_of(audited)
     told = [_told(one, judged, target, fold, classes, generator) for one in facts]
-    bits, p_values = information_p_values([one.code for one in told], target, classes, generator)
+    codes = [one.code for one in told]
+    bits, p_values = information_p_values(codes, target, classes, generator, unit=unit)
     adjusted = holm(p_values)
     areas = np.array([one.area for one in told]).reshape(-1, 3)
     order = np.argsort(-np.round(areas[:, 0], 3), kind="stable")
@@ -215,5 +217,5 @@ def _explained(
 
 PROPERTIES = Step(
     *("properties", ("headers", DUPLICATES, "pixels"), _compute, lines_of, section_of),
-    version=2,
+    version=3,
 )

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from debias.audits.cues.probing import fitted_probe
+from debias.audits.cues.probing import fitted_probe, shuffled_labels
 
 #: Fewest images of each split, in each half of a class.
 FEWEST = 10
@@ -55,6 +55,7 @@ def split_differences(
     learning: NDArray[np.bool_],
     *,
     generator: np.random.Generator,
+    unit: NDArray[np.int64] | None = None,
 ) -> list[SplitDifference]:
     """Test whether images of two splits come from one distribution, inside each class.
 
@@ -72,6 +73,8 @@ def split_differences(
         target: ``(N,)`` int64 class.
         learning: ``(N,)`` bool, the half from which the probe learns. Keep duplicates in one half.
         generator: source of the permutations and of the bootstrap samples.
+        unit: ``(N,)`` number of the unit of each image. The names of the splits are permuted among
+            whole units. By default, the images are independent.
 
     Returns:
         The mean over the classes first, then each class; empty if no class has ``FEWEST`` images
@@ -83,7 +86,9 @@ def split_differences(
         judged = inside & ~learning
         half = inside & learning
         probe = fitted_probe(numbers[half], second[half].astype(np.int64), classes=2)
-        drawn[one] = _one_class(probe.scores(numbers[judged])[:, 1], second[judged], generator)
+        units = np.flatnonzero(judged) if unit is None else unit[judged]
+        scores = probe.scores(numbers[judged])[:, 1]
+        drawn[one] = _one_class(scores, second[judged], units, generator)
     if not drawn:
         return []
     parts = list(drawn.values())
@@ -114,23 +119,32 @@ def _compared(
 
 
 def _one_class(
-    scores: NDArray[np.float64], positive: NDArray[np.bool_], generator: np.random.Generator
+    scores: NDArray[np.float64],
+    positive: NDArray[np.bool_],
+    unit: NDArray[np.int64],
+    generator: np.random.Generator,
 ) -> _Drawn:
     from scipy.stats import rankdata
 
     ranks, count = rankdata(scores), int(positive.sum())
-    tiled = np.broadcast_to(ranks, (PERMUTATIONS, len(ranks)))
-    shuffled = generator.permuted(tiled, axis=1)[:, :count]
-    permuted = _area(shuffled.sum(axis=1), count, len(ranks))
+    if len(np.unique(unit)) == len(unit):
+        tiled = np.broadcast_to(ranks, (PERMUTATIONS, len(ranks)))
+        shuffled = generator.permuted(tiled, axis=1)[:, :count]
+        permuted = _area(shuffled.sum(axis=1), count, len(ranks))
+    else:
+        named = shuffled_labels(positive.astype(np.int64), unit, generator, count=PERMUTATIONS)
+        permuted = _area(named @ ranks, named.sum(axis=1), len(ranks))
     measured = float(_area(ranks[positive].sum(), count, len(ranks)))
     return _Drawn(measured, permuted, _resampled(scores, positive, generator), len(ranks))
 
 
 def _area(
-    rank_sum: NDArray[np.float64] | float, positives: int, images: int
+    rank_sum: NDArray[np.float64] | float, positives: NDArray[np.int64] | int, images: int
 ) -> NDArray[np.float64]:
     won = np.asarray(rank_sum) - positives * (positives + 1) / 2
-    return np.asarray(won / (positives * (images - positives)))
+    pairs = np.asarray(positives * (images - positives))
+    # without a pair it counts as large, so that the p-value is not too small
+    return np.asarray(np.divide(won, pairs, out=np.ones_like(won), where=pairs > 0))
 
 
 def _resampled(

@@ -51,8 +51,9 @@ def _compute(audited: Audited) -> Arrays:
     # a network that was trained on one of the splits tells it by what it has learned by heart
     numbers = (plain_numbers if audited.encoder_saw_labels else whole_image_numbers)(audited)
     generator = np.random.default_rng(audited.seed)
+    unit = audited_units(audited)
     half = unit_folds(
-        audited_units(audited),
+        unit,
         audited.target * len(SPLITS) + audited.split,
         generator.permutation(len(audited.rows)),
         folds=2,
@@ -66,6 +67,7 @@ def _compute(audited: Audited) -> Arrays:
             audited.target[rows],
             half[rows] == 0,
             generator=generator,
+            unit=unit[rows],
         )
         table += [(first, second, *one) for one in found]
     values = np.array(table, dtype=np.float64).reshape(-1, 8)
@@ -154,4 +156,5 @@ def _unavailable(audited: Audited) -> str:
 SPLITS_STEP = Step(
     *(SPLITS_STEP_NAME, (DUPLICATES,), _compute, _lines, _section, _unavailable),
     uses=WHOLE_IMAGES,
+    version=2,
 )

@@ -132,6 +132,29 @@ def test_the_p_value_of_three_classes_agrees_with_shuffled_classes():
     assert auroc_p_value(scores, np.zeros(45, int)) == 1
 
 
+def test_classes_are_shuffled_among_whole_units():
+    label, unit = np.array([3, 1, 1, 2, 2, 2, 0]), np.array([9, 4, 4, 7, 7, 7, 5])
+    shuffled = probing.shuffled_labels(label, unit, np.random.default_rng(0), count=50)
+    assert all(len(set(row[unit == one].tolist())) == 1 for row in shuffled for one in unit)
+    assert {tuple(sorted(set(row.tolist()))) for row in shuffled} == {(0, 1, 2, 3)}
+    alone = probing.shuffled_labels(label, np.arange(7), np.random.default_rng(0), count=2)
+    rng = np.random.default_rng(0)
+    assert alone.tolist() == [rng.permutation(label).tolist() for _ in range(2)]
+
+
+def test_ten_equal_images_of_a_patient_are_no_ten_pieces_of_evidence():
+    """The p-value of 20 patients is that of one image of each, and not that of 200 images."""
+    rng = np.random.default_rng(0)
+    target = np.arange(20) % 2
+    score = rng.normal(size=20) + 0.5 * target
+    scores = np.stack([-score, score], axis=1)
+    ten, unit = np.tile(scores, (10, 1)), np.tile(np.arange(20), 10)
+    single = auroc_p_value(scores, target)
+    assert auroc_p_value(scores, target, unit=np.arange(20)) == single
+    assert auroc_p_value(ten, np.tile(target, 10), unit=unit) == pytest.approx(single, abs=0.03)
+    assert auroc_p_value(ten, np.tile(target, 10)) < single / 50
+
+
 def test_intervals_hold_the_value_and_shrink_with_the_rows():
     rng = np.random.default_rng(0)
     target = np.arange(400) % 2

@@ -72,6 +72,19 @@ def test_p_values_are_uniform_where_nothing_is_told():
     assert bits[-1] == pytest.approx(information(contingency(codes[-1], target, 2, 2)))
 
 
+def test_p_values_of_patients_are_uniform_where_nothing_is_told():
+    """20 patients with 10 images each; a class and a category per patient."""
+    generator = np.random.default_rng(0)
+    unit = np.repeat(np.arange(20), 10)
+    target = (np.arange(20) % 2)[unit]
+    codes = [generator.integers(0, 4, 20)[unit] for _ in range(200)]
+    _, p_values = information_p_values(codes, target, 2, generator, unit=unit)
+    assert 0.01 < (p_values < 0.05).mean() < 0.09
+    assert 0.4 < p_values.mean() < 0.6
+    _, p_values = information_p_values(codes, target, 2, generator)
+    assert (p_values < 0.05).mean() > 0.5
+
+
 def test_the_interval_is_that_of_the_stratified_bootstrap():
     """Beside the bootstrap that copies rows, on scores with five distinct values."""
     generator = np.random.default_rng(4)

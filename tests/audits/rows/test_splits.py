@@ -10,13 +10,14 @@ def halves(count: int, seed: int) -> np.ndarray:
     return np.random.default_rng(seed).permutation(count) % 2 == 0
 
 
-def differences(numbers, second, target, seed=0):
+def differences(numbers, second, target, seed=0, unit=None):
     return split_differences(
         numbers.astype(np.float32),
         second,
         target,
-        halves(len(target), seed),
+        halves(len(target), seed) if unit is None else unit % 2 == 0,
         generator=np.random.default_rng(seed),
+        unit=unit,
     )
 
 
@@ -45,6 +46,18 @@ def test_a_difference_inside_one_class_is_found_there():
     assert other.p_value == 1 / 2000
     assert first.p_value > 0.01
     assert whole.auroc == pytest.approx((first.auroc + other.auroc) / 2)
+
+
+def test_splits_of_whole_patients_are_not_told_apart_by_their_patients():
+    rng = np.random.default_rng(3)
+    unit, target = np.repeat(np.arange(24), 10), np.zeros(240, np.int64)
+    values = []
+    for seed in range(20):
+        numbers = rng.normal(size=(24, 2))[unit] + 0.1 * rng.normal(size=(240, 2))
+        second = (np.arange(24) // 2 % 2 == 0)[unit]
+        values.append(differences(numbers, second, target, seed, unit)[0].p_value)
+    assert 0.25 < np.mean(values) < 0.75
+    assert min(values) > 0.005
 
 
 def test_p_values_of_random_splits_are_uniform():
