@@ -172,6 +172,7 @@ def _probe_step(name: str) -> Step:
         lambda audited: (),
         lambda audited: None,
         uses=(feature_step(name),) if name in KEPT else (),
+        version=2,
     )
 
 

@@ -203,24 +203,61 @@ def class_aurocs(scores: Scores, target: Rows) -> NDArray[np.float64]:
 
 
 def macro_auroc(scores: Scores, target: Rows, *, seed: int) -> Measured:
-    """Mean AUROC of the classes, with a bootstrap interval that is stratified by class."""
-    generator = torch.Generator().manual_seed(seed)
+    """Mean AUROC of the classes, with a 95 % interval.
+
+    Two classes have the same AUROC, and a bootstrap that is stratified by class. More classes have
+    the interval of :func:`several_aurocs`.
+    """
     areas = class_aurocs(scores, target)
     known = np.flatnonzero(~np.isnan(areas))
-    asked = known[:1] if len(known) == 2 else known  # two classes have the same area
-    drawn = [
-        resampled_auroc(
-            torch.from_numpy(scores[:, c]),
-            torch.from_numpy(target == c),
-            generator=generator,
-            resamples=max(RESAMPLES // max(len(asked), 1), 50),
-        )
-        for c in asked
-    ]
-    if not drawn:
+    if not len(known):
         return Measured(math.nan, math.nan, math.nan)
-    low, high = percentile_interval(torch.stack(drawn).mean(dim=0))
+    if len(known) > 2:
+        return several_aurocs(scores, target)
+    drawn = resampled_auroc(
+        torch.from_numpy(scores[:, known[0]]),
+        torch.from_numpy(target == known[0]),
+        generator=torch.Generator().manual_seed(seed),
+        resamples=RESAMPLES,
+    )
+    low, high = percentile_interval(drawn)
     return Measured(float(areas[known].mean()), float(low), float(high))
+
+
+def several_aurocs(scores: Scores, target: Rows) -> Measured:
+    r"""Mean AUROC of three or more classes, each against the others, with a 95 % interval.
+
+    A row is a positive of its own class and a negative of the others, so that the AUROCs are
+    dependent. With placements :math:`v_{ic}` (for a positive of class c, the share of the negatives
+    below it; for a negative, the share of the positives above it), the influence of row i is
+
+    .. math:: h_i = \frac1C \sum_c \frac{v_{ic} - A_c}{n_{ic}}
+
+    with :math:`n_{ic}` positives or negatives. The variance is the sum over the classes k of
+    :math:`n_k` times the variance of h in k. The interval is that of the normal distribution.
+
+    Source: DeLong et al., "Comparing the Areas under Two or More Correlated Receiver Operating
+    Characteristic Curves", Biometrics 1988, for the mean over classes.
+
+    Args:
+        scores: ``(N, C)``.
+        target: ``(N,)`` with at least two classes.
+    """
+    from scipy.stats import rankdata
+
+    present, influence, areas = np.unique(target), np.zeros(len(target)), []
+    for one in present:
+        hit, column = target == one, scores[:, one]
+        rank, count = rankdata(column), (int((target != one).sum()), int((target == one).sum()))
+        above = (rank[hit] - rankdata(column[hit])) / count[0]
+        below = 1 - (rank[~hit] - rankdata(column[~hit])) / count[1]
+        areas.append(float(above.mean()))
+        influence[hit] += (above - areas[-1]) / count[1]
+        influence[~hit] += (below - areas[-1]) / count[0]
+    parts = [influence[target == one] / len(present) for one in present]
+    variance = sum(part.var() * len(part) ** 2 / max(len(part) - 1, 1) for part in parts)
+    value, half = float(np.mean(areas)), 1.959964 * math.sqrt(variance)
+    return Measured(value, max(value - half, 0.0), min(value + half, 1.0))
 
 
 def auroc_p_value(

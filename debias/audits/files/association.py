@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from debias.audits.cues.probing import SHUFFLES, shuffled_labels
+from debias.audits.cues.probing import SHUFFLES, several_aurocs, shuffled_labels
 from debias.metrics.scores.ranking import auroc
 
 Numbers = NDArray[np.float64]
@@ -180,10 +180,11 @@ def information_p_values(
 def tied_auroc_interval(
     scores: Numbers, target: Classes, generator: np.random.Generator
 ) -> tuple[float, float, float]:
-    """Macro AUROC and its 95 % bootstrap interval, stratified by class, of scores with many ties.
+    """Macro AUROC and its 95 % interval, of scores with many ties.
 
-    A bootstrap sample of a class is a multinomial draw of how often each distinct score occurs, so
-    that no row is copied.
+    Two classes have a bootstrap that is stratified by class. A sample of a class is a multinomial
+    draw of how often each distinct score occurs, so that no row is copied. More classes have the
+    interval of :func:`~debias.audits.cues.probing.several_aurocs`.
 
     Args:
         scores: ``(N, C)`` class probabilities.
@@ -194,20 +195,18 @@ def tied_auroc_interval(
         Value, low and high.
     """
     present = np.unique(target)
-    asked = present[1:] if len(present) == 2 else present
-    drawn, values = [], []
-    for one in asked:
-        _, place = np.unique(scores[:, one], return_inverse=True)
-        positive = np.bincount(place[target == one], minlength=place.max() + 1)
-        negative = np.bincount(place[target != one], minlength=place.max() + 1)
-        values.append(_area(positive[None], negative[None])[0])
-        resampled = [
-            generator.multinomial(part.sum(), part / part.sum(), RESAMPLES)
-            for part in (positive, negative)
-        ]
-        drawn.append(_area(*resampled))
-    low, high = np.quantile(np.mean(drawn, axis=0), [0.025, 0.975])
-    return float(np.mean(values)), float(low), float(high)
+    if len(present) > 2:
+        return several_aurocs(scores, target)
+    one = present[-1]
+    _, place = np.unique(scores[:, one], return_inverse=True)
+    positive = np.bincount(place[target == one], minlength=place.max() + 1)
+    negative = np.bincount(place[target != one], minlength=place.max() + 1)
+    resampled = [
+        generator.multinomial(part.sum(), part / part.sum(), RESAMPLES)
+        for part in (positive, negative)
+    ]
+    low, high = np.quantile(_area(*resampled), [0.025, 0.975])
+    return float(_area(positive[None], negative[None])[0]), float(low), float(high)
 
 
 def _area(positive: NDArray[np.int64], negative: NDArray[np.int64]) -> Numbers:

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from scipy.stats import mannwhitneyu
+from scipy.stats import mannwhitneyu, rankdata
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
@@ -167,6 +167,28 @@ def test_intervals_hold_the_value_and_shrink_with_the_rows():
     assert large.low < large.value < large.high
     assert large.value == pytest.approx(0.76, abs=0.05)  # Phi(1 / sqrt 2)
     assert small.high - small.low > 1.5 * (large.high - large.low)
+
+
+def test_the_interval_of_three_classes_has_the_width_of_a_bootstrap_of_rows():
+    """Each class is drawn once per sample, and all its AUROCs are computed from this sample."""
+    rng = np.random.default_rng(0)
+    target = np.repeat([0, 1, 2], [60, 50, 40])
+    scores = rng.normal(size=(150, 3)) + np.eye(3)[target] + rng.normal(size=(150, 1)) * [1, 0, -1]
+    found = macro_auroc(scores, target, seed=0)
+    parts = [np.flatnonzero(target == one) for one in range(3)]
+    drawn = []
+    for _ in range(1500):
+        rows = np.concatenate([rng.choice(part, len(part)) for part in parts])
+        drawn.append(np.mean([rank_area(scores[rows, c], target[rows] == c) for c in range(3)]))
+    assert found.value == pytest.approx(np.mean(class_aurocs(scores, target)))
+    assert found.high - found.low == pytest.approx(2 * 1.96 * np.std(drawn), rel=0.06)
+    perfect = macro_auroc(np.eye(3)[target], target, seed=0)
+    assert perfect == (1, 1, 1)
+
+
+def rank_area(score, positive):
+    wins = rankdata(score)[positive].sum() - positive.sum() * (positive.sum() + 1) / 2
+    return wins / (positive.sum() * (~positive).sum())
 
 
 def test_recovered_is_a_share_of_what_the_whole_image_tells(monkeypatch):
