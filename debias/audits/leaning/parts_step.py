@@ -161,13 +161,12 @@ def _stamp_lines(audited: Audited) -> Iterator[AuditLine]:
     for one, _, _, found in _attractions(audited):
         if found.attraction >= SOME:
             name = audited.classes[one]
-            share = percent(found.attraction)
-            words = f"a mark that pictures of {name} have at one place turns {share}"
+            words = f"a mark that pictures of {name} have at one place turns"
             yield AuditLine(
                 "taken",
                 f"mark of {name}",
                 "strong" if found.attraction >= STRONG else "some",
-                f"{words} of the others into {name}",
+                f"{words} {percent(found.attraction)} of the others into {name}",
                 found.attraction,
                 chance=0.0,
                 measure="attraction",

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from debias.audits.cues.groups import GROUPS, proposals
-from debias.audits.drawing import taking_turns
+from debias.audits.drawing import in_turns, taking_turns
 from debias.audits.model import AuditedModel
 from debias.audits.steps import Audited
 from debias.data.examples import SPLITS
@@ -64,6 +64,13 @@ def held_out(audited: Audited, most: int, *, label: NDArray[np.int64] | None = N
     labels = audited.target if label is None else label
     drawn = taking_turns(labels[positions], most, np.random.default_rng([audited.seed, 7]))
     return read_pictures(audited, positions[drawn])
+
+
+def held_out_in_turns(audited: Audited, most: int) -> HeldOut:
+    """At most ``most`` held-out pictures, in an order in which the groups take turns."""
+    positions = held_out_positions(audited)
+    order = in_turns(turns_of_groups(audited)[positions], np.random.default_rng([audited.seed, 7]))
+    return read_pictures(audited, positions[order[:most]])
 
 
 def read_pictures(audited: Audited, positions: NDArray[np.int64]) -> HeldOut:

@@ -14,15 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from debias.audits.cues.groups import GROUPS
-from debias.audits.drawing import in_turns
-from debias.audits.leaning.rows import (
-    HeldOut,
-    held_out_positions,
-    model_of,
-    no_run,
-    read_pictures,
-    turns_of_groups,
-)
+from debias.audits.leaning.rows import HeldOut, held_out_in_turns, model_of, no_run
 from debias.audits.lines import AuditLine, Section, Strip
 from debias.audits.maps.deletion import deletion_insertion
 from debias.audits.maps.drawn import overlaid
@@ -99,7 +91,7 @@ def _unavailable(audited: Audited) -> str:
 
 
 def _compute(audited: Audited) -> Arrays:
-    shown, model = _explained(audited), model_of(audited)
+    shown, model = held_out_in_turns(audited, MOST), model_of(audited)
     shares = model.probabilities(shown.pictures)
     decided = shares.argmax(axis=1)
     maps = torch.cat(list(_maps(model, shown.pictures, torch.from_numpy(decided))))
@@ -123,14 +115,6 @@ def _compute(audited: Audited) -> Arrays:
         "correlations": np.array(correlations),
         "unstable": unstable,
     }
-
-
-def _explained(audited: Audited) -> HeldOut:
-    """Held-out pictures. The groups take turns, also among the first of them."""
-    positions = held_out_positions(audited)
-    turns = turns_of_groups(audited)[positions]
-    order = in_turns(turns, np.random.default_rng([audited.seed, 7]))
-    return read_pictures(audited, positions[order[:MOST]])
 
 
 def _grids(
