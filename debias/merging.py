@@ -76,13 +76,13 @@ def read_overrides(overrides: Sequence[str]) -> Settings:
 def taken(overrides: Sequence[str], name: str, default: Default) -> tuple[str | Default, list[str]]:
     """Split ``key=value`` texts into the last value of one option, or its default, and the rest.
 
-    The value is a text. Double quotes around it are left out, as in other overrides.
+    The value is a text. Quotes around it are left out, and ``null`` is the default.
 
     Example:
         >>> taken(["seed=2", "fresh=true"], "fresh", "false"), taken(["seed=2"], "resume", None)
         (('true', ['seed=2']), (None, ['seed=2']))
-        >>> taken(['out="a #b"'], "out", None)
-        ('a #b', [])
+        >>> taken(['out="a #b"'], "out", None), taken(["positive=null"], "positive", None)
+        (('a #b', []), (None, []))
 
     Raises:
         InputError: :func:`debias.texts.check_texts` refuses a value.
@@ -90,7 +90,9 @@ def taken(overrides: Sequence[str], name: str, default: Default) -> tuple[str | 
     values = [text.partition("=")[2] for text in overrides if text.startswith(f"{name}=")]
     check_texts(name, values)
     others = [text for text in overrides if not text.startswith(f"{name}=")]
-    return re.sub('^"(.*)"$', r"\1", values[-1]) if values else default, others
+    if not values or values[-1] == "null":
+        return default, others
+    return re.sub("^([\"'])(.*)\\1$", r"\2", values[-1].strip()), others
 
 
 def split_overrides(overrides: Sequence[str], keys: Collection[str]) -> tuple[list[str], list[str]]:

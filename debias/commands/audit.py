@@ -12,9 +12,9 @@ from debias.audits.cues.encoder import NO_ENCODER
 from debias.audits.model import AuditedModel, audited_model
 from debias.audits.record import AUDIT_PAGE, AuditReport
 from debias.audits.terminal import printed_lines
-from debias.csv_files import SPLIT_POSITIONS
 from debias.data.checks import check_rows
 from debias.data.examples import Examples
+from debias.data.sets.folder import is_split
 from debias.data.tables.files import table_columns
 from debias.data.trees.reading import IMAGE_SUFFIXES
 from debias.errors import InputError, near
@@ -159,7 +159,7 @@ def _tree(folder: Path, overrides: list[str]) -> Settings:
     if "name" in options:
         return {"root": str(folder)} | options
     folders = [path.name for path in folder.iterdir() if path.is_dir()]
-    if any(name in SPLIT_POSITIONS for name in folders):
+    if any(map(is_split, folders)):
         return {"name": "folder", "root": str(folder)} | options
     if not any(path.suffix.lower() in IMAGE_SUFFIXES for path in folder.glob("*/*")):
         raise InputError(

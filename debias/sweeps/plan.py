@@ -2,7 +2,7 @@
 
 import itertools
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -238,12 +238,21 @@ def _check_grid(source: str, grid: Section, common: Section) -> None:
             )
 
 
+def _gives(values: Any, option: str) -> bool:
+    """Whether one of the values of a section, at any depth, has this option."""
+    if isinstance(values, list):
+        return any(_gives(value, option) for value in values)
+    return isinstance(values, Mapping) and (
+        option in values or any(_gives(value, option) for value in values.values())
+    )
+
+
 def check_keys(source: str, *layers: Section) -> None:
     """Check the keys that a sweep file sets or varies for a config.
 
     Raises:
-        ValueError: a key belongs to the sweep itself (``OWN``), occurs in two layers, is part of a
-            section that a later layer replaces, or is ``progress`` with a value other than false.
+        ValueError: a key belongs to the sweep itself (``OWN``), occurs in two layers, is given
+            again in a section of a later layer, or is ``progress`` with a value other than false.
     """
     keys = [key for layer in layers for key in layer]
     for key in keys:
@@ -256,11 +265,11 @@ def check_keys(source: str, *layers: Section) -> None:
             )
     for layer, later in itertools.combinations(layers, 2):
         for key, section in itertools.product(layer, later):
-            if key.startswith(f"{section}."):
-                option = key.removeprefix(f"{section}.")
+            option = key.removeprefix(f"{section}.")
+            if option != key and _gives(later[section], option.partition(".")[0]):
                 raise InputError(
-                    f"{source}: {key} is lost, because the whole section {section} varies. Put "
-                    f"{option} into the values of {section}"
+                    f"{source}: {key} is lost, because values of the section {section} give it "
+                    "too. Keep it in one place"
                 )
     for layer in layers:
         if layer.get("progress", False) is not False:

@@ -11,7 +11,7 @@ import pytest
 
 import debias
 from debias.__main__ import main
-from debias.audits.audit import AuditOptions, audit_examples
+from debias.audits.audit import AuditOptions, _check_folder, audit_examples
 from debias.audits.cues import ladder
 from debias.commands import audit as command
 from debias.commands.help_texts import AUDIT
@@ -143,6 +143,24 @@ def test_the_folder_of_an_audit_of_other_data_is_refused(tree, tmp_path, capsys)
     said = f"out={out} holds the audit of pets, not of birds.csv: remove out={out}, or give a new"
     assert said in capsys.readouterr().err
     assert (out / "groups.csv").read_text() == "of pets"
+
+
+def test_the_audit_of_a_renamed_run_is_done_again(tmp_path):
+    """Its folder is in that of the run, so it cannot be the audit of other data."""
+    out = tmp_path / "renamed" / "audit"
+    (out / "steps").mkdir(parents=True)
+    (out / "audit.json").write_text('{"data": "run"}')
+    with pytest.raises(InputError, match="holds the audit of run, not of renamed"):
+        _check_folder(out, "renamed")
+    (out.parent / "report.json").write_text("{}")
+    _check_folder(out, "renamed")
+    _check_folder(out, "../renamed")
+
+
+def test_classes_that_are_numbers_are_no_splits(tree):
+    for number, folder in enumerate(sorted(tree.iterdir())):
+        folder.rename(tree / str(number))
+    assert command._tree(tree, [])["name"] == "pattern"
 
 
 def test_a_model_of_other_classes_is_refused(tmp_path):

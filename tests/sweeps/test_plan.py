@@ -161,12 +161,14 @@ def test_command_line_changes_the_sweep_or_every_run(sweep):
 
 
 def test_a_part_of_a_section_may_vary(sweep):
-    """The other way round, the common setting would be lost: that is an error."""
+    """The other way round, a common setting that the values give too would be lost: an error."""
     path = sweep("configs: [drawn_birds]\ngrid: {optimizer.lr: [1, 2]}\nset: {optimizer: {lr: 3}}")
     assert [run.config.optimizer["lr"] for run in plan(path).runs] == [1, 2]
     path = sweep("configs: [drawn_birds]\ngrid: {data: [{train: 80}]}")
-    with pytest.raises(ValueError, match=r"data\.root is lost, because the whole section data"):
-        plan(path, ["data.root=birds"])
+    (run,) = plan(path, ["data.root=birds"]).runs
+    assert (run.config.data["root"], run.config.data["train"]) == ("birds", 80)
+    with pytest.raises(ValueError, match=r"data\.train is lost, because values of the section"):
+        plan(path, ["data.train=40"])
 
 
 def test_default_folder_is_named_after_the_file(tmp_path):
@@ -223,8 +225,8 @@ ERM = "configs: [drawn_birds]\n"
         (ERM + "grid: {progress: [false]}", r"progress must be false .* got progress=\[False\]"),
         (ERM + "grid: {epochs: [1]}\nset: {epochs: 2}", "epochs occurs in two of set, grid"),
         (
-            ERM + "grid: {optimizer: [{name: adam}]}\nset: {optimizer.lr: 1}",
-            "optimizer.lr is lost, because the whole section optimizer varies. Put lr into",
+            ERM + "grid: {optimizer: [{lr: 2}]}\nset: {optimizer.lr: 1}",
+            "optimizer.lr is lost, because values of the section optimizer give it too. Keep it",
         ),
         (ERM + "draws: {count: 2}", "draws needs values and a count of at least 1; got count=2"),
         (ERM + "draws: {values: {epochs: {choice: [1]}}}", "draws needs values and a count"),

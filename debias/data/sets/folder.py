@@ -81,7 +81,7 @@ def _refuse_others(root: Path) -> None:
     """Refuse another folder beside the splits, because its pictures would be left out."""
     for place in sorted(path for path in root.iterdir() if path.is_dir()):
         if (
-            not _is_split(place.name)
+            not is_split(place.name)
             and place.name not in IGNORED
             and not place.name.startswith(".")
         ):
@@ -90,7 +90,7 @@ def _refuse_others(root: Path) -> None:
             )
 
 
-def _is_split(name: str) -> bool:
+def is_split(name: str) -> bool:
     """Whether it is the name of a split. A folder 0, 1 or 2 is a class, and no split."""
     return name in SPLIT_POSITIONS and not name.isdecimal()
 
@@ -104,7 +104,7 @@ def _check(columns: Columns) -> None:
                 f"{root / image} is in a folder called {absent[0]!r}, which means a missing label: "
                 "rename the folder, or move its images"
             )
-        if not _is_split(split):
+        if not is_split(split):
             raise InputError(
                 f"{root / split} is not a split: name the folder train, val or test (for {image})"
             )
