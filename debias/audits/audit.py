@@ -168,8 +168,8 @@ def _check_folder(out: Path, name: str) -> None:
         raise InputError(f"out={out} is a file: give a folder")
     if out.is_dir() and any(out.iterdir()) and not (out / KEPT).is_dir():
         raise InputError(f"out={out} holds files that no audit wrote: give a new folder")
-    own = (out.parent / "report.json").is_file()  # the folder of a run, which may have been renamed
-    if (out / RECORD).is_file() and not own:
+    in_run = (out.parent / "report.json").is_file()  # a run may have been renamed
+    if (out / RECORD).is_file() and not in_run:
         remedy = f"remove out={out}, or give a new folder"
         data = read_json(out / RECORD, dict, entries={"data": str}, remedy=remedy)["data"]
         if Path(data).name != Path(name).name:
