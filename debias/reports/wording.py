@@ -112,13 +112,16 @@ def _selection(report: Report) -> str:
 
 
 def _doubt(test: Split, worst: GroupScore) -> str:
-    """Add a caution if the interval of the worst group or class overlaps with others."""
+    """Add a caution if the interval of the worst group or class overlaps with others.
+
+    The interval of a group without images is [0, 1], and does not count.
+    """
     if worst.high is None:
         return ""
     rivals = [
         cell.name
         for cell in test.cells
-        if cell is not worst and cell.low is not None and cell.low < worst.high
+        if cell is not worst and cell.count and cell.low is not None and cell.low < worst.high
     ]
     if not rivals:
         return ""

@@ -67,7 +67,7 @@ def _group(
     name: str, accuracy: float | None, count: int, interval: tuple[float, float]
 ) -> dict[str, Any]:
     if accuracy is None:
-        return {"name": name, "accuracy": math.nan, "count": 0, "low": math.nan, "high": math.nan}
+        return {"name": name, "accuracy": math.nan, "count": 0, "low": 0.0, "high": 1.0}
     return {
         "name": name,
         "accuracy": accuracy,

@@ -105,6 +105,12 @@ def test_verdict_says_when_the_worst_group_is_not_settled() -> None:
     )
 
 
+def test_verdict_does_not_doubt_the_worst_group_for_a_group_without_images() -> None:
+    """The interval of no images is [0, 1]. Those of the other groups do not overlap."""
+    sentences = verdict(sample_report(accuracies=(0.95, None, 0.712, 0.9)))
+    assert not any("uncertain" in sentence for sentence in sentences)
+
+
 def test_verdict_of_an_average_that_images_of_unknown_bias_pull_down() -> None:
     """71.2 on the worst group, and 69.4 on all images."""
     report = sample_report()

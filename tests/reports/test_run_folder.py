@@ -41,8 +41,8 @@ def test_undefined_numbers_become_null(tmp_path: Path) -> None:
         "name": "landbird-water",
         "accuracy": None,
         "count": 0,
-        "low": None,
-        "high": None,
+        "low": 0.0,
+        "high": 1.0,
     }
     assert test.scalars["accuracy/landbird-water"] is None
 
