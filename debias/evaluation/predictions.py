@@ -10,13 +10,13 @@ from torch import Tensor, nn
 from debias.data.examples import SPLITS, Examples
 from debias.data.pictures.images import read_mask
 from debias.merging import Settings
-from debias.metrics.accuracy.counts import Margins, margin_counts
-from debias.metrics.accuracy.scalars import group_report, group_scalars
+from debias.metrics.accuracy.counts import margin_counts
+from debias.metrics.accuracy.scalars import group_report
 from debias.parts import Parts
 from debias.reports.predictions import Predictions, write
 from debias.training.pictures import prepared_pictures
 from debias.training.prediction import Predicted, extract, predict
-from debias.types import Batch, Groups
+from debias.types import Batch
 
 
 def predict_splits(parts: Parts, *, progress: bool = True) -> dict[str, Predictions]:
@@ -56,24 +56,14 @@ def measure(predictions: Predictions, examples: Examples) -> Settings:
 
     The entry ``unknown`` is the number of images in the split without a bias label.
     """
-    frequencies = examples.frequencies("train")
+    groups, frequencies = examples.groups, examples.frequencies("train")
+    decided = predictions.prediction(groups)
     report = group_report(
-        _counts(predictions, examples.groups),
-        examples.groups,
+        margin_counts(decided, predictions.target, predictions.bias, groups),
+        groups,
         frequencies if bool(frequencies.any()) else None,
     )
     return report | {"unknown": int((predictions.bias < 0).sum())}
-
-
-def scalars(predictions: Predictions, groups: Groups) -> dict[str, float]:
-    """The accuracies of one split as loggers take them: those of the curves of training."""
-    counted = group_scalars(_counts(predictions, groups), groups)
-    return {name: value.item() for name, value in counted.items()}
-
-
-def _counts(predictions: Predictions, groups: Groups) -> Margins:
-    decided = predictions.prediction(groups)
-    return margin_counts(decided, predictions.target, predictions.bias, groups)
 
 
 def picture(examples: Examples, row: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | None]:

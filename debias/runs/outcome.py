@@ -15,7 +15,6 @@ from debias.evaluation.predictions import (
     picture,
     predict_splits,
     prepared_picture,
-    scalars,
 )
 from debias.evaluation.saved import origin
 from debias.json_files import Json
@@ -72,7 +71,7 @@ def finish(trained: Trained, run: Run, description: Json) -> None:
     recorder.forget_previous()
     forget_state(run.folder)
     save_outcome(run.folder, report, predictions, parts)
-    log_test(run.config, run.folder, scalars(predictions["test"], parts.examples.groups))
+    log_test(run.config, run.folder, report["metrics"]["test"]["scalars"])
 
 
 def measured(

@@ -1,6 +1,5 @@
 """Trains one stage, and records each of its epochs."""
 
-from collections.abc import Mapping
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
@@ -14,12 +13,14 @@ from debias.merging import Settings
 from debias.parts import Parts
 from debias.progress import say
 from debias.reports.privacy import without_places
+from debias.reports.split import Scalars
 from debias.runs.epochs import state_of, write_state
 from debias.training.averaging import WeightAverage
 from debias.training.checkpoints import newest_checkpoint
 from debias.training.compilation import compiled
 from debias.training.fit import NOTHING, Additions, fit, trainer
 from debias.training.loggers import begin_logging, end_logging, log_result, make_loggers
+from debias.training.module import followed
 from debias.training.observing import EndOfEpoch
 from debias.training.pictures import PreparedPictures
 from debias.training.prediction import Predicted
@@ -86,17 +87,19 @@ def _observing(parts: Parts) -> list[EndOfEpoch]:
     return [EndOfEpoch(observers, parts.precision)] if observers else []
 
 
-def log_test(config: Config, folder: Path, scalars: Mapping[str, float]) -> None:
+def log_test(config: Config, folder: Path, scalars: Scalars) -> None:
     """Add the metrics of the test split to the logged run, as ``test/worst_group`` and so on.
 
     Args:
         config: config of the run.
         folder: folder of the run.
-        scalars: the metrics by name.
+        scalars: the metrics of the report by name. Undefined ones, and those that the curves of
+            training leave out, are not logged.
     """
     loggers = make_loggers(config.loggers, folder, title_of(folder))
     begin_logging(loggers, folder, _settings(config))
-    log_result(loggers, {f"test/{name}": value for name, value in scalars.items()})
+    defined = {name: value for name, value in followed(scalars).items() if value is not None}
+    log_result(loggers, {f"test/{name}": value for name, value in defined.items()})
     end_logging(loggers)
 
 

@@ -1,7 +1,8 @@
 """The LightningModule that trains every strategy: its players take turns on each batch."""
 
-from collections.abc import Callable
-from typing import Any
+from collections import Counter
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 
 import pytorch_lightning as pl
 import torch
@@ -22,6 +23,8 @@ from debias.types import Batch, Groups, Loss, Turn
 #: With more groups or classes than this, the history of a run and its loggers have no number of a
 #: single one: each number would cost milliseconds per epoch, and nobody could read the curves.
 MOST_FOLLOWED = 1000
+
+Number = TypeVar("Number")
 
 
 class DebiasModule(pl.LightningModule):
@@ -209,24 +212,26 @@ class DebiasModule(pl.LightningModule):
         return Predicted(batch.index, logits.float())
 
     def on_validation_epoch_end(self) -> None:
-        """Log every metric under ``val/``, and reset the counts.
-
-        Of more than ``MOST_FOLLOWED`` groups or classes, only their aggregates are logged.
-        """
-        many = {
-            "accuracy/": self.groups.count > MOST_FOLLOWED,
-            "class_accuracy/": self.groups.rows > MOST_FOLLOWED,
-        }
-        left_out = tuple(prefix for prefix, left_out in many.items() if left_out)
-        self.validation = {
-            name: value.item()
-            for name, value in self.counts.compute().items()
-            if not name.startswith(left_out)
-        }
+        """Log the metrics that :func:`followed` keeps under ``val/``, and reset the counts."""
+        kept = followed(self.counts.compute())
+        self.validation = {name: value.item() for name, value in kept.items()}
         self.log_dict(
             {f"val/{name}": torch.tensor(value).float() for name, value in self.validation.items()}
         )
         self.counts.reset()
+
+
+def followed(numbers: Mapping[str, Number]) -> dict[str, Number]:
+    """The numbers without those of single groups or classes, if there are more than
+    ``MOST_FOLLOWED``.
+
+    Args:
+        numbers: accuracies by name, as :func:`debias.metrics.accuracy.scalars.group_scalars` gives
+            them.
+    """
+    kinds = {name: name.partition("/")[0] for name in numbers}
+    sizes = Counter(kinds.values())
+    return {n: value for n, value in numbers.items() if sizes[kinds[n]] <= MOST_FOLLOWED}
 
 
 def _listed(found: Any) -> list[Any]:

@@ -71,9 +71,10 @@ def test_run_folder(finished):
     }
     assert (finished / "report.html").stat().st_size > 10_000
     events = EventAccumulator(str(finished / "tensorboard")).Reload()
-    for name in ("average", "worst_group"):  # one point each, beside the curves of the epochs
+    # one point each, beside the curves of the epochs
+    for name, value in report["metrics"]["test"]["scalars"].items():
         (point,) = events.Scalars(f"test/{name}")
-        assert point.value == pytest.approx(report["metrics"]["test"]["scalars"][name])
+        assert point.value == pytest.approx(value)
 
 
 def test_prints_the_test_accuracies_and_the_path_last(finished, tmp_path, capsys):

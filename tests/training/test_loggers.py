@@ -18,8 +18,11 @@ from urllib.request import urlopen
 import pytest
 import torch
 from pytorch_lightning.loggers import Logger
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from debias.config import Config
 from debias.errors import InputError
+from debias.runs.single import log_test
 from debias.strategies.erm import ERM
 from debias.training.fit import fit, trainer
 from debias.training.loggers import (
@@ -123,6 +126,16 @@ def test_weights_and_biases_continues_its_run(tmp_path, monkeypatch):
     # only a new logged run gets the settings
     assert [b"optimizer" in file.read_bytes() for file in files] == [True, False]
     assert not (tmp_path / "home").exists()
+
+
+def test_of_the_test_metrics_the_defined_and_followed_ones_are_logged(tmp_path, monkeypatch):
+    """Two groups are too many here; an undefined number has no point."""
+    monkeypatch.setattr("debias.training.module.MOST_FOLLOWED", 1)
+    scalars = {"average": 0.5, "worst_group": None, "accuracy/a": 0.25, "accuracy/b": 0.75}
+    log_test(Config(loggers=["tensorboard"]), tmp_path / "run", scalars)
+    events = EventAccumulator(str(tmp_path / "run" / "tensorboard")).Reload()
+    assert events.Tags()["scalars"] == ["test/average"]
+    assert events.Scalars("test/average")[0].value == 0.5
 
 
 @contextmanager

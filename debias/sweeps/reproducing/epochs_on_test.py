@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from debias.evaluation.predictions import predict_split, scalars
+from debias.evaluation.predictions import measure, predict_split
 from debias.evaluation.saved import finished
 from debias.files import write_atomically
 from debias.json_files import json_text, read_json
@@ -53,12 +53,12 @@ def _validates_on_test(folder: Path) -> bool:
     return torch.equal(val.logits, test.logits) and torch.equal(val.target, test.target)
 
 
-def _evaluated(folder: Path, weights: list[Path]) -> list[dict[str, float]]:
+def _evaluated(folder: Path, weights: list[Path]) -> list[Scalars]:
     parts, epochs = finished(folder), []
     for path in weights:
         load_weights(parts.module, path)
         rows = predict_split(parts, "test", progress=False)
-        epochs.append(scalars(rows, parts.examples.groups))
+        epochs.append(measure(rows, parts.examples)["scalars"])
     return epochs
 
 
