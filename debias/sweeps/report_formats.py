@@ -3,6 +3,7 @@
 import csv
 import io
 from collections.abc import Collection, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from debias.errors import InputError, near, printable
@@ -57,7 +58,8 @@ def _tables_in_markdown(results: Results) -> list[str]:
     lines = []
     for dataset, comparison in results.comparisons.items():
         lines += [f"**{dataset}**", ""] if len(results.comparisons) > 1 else []
-        lines += [comparison.table("markdown"), ""]
+        # the report's own notes name what was left out
+        lines += [replace(comparison, left_out=()).table("markdown"), ""]
     for table in tables(results) if lines else ():
         lines += [f"**{table.title}.** {table.note}", ""]
         lines += [*markdown_table(table.header, table.rows), ""]

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -186,6 +187,14 @@ def test_markdown(half_finished: Plan) -> None:
         "6 planned: 3 done, 1 failed, 2 waiting",
         "- failed: drawn_birds/group_effective_number seed=1: OSError: disk full",
     ]
+
+
+def test_markdown_names_a_repeated_run_once(half_finished: Plan) -> None:
+    first = half_finished.runs[0].folder
+    copy = shutil.copytree(first, half_finished.out / "copy")
+    lines = shown(half_finished.out, "markdown").splitlines()
+    named = [line for line in lines if "repeats" in line]
+    assert named == [f"- left out: {copy} repeats {first}: same settings, same seed"]
 
 
 def test_costs_count_what_is_missing(half_finished: Plan) -> None:
