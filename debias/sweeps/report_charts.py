@@ -44,14 +44,15 @@ def sensitivity(reports: Sequence[Report], ignore: Collection[str]) -> dict[str,
 
     The score of a run is the validation metric of its own selection rule, at the selected epoch.
     The test split is not used, so that settings can be chosen by these scores. The mean is over all
-    runs with the same value, even if other settings vary too.
+    runs with the same value and rule, even if other settings vary too.
 
     Args:
         reports: records of runs on one data set.
         ignore: settings that do not change the result of a run.
 
     Returns:
-        ``{setting: {config: {value: mean}}}``. Numeric values are in rising order.
+        ``{setting: {config: {value: mean}}}``. Numeric values are in rising order. If the runs have
+        several selection rules, each rule of a config has an entry, as "erm (average)".
     """
     scores: dict[str, dict[str, dict[Any, list[float]]]] = {}
     for name, key, value, score in _settings(reports, {"seed", "name", *ignore}):
@@ -70,13 +71,15 @@ def _means(scores: Mapping[Any, Sequence[float]]) -> Scores:
 def _settings(
     reports: Sequence[Report], hidden: Collection[str]
 ) -> Iterator[tuple[str, str, Any, float]]:
+    rules = {report.selection.rule for report in reports}
     for report in reports:
-        score = report.selection.chosen.value
+        score, rule = report.selection.chosen.value, report.selection.rule
+        name = str(report.config["name"]) + (f" ({rule})" if len(rules) > 1 else "")
         for key, value in settings(report.config).items():
             if score is not None and key not in hidden and key.partition(".")[0] not in hidden:
                 number = isinstance(value, (int, float)) and not isinstance(value, bool)
                 shown = value if number else without_places(str(value))
-                yield str(report.config["name"]), key, shown, score
+                yield name, key, shown, score
 
 
 def _ordered(values: Collection[Any]) -> list[Any]:

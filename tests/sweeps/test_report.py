@@ -21,6 +21,7 @@ from debias.sweeps.report import Results, datasets, results, rows
 from debias.sweeps.report_charts import sensitivity
 from debias.sweeps.report_formats import FORMATS, formatted
 from debias.sweeps.report_tables import ReportTable, ranks, tables
+from tests.reports.sample_runs import sample_report
 from tests.reports.test_page import Page
 from tests.sweeps.finished_runs import finish
 
@@ -441,6 +442,22 @@ def test_a_varied_setting_is_drawn_by_validation(sweep: Sweep) -> None:
     html = formatted(found, "html", planned.out, EXECUTION)
     assert "drawn_birds/group_effective_number: 0.01 60.0 %, 0.1 30.0 %" in Page(html).text
     assert html.count("<svg") == 3
+
+
+def test_scores_of_different_selection_rules_are_not_averaged(sweep: Sweep) -> None:
+    """In the made-up selection, the worst group has 71.2 % and the average is 88.2 %."""
+    grid = "{select: [worst_group, average], optimizer.lr: [0.1, 0.2]}"
+    planned = plan(sweep(f"configs: [drawn_birds]\ngrid: {grid}"))
+    write_plan(planned)
+    for run in planned.runs:
+        selection = sample_report()["selection"] | {"rule": run.config.select}
+        finish(run, worst=0.5, selection=selection)
+    reports = [row.report for row in read(planned.out).rows if row.report is not None]
+    found = sensitivity(reports, EXECUTION)
+    assert list(found) == ["optimizer.lr"]
+    lines = found["optimizer.lr"]
+    assert lines["drawn_birds (worst_group)"] == pytest.approx({0.1: 0.712, 0.2: 0.712})
+    assert lines["drawn_birds (average)"] == pytest.approx({0.1: 0.882, 0.2: 0.882})
 
 
 def test_values_that_are_words_are_numbered(sweep: Sweep) -> None:
