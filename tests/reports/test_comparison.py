@@ -256,6 +256,18 @@ def test_page_links_to_the_runs_and_needs_nothing_else(runs: Path) -> None:
     assert "has not finished" in found.text
 
 
+def test_curves_may_be_of_classes_though_the_test_images_have_groups(tmp_path: Path) -> None:
+    """Without any bias label in validation, the curve is of the worst class: 80.6 %."""
+    report = sample_report()
+    for epoch in report["history"]:
+        epoch["val"]["worst_group"] = None
+    finished_run(tmp_path / "0", report)
+    write_comparison(tmp_path / "comparison.html", compare([tmp_path]))
+    found = Page((tmp_path / "comparison.html").read_text(encoding="utf-8")).text
+    assert "worst class if no bias is known there; one line per run" in found
+    assert "seed 0 selected epoch 3 with 80.6 %" in (tmp_path / "comparison.html").read_text()
+
+
 def test_page_links_to_no_page_that_is_not_there(runs: Path) -> None:
     """Somebody deleted one."""
     (runs / "dro/1/report.html").unlink()
