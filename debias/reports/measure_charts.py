@@ -118,7 +118,7 @@ def reliability(curves: Json) -> Charts | None:
 
 
 def band_pass(curves: Json) -> Charts | None:
-    """Draw the accuracy on low-pass and high-pass images over the kept share of the spectrum.
+    """Draw the accuracy on low-pass and high-pass images over the kept width of the spectrum.
 
     ``None`` if it was not measured.
     """
@@ -134,11 +134,11 @@ def band_pass(curves: Json) -> Charts | None:
         """Draw the lines of low and high frequencies."""
         for line in lines.values():
             charts.add_line(axes, curve["cutoffs"], line)
-        charts.frame(axes, "share of the spectrum kept", share=True, both=True)
+        charts.frame(axes, "share of the spectrum's width kept", share=True, both=True)
 
     ends = "; ".join(
         f"{name}: from {percent(line.values[0])} % with {100 * curve['cutoffs'][0]:g} % of the "
-        f"spectrum to {percent(line.values[-1])} % with {100 * curve['cutoffs'][-1]:g} %"
+        f"spectrum's width to {percent(line.values[-1])} % with {100 * curve['cutoffs'][-1]:g} %"
         for name, line in lines.items()
     )
     legend = [(line.group, name) for name, line in lines.items()]

@@ -241,8 +241,8 @@ def test_spectrum_in_words() -> None:
     assert drawn is not None
     assert (
         drawn.charts[0].summary
-        == "low frequencies: from 50.0 % with 1 % of the spectrum to 90.0 % with 99 %; "
-        "high frequencies: from 25.0 % with 1 % of the spectrum to 88.0 % with 99 %"
+        == "low frequencies: from 50.0 % with 1 % of the spectrum's width to 90.0 % with 99 %; "
+        "high frequencies: from 25.0 % with 1 % of the spectrum's width to 88.0 % with 99 %"
     )
     assert 'aria-label="Accuracy by kept frequencies. low frequencies: from 50.0 %' in html_of(
         measured_report()
