@@ -16,8 +16,9 @@ PAIRS = (
     "Worst-{kind} accuracy of the first method minus that of the second, in points, on the same "
     "test images, averaged over the seeds that both have. The 95 % interval is from 9,999 "
     "bootstrap samples of images and seeds. p is adjusted for all pairs (Holm). A difference is "
-    "real if p is below 0.05 and there are several seeds. With two or three seeds, the interval "
-    "includes the variation between seeds only roughly; with one seed, not at all."
+    "real if p is below 0.05, it lies in its interval, and there are several seeds. With two or "
+    "three seeds, the interval includes the variation between seeds only roughly; with one seed, "
+    "not at all. With many small groups, it may lie beside the difference."
 )
 COSTS = (
     "The rank is by the mean worst-{kind} accuracy of the finished runs. Seconds and peak memory "

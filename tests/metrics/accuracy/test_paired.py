@@ -15,6 +15,7 @@ from debias.metrics.accuracy.significance import (
     two_sided_p_value,
     worst_group_difference,
 )
+from debias.sweeps.report_pairs import LEVEL, Pair
 
 Array = NDArray[np.generic]
 
@@ -98,6 +99,26 @@ def test_pairing_is_what_makes_a_small_difference_certain() -> None:
     assert float(drawn.mean()) == pytest.approx(0.01, abs=5 * 0.00315 / 100)
     assert float(drawn.std(ddof=1)) == pytest.approx(0.00315, rel=0.05)
     assert two_sided_p_value(drawn) < 0.01
+
+
+def test_a_difference_beside_its_interval_is_not_real() -> None:
+    """100 groups of 50 images. The first method gets 40 of each group, the second 40 of one group
+    and 49 of the others, in both seeds: both worst groups are 0.8. The worst resample of 100
+    binomials of 50 and 0.8 is about 2.5 deviations of 0.057 lower than that of one.
+    """
+    place, group = np.tile(np.arange(50), 100), np.repeat(np.arange(100), 50)
+    first, second = place < 40, place < np.where(group == 0, 40, 49)
+    both = [np.stack([right, right]) for right in (first, second)]
+    drawn = resampled(*both, group, resamples=999)
+    differences = tuple(worst_group_difference(*both, group).tolist())
+    low, high = np.quantile(drawn, (0.025, 0.975)).tolist()
+    assert differences == (0, 0)
+    assert float(drawn.mean()) == pytest.approx(-0.15, abs=0.02)
+    pair = Pair("first", "second", (0, 1), differences, low, high, two_sided_p_value(drawn))
+    assert high < 0
+    assert pair.p_value < LEVEL
+    assert not pair.real
+    assert pair._replace(differences=(low, low)).real
 
 
 def test_the_same_predictions_never_differ() -> None:
