@@ -21,7 +21,7 @@ from omegaconf.errors import (
 )
 
 from debias.errors import InputError, near, shortened
-from debias.texts import check_texts, check_written
+from debias.texts import check_texts, check_written, entry_type, unquoted
 
 Default = TypeVar("Default", str, None)
 #: Plain settings by name, of a config, a section or a component; ``Section`` is for reading only.
@@ -265,11 +265,11 @@ def _convert_list_once(
 
 def _convert(schema: type, key: str, value: Any) -> Any:
     hint = get_type_hints(schema).get(key)
-    kinds = get_args(hint) or (hint,)
-    if str in kinds and type(value) in {float, bool}.difference(kinds):
+    if other := unquoted(hint, value):
+        example = ("no", "yes")[other[0]] if isinstance(other[0], bool) else other[0]
         raise InputError(
-            f"{key} must be {_allowed(hint)}; got {value}: write a text in quotes, as in "
-            f"'\"{value}\"'"
+            f"{key} must be {_allowed(hint)}; got {other[0]}: write a text in quotes, as in "
+            f"'\"{example}\"'"
         )
     try:
         return plain_layer(OmegaConf.merge(_alone(schema, key), {key: value}))[key]
@@ -297,9 +297,9 @@ def _misfit(schema: type, error: Exception, place: str, values: Section) -> Inpu
             valid = get_type_hints(hint)
             hint, value = valid.get(name, Any), value.get(name)
         elif isinstance(value, (list, tuple)):
-            hint, value = _inside(hint), value[int(name)]
-        elif isinstance(value, Mapping) and _inside(hint, dict) is not Any:
-            hint, value = _inside(hint, dict), value.get(name)
+            hint, value = entry_type(hint), value[int(name)]
+        elif isinstance(value, Mapping) and entry_type(hint, dict) is not Any:
+            hint, value = entry_type(hint, dict), value.get(name)
     if isinstance(error, ConfigKeyError) and hint is Any:
         return InputError(f"unknown key {place!r}; {near(place.rpartition('.')[2], valid)}")
     of_type = isinstance(error, (ValidationError, TypeError))
@@ -307,12 +307,6 @@ def _misfit(schema: type, error: Exception, place: str, values: Section) -> Inpu
         return InputError(f"{place}: {str(error).splitlines()[0]}")
     given = "null" if value is None else shortened(repr(value))
     return InputError(f"{place} must be {_allowed(hint)}; got {given}")
-
-
-def _inside(hint: Any, container: type = list) -> Any:
-    """The type of the entries of a list or the values of a dict; ``Any`` if it is unknown."""
-    fitting = [one for one in (hint, *get_args(hint)) if get_origin(one) is container]
-    return get_args(fitting[0])[-1] if fitting else Any
 
 
 def _allowed(hint: Any, *, several: bool = False) -> str:
@@ -323,7 +317,7 @@ def _allowed(hint: Any, *, several: bool = False) -> str:
         return _ALLOWED[hint][several]
     if get_origin(hint) is list:
         kind = "lists" if several else "a list"
-        return f"{kind} of {_allowed(_inside(hint), several=True)}"
+        return f"{kind} of {_allowed(entry_type(hint), several=True)}"
     if (get_origin(hint) or hint) is dict:
         return "a section"
     if get_origin(hint) in (Union, UnionType):

@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_origin
 
 from debias.errors import InputError, check_printable, shortened
 
@@ -72,3 +72,24 @@ def check_written(override: str, layer: Mapping[Any, Any]) -> None:
             f"override {shortened(override)} is read as {key}={read}: write that, or quote a text, "
             f"as in '{quoted}'"
         )
+
+
+def unquoted(hint: Any, value: Any) -> list[Any]:
+    """The fractions and truth values where a type wants texts: YAML reads 1.10, no and yes so.
+
+    Args:
+        hint: the type, such as ``list[str]``.
+        value: a plain value, such as ``[False, "b"]``, of which False is returned.
+    """
+    if isinstance(value, (list, dict)):
+        entries = value.values() if isinstance(value, dict) else value
+        inside = entry_type(hint, type(value))
+        return [other for entry in entries for other in unquoted(inside, entry)]
+    kinds = get_args(hint) or (hint,)
+    return [value] if str in kinds and type(value) in {float, bool}.difference(kinds) else []
+
+
+def entry_type(hint: Any, container: type = list) -> Any:
+    """The type of the entries of a list or the values of a dict; ``Any`` if it is unknown."""
+    fitting = [one for one in (hint, *get_args(hint)) if get_origin(one) is container]
+    return get_args(fitting[0])[-1] if fitting else Any

@@ -62,13 +62,8 @@ def _renamed(columns: Columns, column: str, rule: Any) -> list[str | None]:
     """The name of each cell of a column; ``None`` if the row is left out."""
     cells = columns.column(column)
     distinct = {cell: _first(columns, column, cell) for cell in set(cells)}
+    _refuse_truth_values(column, rule)
     if isinstance(rule, Mapping):
-        if wrong := [cell for cell in rule if isinstance(cell, bool)]:
-            words = "yes, on and true" if wrong[0] else "no, off and false"
-            raise InputError(
-                f"data.values.{column} has the cell {wrong[0]}, which YAML reads from the words "
-                f"{words}: write your word in quotes, as in '{str(wrong[0]).lower()}'"
-            )
         names = {str(cell): None if name is None else str(name) for cell, name in rule.items()}
         found = set(distinct.values())
         starts = sorted((cell for cell in names if cell.endswith(OTHERS)), key=len, reverse=True)
@@ -87,6 +82,19 @@ def _renamed(columns: Columns, column: str, rule: Any) -> list[str | None]:
             f"got {rule!r}"
         )
     return [new[cell] for cell in cells]
+
+
+def _refuse_truth_values(column: str, rule: Any) -> None:
+    """Refuse a cell or name such as ``no``, which YAML does not read as a text."""
+    texts = [*rule, *rule.values()] if isinstance(rule, Mapping) else rule
+    if not isinstance(texts, (list, tuple)):
+        return
+    if wrong := [text for text in texts if isinstance(text, bool)]:
+        words = "yes, on and true" if wrong[0] else "no, off and false"
+        raise InputError(
+            f"data.values.{column} has {wrong[0]}, which YAML reads from the words {words}: write "
+            f"your word in quotes, as in '{str(wrong[0]).lower()}'"
+        )
 
 
 def _listed(cell: str, names: Mapping[str, str | None], starts: Sequence[str]) -> str:

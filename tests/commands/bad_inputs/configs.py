@@ -78,6 +78,15 @@ OVERRIDE = rows(
         ),
         ("check own.yaml share=false", "share must be a text or null; got False: write a text in"),
         ("check own.yaml data.root=1.10", "data.root must be a text or null; got 1.1"),
+        (
+            "check own.yaml data.target_names=[no,yes]",
+            """must be a list of texts or null; got False: write a text in quotes, as in '"no"'""",
+        ),
+        ("check own.yaml data.target_names=[1.10,2]", "a list of texts or null; got 1.1: write"),
+        (
+            "check own.yaml data.aligned=[[a,yes]]",
+            """got True: write a text in quotes, as in '"yes"'""",
+        ),
         ("sweep plan sweep.yaml out=1.10", "out must be a text", {"sweep.yaml": "configs: [own]"}),
         ("reproduce irm_coloured_mnist --dry-run out=1.10", "out must be a text; got 1.1"),
         ("check own.yaml seed=3x", "seed must be an integer; got '3x'"),

@@ -59,12 +59,15 @@ def test_minus_one_is_missing_only_below_the_first_edge():
         ({"values": {"bb": "b"}}, r"data\.values\.x: t\.csv has none .* 'bb'; did you mean 'b'"),
         (
             {"values": {False: "b"}},
-            "the cell False, .* words no, off and false: write your word in quotes, as in 'false'",
+            "x has False, .* words no, off and false: write your word in quotes, as in 'false'",
         ),
         (
             {"values": {True: "b"}},
-            "the cell True, .* words yes, on and true: write your word in quotes, as in 'true'",
+            "x has True, .* words yes, on and true: write your word in quotes, as in 'true'",
         ),
+        ({"values": {"b": False}}, "x has False, .* words no, off and false"),
+        ({"values": ["b", True]}, "x has True, .* words yes, on and true"),
+        ({"values": 5}, "data.values.x must be names by cell, a list of names, or the word"),
         ({"values": "last"}, "data.values.x must be names by cell, a list of names, or the word"),
         ({"bins": [1, 2]}, "line 2: x is '-5', but must be a number from 1, the first edge"),
         ({"bins": [-9]}, "line 3: x is 'b', but must be a number"),
