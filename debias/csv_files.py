@@ -162,6 +162,7 @@ def read_csv(
     *,
     optional: Sequence[str] = (),
     exact: bool = False,
+    hint: str = "",
 ) -> Columns:
     """Columns of a CSV file whose first line names its columns.
 
@@ -171,6 +172,7 @@ def read_csv(
         optional: names of further columns to read, if the file has them.
         exact: keep blanks around cells, and accept a file without rows. This is for files that
             debias wrote.
+        hint: end of the message about a column that the file does not have.
 
     Raises:
         ValueError: no such file, not UTF-8, no such column, or a row that is shorter or longer than
@@ -185,7 +187,7 @@ def read_csv(
             numbered = ((reader.line_num, row) for row in reader)
             further = [name for name in optional if name in header]
             names = header if wanted is None else [*wanted, *further]
-            return _pick(source, header, numbered, names, exact=exact)
+            return _pick(source, header, numbered, names, exact=exact, hint=hint)
         except csv.Error as error:
             message = f"{source}, line {reader.line_num}: {error}; save it as CSV again"
             raise InputError(message) from None
@@ -237,10 +239,11 @@ def _pick(
     wanted: Sequence[str],
     *,
     exact: bool = False,
+    hint: str = "",
 ) -> Columns:
     """The wanted columns of the rows; each row comes with its line. Blank rows are skipped."""
     _check_header(source, header)
-    places = [_position(source, header, name) for name in wanted]
+    places = [_position(source, header, name, hint) for name in wanted]
     lines = array("q")
     columns: list[list[str]] = [[] for _ in wanted]
     checked = _whole_rows(source, header, rows)
@@ -278,11 +281,11 @@ def _check_header(source: Path, header: Sequence[str]) -> None:
         )
 
 
-def _position(source: Path, header: Sequence[str], name: str) -> int:
+def _position(source: Path, header: Sequence[str], name: str, hint: str) -> int:
     if header.count(name) > 1:
         raise InputError(f"{source} has two columns {name!r}: rename or remove one")
     if name not in header:
-        raise absent_column(source, header, name)
+        raise absent_column(source, header, name, hint)
     return header.index(name)
 
 

@@ -182,10 +182,11 @@ def _missing(examples: Examples, kind: str, root: Path, paths: Sequence[str]) ->
         )
     if rows:
         option = ", or set data.missing=leave_out" if kind == "images" else ""
+        slash = " Write / in place of \\." if any("\\" in paths[row] for row in rows) else ""
         yield (
             f"{len(rows)} of {len(paths)} {kind} are not in {root}: "
             f"{shown([paths[row] for row in rows])}. Correct the root, put the files there, or "
-            f"remove these rows{option}."
+            f"remove these rows{option}.{slash}"
         )
 
 
@@ -226,8 +227,8 @@ def _count_problems(examples: Examples) -> Iterator[str]:
     absent = fewer(examples.groups.target_names, counts)
     if absent and "train" not in empty:
         yield (
-            f"no training image of {shown(absent)}: add training images of the class, or remove "
-            "its rows."
+            f"no training image of {shown(absent)}: add training images of the class, remove its "
+            "rows, or number the classes from 0 without gaps."
         )
 
 

@@ -53,9 +53,17 @@ def test_missing_images_are_counted_and_the_first_shown(sound):
     for name in IMAGES[:5]:
         (sound.root / name).unlink()
     with pytest.raises(
-        ValueError, match=r"5 of 6 images are not in .*: a/0\.jpg, a/1\.jpg, b/2\.jpg and 2 more\."
+        ValueError,
+        match=r"5 of 6 images are not in .*: a/0\.jpg, a/1\.jpg, b/2\.jpg and 2 more\."
+        r".*leave_out\.$",
     ):
         check_examples(sound)
+
+
+def test_paths_of_windows_are_told(sound):
+    images = ("a\\0.jpg", *IMAGES[1:])
+    with pytest.raises(ValueError, match=r"1 of 6 images are not in .* Write / in place of \\\."):
+        check_examples(replace(sound, images=images))
 
 
 def test_a_folder_is_no_image(sound):
@@ -178,7 +186,9 @@ def test_single_class(sound):
 
 def test_class_without_training_image(sound):
     with pytest.raises(
-        ValueError, match="no training image of dog: add training images of the class"
+        ValueError,
+        match="no training image of dog: add training images of the class, remove its rows, or "
+        "number the classes from 0 without gaps",
     ):
         check_examples(replace(sound, target=torch.tensor([0, 0, 0, 0, 0, 1])))
 

@@ -62,7 +62,10 @@ def folder(
     """
     columns, misplaced = read_tree(Path(root), TEMPLATES)
     for image in misplaced:
-        raise InputError(f"{Path(root) / image} is at the wrong depth: expected {LAYOUTS}")
+        raise InputError(
+            f"{Path(root) / image} is at the wrong depth: expected {LAYOUTS}; for another tree, "
+            "set data.name=pattern and its data.pattern, as in {target}/*"
+        )
     _check(columns)
     _refuse_others(Path(root))
     targets, target_names = _numbered(columns.cells["target"])

@@ -11,6 +11,11 @@ from debias.errors import InputError, check_one_of
 
 #: Start of the path of a file below the root, as in "{root}/metadata.csv".
 ROOT = "{root}"
+#: End of the message about a column that a table does not have.
+SET = (
+    ". Set data.path, data.target, data.bias (or null) and data.split to columns of the table; "
+    "data.shares=[0.8,0.1,0.1] draws splits"
+)
 
 
 def read_table(
@@ -46,7 +51,7 @@ def read_table(
             check_one_of(SPLIT_POSITIONS, {"a split of data.file": name})
         cells[split] = [name for name, part in parts.items() for _ in part.lines]
     if absent := [name for name in wanted if name not in cells]:
-        raise absent_column(columns.source, list(cells), absent[0])
+        raise absent_column(columns.source, list(cells), absent[0], SET)
     return replace(columns, cells={name: cells[name] for name in wanted})
 
 
@@ -106,4 +111,4 @@ def _located(file: str, root: str | None) -> Path:
 
 def _read(source: Path, wanted: Sequence[str] | None = None) -> Columns:
     read = read_parquet if source.suffix == ".parquet" else read_csv
-    return read(source, wanted)
+    return read(source, wanted, hint=SET)

@@ -119,27 +119,16 @@ def _classes(
     columns: Columns, column: str, names: Sequence[str] | None
 ) -> tuple[Tensor, tuple[str, ...]]:
     cells = columns.cells[column]
-    distinct = set(cells)
-    if any(map(is_integer, distinct)):
+    numbered = any(map(is_integer, set(cells)))
+    _check_cells(columns, column, names, numbered=numbered)
+    if numbered:
         values = columns.integers(column)
         count = int(values.max()) + 1
         if count > MOST_VALUES:
             reason = f"but must be a number from 0, below {MOST_VALUES}"
             raise columns.error(int(values.argmax()), column, reason)
         return values, tuple(map(str, range(count)) if names is None else names)
-    wrong = {cell for cell in distinct if cell == "" or _is_fraction(cell)}
-    missing = {cell for cell in distinct if cell in UNKNOWN and cell not in (names or ())}
-    if refused := wrong | missing:
-        row = next(row for row, cell in enumerate(cells) if cell in refused)
-        if cells[row] in wrong:
-            raise columns.error(row, column, "but must be an integer or a name")
-        raise columns.error(
-            row,
-            column,
-            "which means a missing class: give one, list it in target_names, or set "
-            "data.missing=leave_out",
-        )
-    ordered = tuple(sorted(distinct) if names is None else names)
+    ordered = tuple(sorted(set(cells)) if names is None else names)
     return columns.choices(column, {name: value for value, name in enumerate(ordered)}), ordered
 
 
@@ -157,6 +146,31 @@ def _biases(
     values, ordered = _classes(columns.take(labelled), column, names)
     unknown[labelled] = values
     return unknown, ordered
+
+
+def _check_cells(
+    columns: Columns, column: str, names: Sequence[str] | None, *, numbered: bool
+) -> None:
+    """Refuse missing classes, fractions, and names among integers."""
+    cells = columns.cells[column]
+    distinct = set(cells)
+    missing = {cell for cell in distinct if cell in UNKNOWN and cell not in (names or ())} - {"-1"}
+    if numbered:
+        wrong = {cell for cell in distinct if not is_integer(cell)}
+        reason = "but must be an integer, as others are: write only integers, or only names"
+    else:
+        wrong = {cell for cell in distinct if cell == "" or _is_fraction(cell)}
+        reason = "but must be an integer or a name: write 1 in place of 1.0"
+    if not (refused := wrong | missing):
+        return
+    row = next(row for row, cell in enumerate(cells) if cell in refused)
+    if cells[row] in missing:
+        listed = "list it in target_names, " if cells[row] and not numbered else ""
+        reason = (
+            f"which means a missing class: give one, {listed}or leave the row out, as by "
+            "data.missing=leave_out"
+        )
+    raise columns.error(row, column, reason)
 
 
 def _is_fraction(cell: str) -> bool:

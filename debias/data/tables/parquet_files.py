@@ -10,7 +10,7 @@ from debias.csv_files import Columns, absent_column, check_is_file
 from debias.errors import InputError
 
 
-def read_parquet(source: Path, wanted: Sequence[str] | None) -> Columns:
+def read_parquet(source: Path, wanted: Sequence[str] | None, *, hint: str = "") -> Columns:
     """Columns of a Parquet file, as text. Needs the extra ``parquet``.
 
     A missing value becomes an empty cell. Whole numbers that are stored as floats, as pandas does
@@ -19,6 +19,7 @@ def read_parquet(source: Path, wanted: Sequence[str] | None) -> Columns:
     Args:
         source: the file.
         wanted: names of the columns to read; ``None`` reads all that are text or numbers.
+        hint: end of the message about a column that the file does not have.
 
     Raises:
         ValueError: no such file, not a Parquet file, no such column, a wanted column that is not
@@ -31,7 +32,7 @@ def read_parquet(source: Path, wanted: Sequence[str] | None) -> Columns:
             header = file.schema_arrow.names
             names = header if wanted is None else list(wanted)
             if absent := [name for name in names if name not in header]:
-                raise absent_column(source, header, absent[0])
+                raise absent_column(source, header, absent[0], hint)
             table = file.read(columns=names)
     except pyarrow.ArrowException as error:
         reason = " ".join(str(error).split())

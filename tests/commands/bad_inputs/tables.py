@@ -71,7 +71,7 @@ CSV = rows(
         (CHECK, "5 columns, but the header has 4", changed("0.png,cat,day,train,x")),
         (CHECK, "line", changed('0.png,"cat,day,train')),
         (CHECK, "field", changed("0.png," + "x" * 200_000 + ",day,train")),
-        (CHECK, "target is '', but must be", changed("0.png,,day,train")),
+        (CHECK, "target is '', which means a missing class", changed("0.png,,day,train")),
         (CHECK, "target is 'nan'", changed("0.png,nan,day,train")),
         (CHECK, "target is 'NA'", changed("0.png,NA,day,train")),
         (CHECK, "target is 'NaN'", changed("0.png,NaN,day,train")),
@@ -113,6 +113,14 @@ CSV = rows(
         (CHECK, "0.png", {"images/0.png": "text"}),
         (CHECK, "0.png", {"images/0.png": b"\x89PNG\r\n\x1a\n"}),
         (CHECK + " data.target=nosuch", "has no column 'nosuch'"),
+        (
+            CHECK + " data.split=fold",
+            "data.split to columns of the table; data.shares=[0.8,0.1,0.1]",
+        ),
+        (
+            CHECK + " data.bias=place",
+            "has no column 'place'; valid: bias, path, split, target. Set",
+        ),
         (CHECK + " data.root=nowhere", "16 of 16 images are not in nowhere"),
         (CHECK + " data.root=table.csv", "images are not in table.csv"),
         (CHECK + " data.target_names=[cat]", "target is 'dog', but must be one of"),

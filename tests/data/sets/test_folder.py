@@ -103,6 +103,10 @@ def test_a_link_to_a_folder_above_ends(tmp_path):
         ("1/a/1.jpg", r"1 is not a split: name the folder train, val or test \(for 1/a/1\.jpg\)"),
         ("1.jpg", r"1\.jpg is at the wrong depth"),
         (
+            "cat/1.jpg",
+            r"for another tree, set data\.name=pattern and its data\.pattern, as in {tar",
+        ),
+        (
             "train/1.jpg",
             r"train/1\.jpg is at the wrong depth: expected <split>/<target>/<bias>/<image>",
         ),

@@ -191,7 +191,7 @@ def refusal(**splits: object) -> str:
         ([("a.png", "cat", 0)], "must be a PIL image, a uint8 tensor or a uint8 array; got str"),
         ([(noise(1) / 255, "cat", 0)], "got float64 of shape (12, 10, 3): leave out ToTensor and"),
         ([(noise(1)[..., :2], "cat", 0)], "with 3 channels or 1; got uint8 of shape (12, 10, 2)"),
-        ([(noise(1), "", 0)], "data in memory, sample val/0: target is '', but must be"),
+        ([(noise(1), "", 0)], "data in memory, sample val/0: target is '', which means a missing"),
         ([(noise(1), "cat", 0.5)], "sample val/0: bias is '0.5', but must be an integer"),
         (iter(()), "a data set must have len() and give a sample by its position; got tuple_iter"),
         (Stream(), "got Stream: read its samples into a list"),

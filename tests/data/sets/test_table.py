@@ -110,14 +110,15 @@ def test_byte_order_mark_and_spaces(tmp_path):
     ("row", "message"),
     [
         ("b.jpg,1,0,dev", r"mine\.csv, line 3: split is 'dev', but must be one of train, val"),
-        ("b.jpg,cat,0,train", r"line 3: target is 'cat', but must be an integer"),
+        ("b.jpg,cat,0,train", r"'cat', but must be an integer, .* only integers, or only names"),
         ("b.jpg,99999999999999999999,0,train", r"line 3: target is '9+', but must be an integer"),
         (
             '"' + "b" * 200_000 + '",1,0,train',
             r"mine\.csv, line 3: field larger than field limit .* save it as CSV",
         ),
         ("b.jpg,1.5,0,train", r"line 3: target is '1\.5', but must be an integer"),
-        ("b.jpg,,0,train", r"line 3: target is '', but must be an integer"),
+        ("b.jpg,,0,train", r"'', which means a missing class: give one, or leave the row out"),
+        ("b.jpg,NA,0,train", r"line 3: target is 'NA', which means a missing class: give one, or"),
         ("b.jpg,1,snow,train", r"line 3: bias is 'snow', but must be an integer"),
         (",1,0,train", r"line 3: path is ''"),
     ],
@@ -130,10 +131,12 @@ def test_bad_row_is_named(tmp_path, row, message):
 def test_bad_names_are_named(tmp_path):
     header = "path,target,bias,split"
     with pytest.raises(
-        ValueError, match=r"line 2: target is '0\.5', but must be an integer or a name"
+        ValueError, match=r"line 2: target is '0\.5', but must be an integer or a name: write 1"
     ):
         table(csv=write(tmp_path, header, "a.jpg,0.5,0,train"))
-    with pytest.raises(ValueError, match=r"line 3: target is '', but must be an integer or a name"):
+    with pytest.raises(
+        ValueError, match=r"line 3: target is '', which means a missing class: give one, or"
+    ):
         table(csv=write(tmp_path, header, "a.jpg,cat,0,train", "b.jpg,,0,train"))
     csv = write(tmp_path, header, "a.jpg,cat,0,train", "b.jpg,cow,0,train")
     with pytest.raises(ValueError, match=r"line 3: target is 'cow', but must be one of cat, dog"):
