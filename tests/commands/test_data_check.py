@@ -9,6 +9,8 @@ import pytest
 
 from debias.__main__ import main
 from debias.commands.data import check as data_check
+from debias.data.inspection.files import superfluous
+from debias.data.sets.table import table
 from debias.presets import Source, preset
 
 ROWS = [
@@ -119,6 +121,15 @@ def test_one_file_short_and_one_too_many(birds, capsys):
     assert "WRONG: 1 images are missing: 001.A/a.jpg\n" in out
     assert "note: 1 image files belong to no row: 001.A/other.jpg\n" in out
     assert out.endswith("waterbirds: 1 thing is wrong\n")
+
+
+def test_masks_among_the_images_belong_to_rows(tmp_path):
+    (tmp_path / "masks").mkdir()
+    for name in ("a.png", "b.png", "masks/a.png", "masks/c.png"):
+        (tmp_path / name).touch()
+    (tmp_path / "t.csv").write_text("path,target,bias,split,mask\na.png,0,0,0,./masks/a.png\n")
+    listed = table(file=str(tmp_path / "t.csv"), mask="mask")
+    assert superfluous(listed) == ["b.png", "masks/c.png"]
 
 
 def test_paths_that_begin_with_a_dot_are_rows(birds, capsys):

@@ -3,7 +3,7 @@
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
@@ -33,16 +33,19 @@ class Copies(NamedTuple):
 
 def superfluous(examples: Examples) -> list[str]:
     """Paths of image files below the root that are no row, sorted. Masks and fills are left out."""
-    known = set(map(os.path.normpath, examples.images))  # a table may have ./1.png
-    apart = {_real(root) for root in (examples.mask_root, examples.fill_root) if root is not None}
-    return sorted(path for path in _images(examples.root, apart) if path not in known)
+    others = (examples.mask_root, examples.masks), (examples.fill_root, examples.fills)
+    apart = [(_real(root), paths) for root, paths in others if root is not None]
+    own = _real(examples.root)
+    beside = (path for root, paths in apart if root == own for path in paths)
+    known = set(map(os.path.normpath, (*examples.images, *beside)))  # a table may have ./1.png
+    return sorted(path for path in _images(examples.root, dict(apart)) if path not in known)
 
 
 def _real(root: Path) -> str:
     return os.path.realpath(root)
 
 
-def _images(root: Path, apart: set[str]) -> Iterator[str]:
+def _images(root: Path, apart: Collection[str]) -> Iterator[str]:
     for place, folders, files in os.walk(root):
         folders[:] = [
             name
