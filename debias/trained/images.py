@@ -45,10 +45,13 @@ class NewPictures(Dataset["tuple[Tensor, str, str]"]):
     Args:
         pictures: the pictures.
         geometry: steps that bring every picture to one shape.
+        max_pixels: the most pixels that a file may have.
     """
 
-    def __init__(self, pictures: Sequence[Picture], geometry: Geometry) -> None:
-        self.pictures, self.geometry = pictures, geometry
+    def __init__(
+        self, pictures: Sequence[Picture], geometry: Geometry, max_pixels: int = MAX_PIXELS
+    ) -> None:
+        self.pictures, self.geometry, self.max_pixels = pictures, geometry, max_pixels
 
     def __len__(self) -> int:
         return len(self.pictures)
@@ -58,13 +61,13 @@ class NewPictures(Dataset["tuple[Tensor, str, str]"]):
         picture = self.pictures[position]
         name = str(picture) if isinstance(picture, (str, Path)) else str(position)
         try:
-            return shaped(picture, self.geometry), name, ""
+            return shaped(picture, self.geometry, self.max_pixels), name, ""
         except InputError as error:
             black = torch.zeros(3, self.geometry.height, self.geometry.width, dtype=torch.uint8)
             return black, name, str(error)
 
 
-def shaped(picture: Picture, geometry: Geometry) -> Tensor:
+def shaped(picture: Picture, geometry: Geometry, max_pixels: int = MAX_PIXELS) -> Tensor:
     """``(3, H, W)`` uint8 pixels of one picture, brought to the shape of a geometry.
 
     Raises:
@@ -73,7 +76,7 @@ def shaped(picture: Picture, geometry: Geometry) -> Tensor:
     if isinstance(picture, Image.Image):
         picture = pil_pixels(picture)
     if isinstance(picture, (str, Path)):
-        pixels = read_image(Path(picture), max_pixels=MAX_PIXELS)
+        pixels = read_image(Path(picture), max_pixels=max_pixels)
     else:
         pixels = picture
     if not (isinstance(pixels, np.ndarray) and pixels.dtype == np.uint8 and pixels.ndim == 3):
@@ -84,19 +87,27 @@ def shaped(picture: Picture, geometry: Geometry) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(geometry.image(pixels).transpose(2, 0, 1)))
 
 
-def read(images: Images, geometry: Geometry, *, batch_size: int, workers: int) -> Iterable[Read]:
+def read(
+    images: Images,
+    geometry: Geometry,
+    *,
+    batch_size: int,
+    workers: int,
+    max_pixels: int = MAX_PIXELS,
+) -> Iterable[Read]:
     """The batches of all images, in order.
 
     Raises:
-        ValueError: a path has no picture, or an object is not of :data:`Images`.
+        ValueError: a path has no picture, an object is not of :data:`Images`, or tensors do not
+            have the size of the geometry.
     """
     if isinstance(images, Tensor):
-        return _tensors(torch.split(images, batch_size))
+        return _tensors(torch.split(images, batch_size), geometry)
     if isinstance(images, DataLoader):
-        return _tensors(images)
+        return _tensors(images, geometry)
     pictures = _pictures(images)
     loader: DataLoader[Any] = DataLoader(
-        NewPictures(pictures, geometry), batch_size=batch_size, num_workers=workers
+        NewPictures(pictures, geometry, max_pixels), batch_size=batch_size, num_workers=workers
     )
     return _Batches(loader)
 
@@ -114,13 +125,16 @@ class _Batches:
         return (Read(image, tuple(names), tuple(why)) for image, names, why in self.loader)
 
 
-def _tensors(batches: Iterable[Any]) -> Iterator[Read]:
-    count = 0
+def _tensors(batches: Iterable[Any], geometry: Geometry) -> Iterator[Read]:
+    count, size = 0, (3, geometry.height, geometry.width)
     for batch in batches:
         image = batch if isinstance(batch, Tensor) else batch[0]
-        if not isinstance(image, Tensor) or image.ndim != 4 or image.shape[1] != 3:
+        if not isinstance(image, Tensor) or image.ndim != 4 or image.shape[1:] != size:
             shape = tuple(image.shape) if isinstance(image, Tensor) else type(image).__name__
-            raise InputError(f"a batch must begin with images (N, 3, H, W); got {shape}")
+            raise InputError(
+                f"a batch must begin with images (N, 3, H, W) of the model's size {size}; got "
+                f"{shape}: give files, or tensors of the method preprocess"
+            )
         names = tuple(str(count + place) for place in range(len(image)))
         count += len(image)
         yield Read(image, names, ("",) * len(image))
@@ -129,7 +143,9 @@ def _tensors(batches: Iterable[Any]) -> Iterator[Read]:
 def _pictures(images: Any) -> Sequence[Picture]:
     if isinstance(images, (str, Path)):
         return find(images)
-    if isinstance(images, Image.Image) or (isinstance(images, np.ndarray) and images.ndim == 3):
+    if isinstance(images, Image.Image) or (
+        isinstance(images, np.ndarray) and images.ndim in (2, 3)
+    ):
         return [images]
     return [picture for each in images for picture in _pictures(each)]
 

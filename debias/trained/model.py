@@ -12,6 +12,7 @@ from debias import components
 from debias import config as configs
 from debias.config import Config
 from debias.data.pictures.geometry import Geometry
+from debias.data.pictures.images import MAX_PIXELS
 from debias.data.pictures.preprocessing import Preprocessing
 from debias.errors import InputError
 from debias.merging import Settings
@@ -35,7 +36,8 @@ class TrainedModel(PictureModel):
     def __init__(
         self, model: Classifier, strategy: Strategy | None, geometry: Geometry, report: Report
     ) -> None:
-        super().__init__(model, geometry, report.groups, strategy=strategy)
+        most = report.config["data"].get("max_pixels", MAX_PIXELS)
+        super().__init__(model, geometry, report.groups, strategy=strategy, max_pixels=most)
         self.report = report
 
     def export(self, folder: str | PathLike[str], *, format: str = "safetensors") -> None:
@@ -48,7 +50,8 @@ class TrainedModel(PictureModel):
 def load(run: str | PathLike[str]) -> TrainedModel:
     """Load the model of a finished run, with the weights of its selected epoch, in evaluation mode.
 
-    Neither the data of the run nor the initial weights are needed. No code in a file runs.
+    The data of the run are not needed. Neither are the initial weights, unless a function of yours
+    reads them and has no argument ``pretrained``. No code in a file runs.
 
     Args:
         run: the run's folder.

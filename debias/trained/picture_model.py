@@ -13,6 +13,7 @@ from debias.data.examples import Examples
 from debias.data.orders import Visits
 from debias.data.pictures.geometry import Geometry
 from debias.data.pictures.image_files import ImageFiles
+from debias.data.pictures.images import MAX_PIXELS
 from debias.errors import InputError
 from debias.models.classifier import Classifier
 from debias.models.layers import evaluating
@@ -34,6 +35,7 @@ class PictureModel(nn.Module):
         geometry: the steps that resize and crop a picture.
         groups: names of the classes; the bias values do not matter.
         strategy: changes the images or computes the classes; ``None`` if the network alone does.
+        max_pixels: the most pixels that a file may have.
 
     Attributes:
         model: the network.
@@ -41,6 +43,7 @@ class PictureModel(nn.Module):
         groups: the groups, with the names of the classes.
         classes: name of each logit: the classes, or the labels.
         geometry: the steps that resize and crop a picture in evaluation.
+        max_pixels: the most pixels that a file may have.
         mean: ``(3, 1, 1)`` mean of each channel, for pixels in [0, 1].
         std: ``(3, 1, 1)`` standard deviation of each channel.
     """
@@ -55,8 +58,10 @@ class PictureModel(nn.Module):
         groups: Groups,
         *,
         strategy: Strategy | None = None,
+        max_pixels: int = MAX_PIXELS,
     ) -> None:
         super().__init__()
+        self.max_pixels = max_pixels
         self.model, self.strategy, self.geometry, self.groups = model, strategy, geometry, groups
         names = groups.target_names
         self.classes = names[1::2] if groups.multi_label else names
@@ -86,7 +91,7 @@ class PictureModel(nn.Module):
         Raises:
             ValueError: the picture cannot be read.
         """
-        return self.normalise(shaped(picture, self.geometry))
+        return self.normalise(shaped(picture, self.geometry, self.max_pixels))
 
     def predict(
         self, images: Images, *, batch_size: int = 64, workers: int = 0, progress: bool = False
@@ -103,9 +108,15 @@ class PictureModel(nn.Module):
             progress: show a progress bar on a terminal.
 
         Raises:
-            ValueError: there is no picture, or none can be read.
+            ValueError: there is no picture, none can be read, or tensors have another size.
         """
-        batches = read(images, self.geometry, batch_size=batch_size, workers=workers)
+        batches = read(
+            images,
+            self.geometry,
+            batch_size=batch_size,
+            workers=workers,
+            max_pixels=self.max_pixels,
+        )
         names: list[str] = []
         unreadable: dict[str, str] = {}
         logits: list[Tensor] = []

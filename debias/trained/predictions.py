@@ -84,13 +84,16 @@ class ImagePredictions:
         return pandas.DataFrame(self.columns())
 
     def text(self) -> str:
-        """The columns as CSV, with six significant digits."""
+        """The columns as CSV, with six significant digits.
+
+        Bytes of a file name that are not UTF-8 are written as in ``caf\\udce9.jpg``.
+        """
         columns, text = self.columns(), io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(columns)
         for row in zip(*columns.values(), strict=True):
             writer.writerow(f"{v:.6g}" if isinstance(v, float) else v for v in row)
-        return text.getvalue()
+        return text.getvalue().encode(errors="backslashreplace").decode()
 
     def write(self, path: Path) -> None:
         """Write the columns as CSV. The file appears whole or not at all."""

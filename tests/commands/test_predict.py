@@ -3,7 +3,9 @@
 import ast
 import csv
 import json
+import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,9 +19,10 @@ from debias.build import build
 from debias.commands.begin import DATA
 from debias.commands.train import train
 from debias.data.partition import write_inferred
+from debias.data.pictures.images import MAX_PIXELS
 from debias.errors import InputError
 from debias.reports.predictions import read
-from debias.trained.model import load
+from debias.trained.model import TrainedModel, load
 from debias.types import Outputs
 from tests.commands.conftest import overrides
 from tests.fakes import birds
@@ -104,6 +107,26 @@ def test_the_command_lists_every_picture_once(finished, own, tmp_path, capsys):
     assert rows[0]["prediction"] == max(shares, key=shares.get)
     main(["predict", str(finished), f"{tmp_path}/*test*.jpg", "progress=false"])
     assert rows_of(capsys.readouterr().out) == rows[:-1]
+
+
+def test_a_name_that_is_not_utf8_is_written_escaped(finished, own, tmp_path, capsys):
+    shutil.copy(own[1][0], os.fsencode(tmp_path) + b"/caf\xe9.jpg")
+    out = tmp_path / "predictions.csv"
+    assert main(["predict", str(finished), str(tmp_path), f"out={out}", "progress=false"]) == 0
+    (row,) = rows_of(out.read_text(encoding="utf-8"))
+    assert row["path"] == f"{tmp_path}/caf\\udce9.jpg"
+    assert row["prediction"] in ("landbird", "waterbird")
+
+
+def test_the_largest_picture_is_that_of_the_run(model, own):
+    """A run with data.max_pixels=N predicts what it was trained on, and nothing larger."""
+    config = model.report.config
+    small = {**config, "data": {**config["data"], "max_pixels": 100}}
+    report = replace(model.report, config=small)
+    strict = TrainedModel(model.model, None, model.geometry, report)
+    with pytest.raises(InputError, match=r"more than data\.max_pixels=100 in all"):
+        strict.predict(own[1][0])
+    assert model.max_pixels == MAX_PIXELS
 
 
 def test_all_pictures_unreadable_is_an_error(finished, tmp_path, capsys):

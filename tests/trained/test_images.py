@@ -73,5 +73,13 @@ def test_batches_of_a_loader_are_named_by_their_positions():
     batches = [*read(loader, SQUARE, batch_size=1, workers=0)]
     assert [batch.names for batch in batches] == [("0", "1"), ("2", "3"), ("4",)]
     assert torch.equal(torch.cat([batch.image for batch in batches]), image)
-    with pytest.raises(InputError, match=r"images \(N, 3, H, W\); got \(5,\)"):
+    size = r"images \(N, 3, H, W\) of the model's size \(3, 4, 4\)"
+    with pytest.raises(InputError, match=rf"{size}; got \(5,\): give files"):
         [*read(torch.zeros(5), SQUARE, batch_size=9, workers=0)]
+    with pytest.raises(InputError, match=rf"{size}; got \(2, 3, 4, 5\)"):
+        [*read(torch.zeros(2, 3, 4, 5), SQUARE, batch_size=9, workers=0)]
+
+
+def test_an_array_without_channels_is_one_picture_with_a_reason():
+    (batch,) = read(np.zeros((5, 5), np.uint8), SQUARE, batch_size=9, workers=0)
+    assert "must be a path, a PIL.Image or (H, W, 3) uint8; got uint8 (5, 5)" in batch.reasons[0]
