@@ -2,8 +2,8 @@
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
+from debias.losses.group_means import members
 from debias.losses.supervised_contrastive import across_biases, itself
 
 
@@ -42,8 +42,7 @@ def disentangling_loss(
         >>> round(disentangling_loss(similarities, bias, biases=1, cancelling=False).item(), 4)
         0.4333
     """
-    # unknown bias values go to an extra column, which is dropped
-    has = F.one_hot(bias.remainder(biases + 1), biases + 1)[:, :biases].to(similarities.dtype)
+    has = members(bias, biases).to(similarities.dtype)
     pairs = similarities.masked_fill(itself(similarities), 0.0)
     with torch.autocast(pairs.device.type, enabled=False):
         sums = (has * ((pairs if cancelling else pairs.abs()) @ has)).sum(dim=0)

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from debias.errors import InputError, check_one_of, check_positive
+from debias.losses.group_means import members
 from debias.losses.hsic import linear_kernel, squared_distances
 from debias.processes import joined_rows
 
@@ -180,8 +181,7 @@ def members_of(features: Tensor, environment: Tensor, environments: int) -> Memb
     rows = joined_rows(rows.to(torch.promote_types(rows.dtype, torch.float32)))
     environment = joined_rows(environment)
     rows = torch.where(environment[:, None] < 0, 0.0, rows)
-    columns = torch.arange(environments, device=rows.device)
-    indicator = (environment[:, None] == columns).to(rows.dtype)
+    indicator = members(environment, environments).to(rows.dtype)
     return Members(rows, indicator, indicator.sum(dim=0))
 
 

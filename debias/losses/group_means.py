@@ -1,9 +1,10 @@
-"""Mean loss of each group over the joined batch of all processes."""
+"""Which group each sample is in, and the mean loss of each group over all processes."""
 
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from debias import processes
 
@@ -13,6 +14,23 @@ class GroupMeans(NamedTuple):
 
     means: Tensor
     counts: Tensor
+
+
+def members(group: Tensor, groups: int) -> Tensor:
+    """``(N, G)`` bool: which group each sample is in. A sample of -1 is in none.
+
+    Args:
+        group: ``(N,)`` integer in [-1, groups).
+        groups: number of groups G, including absent ones.
+
+    Raises:
+        RuntimeError: a number is outside [-1, groups). On a GPU, it is an assertion of the device.
+
+    Example:
+        >>> members(torch.tensor([1, -1]), 2).tolist()
+        [[False, True], [False, False]]
+    """
+    return F.one_hot(group.long() + 1, groups + 1)[:, 1:].bool()
 
 
 def group_means(losses: Tensor, group: Tensor, groups: int) -> GroupMeans:
@@ -31,12 +49,16 @@ def group_means(losses: Tensor, group: Tensor, groups: int) -> GroupMeans:
 
     Returns:
         Means (the dtype of ``losses``, at least float32) and counts (the same dtype).
+
+    Raises:
+        IndexError: a number in ``group`` is outside [-1, groups). On a GPU, it is an assertion of
+            the device.
     """
     losses = losses.to(torch.promote_types(losses.dtype, torch.float32))
     # -1 goes to an extra slot that is dropped, so a NaN in it reaches no value and no gradient
-    slot = group.remainder(groups + 1)
-    sums = losses.new_zeros(groups + 1).index_add(0, slot, losses)[:groups]
-    counts = losses.new_zeros(groups + 1).index_add(0, slot, torch.ones_like(losses))[:groups]
+    zeros, slot = losses.new_zeros(groups + 1), group + 1
+    sums = zeros.index_add(0, slot, losses)[1:]
+    counts = zeros.index_add(0, slot, torch.ones_like(losses))[1:]
     if processes.world() == 1:
         return GroupMeans(sums / counts.clamp(min=1), counts)
     joined = processes.summed(torch.stack([sums, counts]))

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from debias.losses.group_means import members
 from debias.processes import joined_rows
 
 #: Fewest samples of an environment in the unbiased penalty: two in each half.
@@ -72,13 +73,13 @@ def irm_penalty(
     its formula, not from a second backward pass.
     """
     gradients, environment = joined_rows(scale_gradients(logits, target)), joined_rows(environment)
-    members = environment[:, None] == torch.arange(environments, device=environment.device)
-    counts = members.sum(dim=0)
+    belongs = members(environment, environments)
+    counts = belongs.sum(dim=0)
     if unbiased:
-        odd = members.cumsum(dim=0) % 2 == 1
-        penalty = _means(gradients, members & odd) * _means(gradients, members & ~odd)
+        odd = belongs.cumsum(dim=0) % 2 == 1
+        penalty = _means(gradients, belongs & odd) * _means(gradients, belongs & ~odd)
     else:
-        penalty = _means(gradients, members).square()
+        penalty = _means(gradients, belongs).square()
     used = counts >= (LEAST if unbiased else 1)
     return (penalty * used).sum() / used.sum().clamp(min=1)
 
