@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from debias.errors import check_between
 from debias.processes import joined_rows
 
 
@@ -32,10 +33,14 @@ def cvar(losses: Tensor, *, alpha: float = 0.1, threshold: float | None = None) 
     Returns:
         Scalar, at least float32; gradients are scaled as in :func:`debias.processes.joined_rows`.
 
+    Raises:
+        ValueError: ``alpha`` is outside (0, 1].
+
     Example:
         >>> cvar(torch.tensor([4.0, 1.0, 2.0, 3.0]), alpha=0.375).item()  # (1 * 4 + 0.5 * 3) / 1.5
         3.6666667461395264
     """
+    check_between("(0, 1]", {"alpha": alpha}, of="CVaR", hint="the fraction of worst losses")
     rows = joined_rows(losses.to(torch.promote_types(losses.dtype, torch.float32)))
     if threshold is not None:
         return threshold + torch.relu(rows - threshold).mean() / alpha

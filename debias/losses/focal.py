@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from debias.errors import check_at_least
 from debias.losses.classification import classification_losses
 
 
@@ -27,6 +28,9 @@ def focal_losses(logits: Tensor, target: Tensor, *, gamma: float = 1.0) -> Tenso
     Returns:
         ``(N,)`` float.
 
+    Raises:
+        ValueError: ``gamma`` is negative.
+
     Differs from the reference: there is no class weight :math:`\alpha`. The gradient is finite even
     if the probability rounds to 1 and :math:`\gamma < 1`.
 
@@ -34,6 +38,7 @@ def focal_losses(logits: Tensor, target: Tensor, *, gamma: float = 1.0) -> Tenso
         >>> round(focal_losses(torch.zeros(1, 2), torch.tensor([1])).item(), 4)  # 1/2 log 2
         0.3466
     """
+    check_at_least(0, {"gamma": gamma}, of="the focal loss")
     logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
     labels = target.ndim == 2 and not target.is_floating_point()
     if labels:

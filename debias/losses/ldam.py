@@ -53,6 +53,9 @@ def ldam_losses(logits: Tensor, target: Tensor, *, margins: Tensor, scale: float
     Returns:
         ``(N,)`` float, at least float32.
 
+    Raises:
+        ValueError: ``scale`` is not positive.
+
     Differs from the reference: there z are cosines of features and weights. Here, as in
     SubpopBench, z are the logits of the model. A linear head can increase its logits until a margin
     has little effect, and a large scale multiplies the learning rate.
@@ -63,5 +66,6 @@ def ldam_losses(logits: Tensor, target: Tensor, *, margins: Tensor, scale: float
         >>> round(losses.item(), 4)  # log(1 + e^(2 * 0.5))
         1.3133
     """
+    check_positive({"scale": scale}, of="LDAM")
     margin = F.one_hot(target, logits.shape[1]) * margins
     return classification_losses(scale * (logits - margin), target)

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from debias.errors import check_between, check_positive
 from debias.losses.hsic import linear_kernel
 
 #: Largest value of 1 - cosine that is treated as 0, because it is float32 rounding.
@@ -35,6 +36,9 @@ def supervised_contrastive_losses(
 
     Returns:
         ``(m,)`` float32 at least.
+
+    Raises:
+        ValueError: ``temperature`` is not positive.
 
     Example:
         >>> pair, other = [True, True, False], [False, False, True]
@@ -74,6 +78,9 @@ def generalized_contrastive_losses(
     Returns:
         ``(m,)`` float32 at least.
 
+    Raises:
+        ValueError: ``q`` is outside (0, 1], or ``temperature`` is not positive.
+
     Example:
         >>> pair, other = [True, True, False], [False, False, True]
         >>> positives = torch.tensor([pair, pair, other])
@@ -81,6 +88,7 @@ def generalized_contrastive_losses(
         >>> losses.abs()  # log(2) / 2; the last has no positive
         tensor([0.3466, 0.3466, 0.0000])
     """
+    check_between("(0, 1]", {"q": q}, of="a contrast")
     log_share = _log_shares(similarities, temperature)
     pairs = positive & ~itself(log_share)
     log_share = torch.where(pairs, log_share, 0.0)
@@ -107,6 +115,9 @@ def view_contrastive_losses(first: Tensor, second: Tensor, *, temperature: float
     Returns:
         ``(2 N,)`` float32 at least: the losses of the first views, then those of the second.
 
+    Raises:
+        ValueError: ``temperature`` is not positive.
+
     Example:
         >>> views = torch.eye(2)  # log(1 + 2 / e)
         >>> view_contrastive_losses(views, views, temperature=1.0)
@@ -121,6 +132,7 @@ def view_contrastive_losses(first: Tensor, second: Tensor, *, temperature: float
 
 def _log_shares(similarities: Tensor, temperature: float) -> Tensor:
     """``(m, m)`` logarithm of p: the softmax of each row over the other samples."""
+    check_positive({"temperature": temperature}, of="a contrast")
     scores = similarities.to(torch.promote_types(similarities.dtype, torch.float32)) / temperature
     others = torch.where(itself(scores), -torch.inf, scores)
     return scores - others.logsumexp(dim=1, keepdim=True)

@@ -90,6 +90,12 @@ def test_no_threshold_is_better_than_the_best():
         assert cvar(LOSSES, alpha=0.5, threshold=threshold).item() > cvar(LOSSES, alpha=0.5).item()
 
 
+@pytest.mark.parametrize("alpha", [0.0, 10.0])
+def test_refuses_what_is_no_fraction(alpha):
+    with pytest.raises(ValueError, match=rf"alpha must lie in \(0, 1\] for CVaR; got {alpha}"):
+        cvar(LOSSES, alpha=alpha)
+
+
 def test_properties():
     half = partial(cvar, alpha=0.5)
     assert_permutation_invariant(half, LOSSES)

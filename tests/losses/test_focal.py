@@ -98,3 +98,8 @@ def test_computes_in_float32():
     losses = focal_losses(torch.tensor([[0.0, 8.0]], dtype=torch.bfloat16), torch.tensor([1]))
     assert losses.dtype == torch.float32
     assert losses.item() == pytest.approx(math.log1p(math.exp(-8)) / (1 + math.exp(8)), rel=1e-3)
+
+
+def test_refuses():
+    with pytest.raises(ValueError, match=r"gamma must be at least 0 for the focal loss; got -1\.0"):
+        focal_losses(LOGITS, CLASSES, gamma=-1.0)

@@ -104,3 +104,5 @@ def test_refuses():
         ldam_margins(torch.tensor([1, 1]), max_margin=0.0)
     with pytest.raises(ValueError, match="no class has a training sample"):
         ldam_margins(torch.zeros(2, dtype=torch.int64))
+    with pytest.raises(ValueError, match=r"scale must be positive for LDAM; got 0\.0"):
+        ldam_losses(torch.zeros(1, 2), torch.tensor([0]), margins=torch.ones(2), scale=0.0)

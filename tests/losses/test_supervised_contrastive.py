@@ -314,3 +314,22 @@ def test_view_contrast_by_its_definition():
     found = view_contrastive_losses(*views, temperature=0.3)
     torch.testing.assert_close(found, torch.tensor(expected, dtype=torch.float64))
     assert_pure(partial(view_contrastive_losses, temperature=0.3), *views)
+
+
+@pytest.mark.parametrize("temperature", [0.0, -0.1])
+@pytest.mark.parametrize(
+    ("contrast", "second"),
+    [
+        (supervised_contrastive_losses, torch.ones(2, 2, dtype=torch.bool)),
+        (generalized_contrastive_losses, torch.ones(2, 2, dtype=torch.bool)),
+        (view_contrastive_losses, torch.eye(2)),
+    ],
+)
+def test_refuses_temperatures(contrast, second, temperature):
+    with pytest.raises(ValueError, match=f"temperature must be positive .*; got {temperature}"):
+        contrast(torch.eye(2), second, temperature=temperature)
+
+
+def test_refuses_exponents_of_the_generalised_contrast():
+    with pytest.raises(ValueError, match=r"q must lie in \(0, 1\] .*; got 0\.0"):
+        generalized_contrastive_losses(torch.eye(2), torch.eye(2).bool(), q=0.0)
