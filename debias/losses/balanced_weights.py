@@ -25,7 +25,8 @@ def balanced_weights(counts: Tensor, *, power: float = 1.0, beta: float = 1.0) -
     Number of Samples", CVPR 2019.
 
     Args:
-        counts: ``(G,)`` training samples per class or group. A group without samples gets weight 0.
+        counts: ``(G,)`` training samples per class or group; with :math:`\beta = 1` also their
+            shares. A group without samples gets weight 0.
         power: p in [0, 1].
         beta: :math:`\beta` in [0, 1]; 0.9999 is usual, 0 gives every sample weight 1.
 
@@ -46,11 +47,11 @@ def balanced_weights(counts: Tensor, *, power: float = 1.0, beta: float = 1.0) -
     """
     check_between("[0, 1]", {"power": power}, hint="0 is no reweighting, 1 is full")
     check_between("[0, 1]", {"beta": beta}, hint="0 is no reweighting, 1 uses plain counts")
-    if int(counts.sum()) == 0:
+    if not bool(counts.any()):
         raise InputError(
             "no group has a training sample: check that the training split is not empty"
         )
     counts = counts.double()
     numbers = counts if beta == 1 else (1 - beta**counts) / (1 - beta)
-    inverse = torch.where(counts > 0, numbers.clamp(min=1) ** -power, 0.0)
+    inverse = torch.where(counts > 0, numbers**-power, 0.0)
     return (inverse * counts.sum() / (inverse * counts).sum()).float()

@@ -15,7 +15,8 @@ def ldam_margins(counts: Tensor, *, max_margin: float = 0.5) -> Tensor:
     NeurIPS 2019.
 
     Args:
-        counts: ``(C,)`` training samples of each class. A class without samples gets margin 0.
+        counts: ``(C,)`` training samples of each class, or their shares. A class without samples
+            gets margin 0.
         max_margin: margin of the rarest class, positive.
 
     Returns:
@@ -29,11 +30,11 @@ def ldam_margins(counts: Tensor, *, max_margin: float = 0.5) -> Tensor:
         [0.25, 0.5]
     """
     check_positive({"max_margin": max_margin}, hint="for no margin, use erm")
-    if int(counts.sum()) == 0:
+    if not bool(counts.any()):
         raise InputError(
             "no class has a training sample: check that the training split is not empty"
         )
-    margins = torch.where(counts > 0, counts.clamp(min=1).double() ** -0.25, 0.0)
+    margins = torch.where(counts > 0, counts.double() ** -0.25, 0.0)
     return (max_margin * margins / margins.max()).float()
 
 

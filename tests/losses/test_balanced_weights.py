@@ -16,6 +16,13 @@ def test_waterbirds_by_hand():
     assert weights.tolist() == pytest.approx([1198.75 / n for n in WATERBIRDS.tolist()])
 
 
+def test_weights_of_shares_are_those_of_counts():
+    """Their sum may round below 1."""
+    shares = torch.tensor([0.75, 0.2499999])
+    assert balanced_weights(shares).tolist() == pytest.approx([2 / 3, 2.0], rel=1e-6)
+    assert balanced_weights(shares, power=0.0).tolist() == [1.0, 1.0]
+
+
 def test_square_root_by_hand():
     """Counts 4 and 1: weights (1/2, 1) scaled so that 4 * w0 + w1 = 5, which is (5/6, 5/3)."""
     assert balanced_weights(torch.tensor([4, 1]), power=0.5).tolist() == pytest.approx(

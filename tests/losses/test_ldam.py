@@ -29,6 +29,10 @@ def test_margins_by_hand():
     )
 
 
+def test_margins_of_shares_are_those_of_counts():
+    assert ldam_margins(torch.tensor([16 / 17, 1 / 17])).tolist() == pytest.approx([0.25, 0.5])
+
+
 def test_the_largest_margin_is_the_rarest_classs_whatever_its_count():
     """Counts 81 and 16: 1/3 and 1/2, and 1/2 becomes 0.6."""
     assert ldam_margins(torch.tensor([81, 16]), max_margin=0.6).tolist() == pytest.approx(
