@@ -76,7 +76,8 @@ def joint_score(
 
     Args:
         logits: ``(N, K, B)`` float, one per class y and bias value b.
-        log_prior: ``(K, B)`` float :math:`\log \pi`, or ``None`` for :math:`\pi = 1`.
+        log_prior: ``(K, B)`` float :math:`\log \pi`, or ``None`` for :math:`\pi = 1`. A group of
+            share 0 is left out: its score is 0 in the place of infinity.
         greatest: use the maximum over the bias values, not the sum.
 
     Returns:
@@ -92,7 +93,7 @@ def joint_score(
     logits = _precise(logits)
     joint = torch.log_softmax(logits.flatten(1), dim=1).view_as(logits)
     if log_prior is not None:
-        joint = joint - log_prior
+        joint = joint - log_prior.masked_fill(log_prior == -torch.inf, torch.inf)
     return joint.amax(dim=2) if greatest else joint.logsumexp(dim=2)
 
 

@@ -1,6 +1,5 @@
 """Domain-discriminative training: predict class and bias jointly, then sum over the bias."""
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -61,8 +60,6 @@ class DomainDiscriminative(Strategy):
         self.divide_by_prior = divide_by_prior
         self.corrects_prior = "group" if divide_by_prior else ""
         prior = (frequencies.float() / frequencies.sum().clamp(min=1)).log()
-        # an infinite prior gives a group the score 0
-        prior = torch.where(frequencies > 0, prior, torch.inf)
         self.register_buffer("log_prior", prior.view(groups.rows, groups.biases))
         self.log_prior: Tensor
 

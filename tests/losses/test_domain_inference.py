@@ -110,6 +110,16 @@ def test_one_head_is_a_plain_classifier():
     torch.testing.assert_close(joint_score(one), one[..., 0].log_softmax(dim=1))
 
 
+@pytest.mark.parametrize("greatest", [False, True])
+def test_a_group_of_share_0_is_left_out_of_joint_scores(greatest):
+    """Probabilities 0.4 and 0.1 of class 0, whose second group is empty: 0.4 / 0.5 is left."""
+    joint = torch.tensor([[[0.4, 0.1], [0.3, 0.2]]]).log()
+    prior = torch.tensor([[0.5, 0.0], [0.25, 0.25]]).log()
+    scores = joint_score(joint, log_prior=prior, greatest=greatest).exp()
+    expected = [0.8, 1.2] if greatest else [0.8, 2.0]
+    assert scores[0].tolist() == pytest.approx(expected)
+
+
 @pytest.mark.parametrize("rule", [head_average, head_probability, joint_score])
 def test_is_at_least_float32(rule):
     assert rule(LOGITS.bfloat16()).dtype == torch.float32
