@@ -30,7 +30,8 @@ class PixelSpace(nn.Module):
         super().__init__()
         # facts of the model, so checkpoints need not contain them
         for name, values in (("mean", mean), ("std", std)):
-            self.register_buffer(name, torch.tensor(values).view(3, 1, 1), persistent=False)
+            channels = torch.tensor(values, dtype=torch.float32).view(3, 1, 1)
+            self.register_buffer(name, channels, persistent=False)
 
     def pixels(self, image: Tensor) -> Tensor:
         """The pixels in [0, 1] of ``(..., 3, H, W)`` normalised images. Values outside are cut."""

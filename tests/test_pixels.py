@@ -1,5 +1,6 @@
 """Pixels and normalised images: numbers by hand, the way back, and what is left alone."""
 
+import numpy as np
 import torch
 
 from debias.pixels import PixelSpace
@@ -32,3 +33,11 @@ def test_gradients_pass_through_and_checkpoints_hold_nothing():
     SPACE.through(image, lambda pixels: 3 * pixels).sum().backward()
     torch.testing.assert_close(image.grad, torch.full((1, 3, 2, 2), 3.0))
     assert SPACE.state_dict() == {}
+
+
+def test_statistics_of_numpy_keep_the_type_of_the_image():
+    image = torch.ones(1, 3, 1, 1)
+    for statistics in ((np.array(MEAN), np.array(STD)), (tuple(np.array(MEAN)), STD)):
+        space = PixelSpace(*statistics)
+        assert space.pixels(image).dtype == space.normalised(image).dtype == torch.float32
+        assert torch.equal(space.pixels(image), SPACE.pixels(image))

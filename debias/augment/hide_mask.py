@@ -7,6 +7,7 @@ from torch import Tensor
 
 from debias.augment.augmentation import Augmentation
 from debias.errors import InputError, check_one_of
+from debias.pixels import PixelSpace
 from debias.types import Batch
 
 FILLS = ("black", "mean")
@@ -36,10 +37,10 @@ class HideMask(Augmentation):
     def __init__(self, mean: Sequence[float], std: Sequence[float], *, fill: str = "black") -> None:
         super().__init__()
         check_one_of(FILLS, {"fill": fill}, of="HideMask")
-        black = -torch.tensor(mean) / torch.tensor(std)
+        black = PixelSpace(mean, std).normalised(torch.zeros(3, 1, 1))
         colour = black if fill == "black" else torch.zeros_like(black)
         # computed from the options, so checkpoints need not contain it
-        self.register_buffer("colour", colour.view(-1, 1, 1), persistent=False)
+        self.register_buffer("colour", colour, persistent=False)
 
     def forward(self, batch: Batch, progress: float = 0.0) -> Batch:
         """Return the batch with the masked pixels replaced. Its mask stays the same.

@@ -1,5 +1,6 @@
 """Hiding what a mask marks: pixels by hand, what is left alone, and who asks for what."""
 
+import numpy as np
 import pytest
 import torch
 
@@ -45,6 +46,13 @@ def test_what_no_mask_marks_stays_to_the_last_bit_and_what_one_marks_tells_nothi
     other = hide(batch._replace(image=torch.where(mask > 0, torch.randn_like(image), image)))
     torch.testing.assert_close(hidden.image, other.image)
     assert hidden._replace(image=batch.image) == batch
+
+
+def test_statistics_of_numpy_keep_the_type_of_the_image():
+    mean, std = np.array(MEAN), tuple(np.array(STD))
+    hidden = HideMask(mean, std)(batch_of(torch.zeros(1, 3, 2, 2), torch.ones(1, 1, 2, 2)))
+    assert hidden.image.dtype == torch.float32
+    assert hidden.image[0, :, 0, 0].tolist() == [-2.0, -0.5, 0.0]
 
 
 def test_refuses():
