@@ -1,6 +1,7 @@
 """The space of pixels in [0, 1], and the normalised images that networks read."""
 
 from collections.abc import Callable, Sequence
+from hashlib import sha256
 
 import torch
 from torch import Tensor, nn
@@ -47,3 +48,12 @@ class PixelSpace(nn.Module):
         Rounding changes an image slightly, even if the function returns its argument.
         """
         return self.normalised(function(self.pixels(image)))
+
+
+def pictures_digest(pictures: Tensor) -> Tensor:
+    """``(32,)`` uint8 SHA-256 of pictures ``(M, 3, H, W)`` uint8, on the CPU.
+
+    In the state of a module, it tells runs apart that read other pictures below the same path.
+    """
+    digest = sha256(pictures.contiguous().numpy(force=True).data).digest()
+    return torch.tensor(list(digest), dtype=torch.uint8)

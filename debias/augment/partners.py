@@ -1,13 +1,13 @@
 """Augmentations that mix the pixels of an image with those of a partner."""
 
 from collections.abc import Callable, Sequence
-from hashlib import sha256
 
 import torch
 from torch import Tensor
 
 from debias.augment.pixels import PixelAugmentation
 from debias.errors import check_between
+from debias.pixels import pictures_digest
 from debias.types import Batch
 
 #: Reads all pictures below a folder as ``(M, 3, H, W)`` uint8, in the size of the images.
@@ -49,9 +49,7 @@ class PartnerAugmentation(PixelAugmentation):
         self.probability = probability
         self.pictures = None if partner == "batch" else read_folder(partner)
         if self.pictures is not None:
-            # in the state, so that runs with other pictures below the same path share no stage
-            digest = sha256(self.pictures.numpy().data).digest()
-            self.register_buffer("pictures_digest", torch.tensor(list(digest), dtype=torch.uint8))
+            self.register_buffer("pictures_digest", pictures_digest(self.pictures))
 
     def mixed(self, pixels: Tensor, partner: Tensor) -> Tensor:
         """Return the changed pixels of images.

@@ -1,14 +1,13 @@
 """Training with out-of-distribution images, about which the model learns to be undecided."""
 
 from collections.abc import Callable, Sequence
-from hashlib import sha256
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from debias.errors import InputError, check_at_least
-from debias.pixels import PixelSpace
+from debias.pixels import PixelSpace, pictures_digest
 from debias.strategies.adversarial_training import AdversarialTraining
 from debias.strategies.objectives import task_losses
 from debias.strategies.strategy import Strategy
@@ -81,9 +80,7 @@ class OODTraining(Strategy):
         self.attack = attack if steps else None
         self.alpha, self.classes, self.space = alpha, groups.outputs, PixelSpace(mean, std)
         self.pictures = read_folder(folder)
-        # in the state, so that runs with other pictures below the same path share no stage
-        digest = sha256(self.pictures.numpy().data).digest()
-        self.register_buffer("pictures_digest", torch.tensor(list(digest), dtype=torch.uint8))
+        self.register_buffer("pictures_digest", pictures_digest(self.pictures))
 
     def joined(self, batch: Batch) -> Batch:
         """The batch and as many random pictures, with class probabilities and weights.

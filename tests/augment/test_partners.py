@@ -70,6 +70,13 @@ def test_checkpoints_know_the_pictures_of_a_folder_and_nothing_of_a_batch():
     assert first == second != third
 
 
+def test_pictures_may_be_a_view():
+    """Such as channels that were last in the files."""
+    last = FOLDER.permute(0, 2, 3, 1).contiguous().permute(0, 3, 1, 2)
+    view, copied = taker("paintings", read=lambda: last), taker("paintings")
+    assert torch.equal(view.pictures_digest, copied.pictures_digest)
+
+
 def test_refuses():
     with pytest.raises(ValueError, match=r"probability must lie in \[0, 1\] .*; got 1\.5"):
         taker(probability=1.5)

@@ -55,6 +55,8 @@ def test_checkpoints_know_the_pictures():
     states = [ood(pool.clone()).state_dict() for pool in (POOL, POOL, other)]
     first, second, third = (state["pictures_digest"].tolist() for state in states)
     assert first == second != third
+    last = POOL.permute(0, 2, 3, 1).contiguous().permute(0, 3, 1, 2)
+    assert ood(last).pictures_digest.tolist() == first
 
 
 def test_both_halves_are_attacked():
