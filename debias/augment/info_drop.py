@@ -85,7 +85,7 @@ class InfoDrop(LayerAugmentation):
         radius: largest offset, in pixels of the convolution's input, at least 1.
         patches: number of random offsets per pass, at least 1.
         until: share of the training after which nothing is dropped, in [0, 1]. The default is 100
-            of 120 epochs.
+            of 120 epochs. In a plain loop, call the object with each batch and this share.
 
     Raises:
         ValueError: an option is outside its range, a layer does not exist, ``convolution`` is none,

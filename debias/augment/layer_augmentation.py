@@ -20,7 +20,8 @@ class LayerAugmentation(Augmentation):
     Passes in evaluation mode are not changed, and neither are other networks of the strategy. The
     layers get forward hooks, so that the model keeps its weights and their names.
 
-    A subclass overrides :meth:`change`. In a plain loop, making the object is enough.
+    A subclass overrides :meth:`change`. In a plain loop, making the object is enough. Make it after
+    the strategy, because a later copy of the model also copies the hooks.
 
     Args:
         model: the model that is trained.

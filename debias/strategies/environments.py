@@ -76,7 +76,7 @@ class InvariantRisk(Strategy):
         environments: "bias" for one environment per bias value, "group" for one per group, or the
             name of one of several bias attributes.
         penalty: :math:`\lambda` after the warm-up, at least 0.
-        warmup: number of steps with :math:`\lambda = 1`, at least 0.
+        warmup: number of steps with :math:`\lambda` = ``warmup_penalty``, at least 0.
         rescale: divide the loss by the growth of the weight, ``penalty / warmup_penalty``, after
             the warm-up if this is more than 1, so that the gradient does not grow with it.
         l2: :math:`\mu`, at least 0. Unlike ``weight_decay`` of the optimiser, it is part of the
