@@ -2,7 +2,6 @@
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from debias.errors import check_between, check_positive
 from debias.losses.hsic import linear_kernel
@@ -171,7 +170,8 @@ def cosine_similarities(features: Tensor) -> Tensor:
     r"""``(m, m)`` cosines :math:`x_i^\top x_j / (\lVert x_i \rVert \lVert x_j \rVert)` of features.
 
     Args:
-        features: ``(m, ...)`` float, flattened from the second axis on.
+        features: ``(m, ...)`` float, flattened from the second axis on. Those of length 0 have the
+            cosine 0, and gradients as if their length were 1.
 
     Returns:
         float32 at least, computed with autocast disabled.
@@ -182,9 +182,9 @@ def cosine_similarities(features: Tensor) -> Tensor:
                 [0.6000, 1.0000]])
     """
     rows = features.flatten(1)
-    return linear_kernel(
-        F.normalize(rows.to(torch.promote_types(rows.dtype, torch.float32)), dim=1)
-    )
+    rows = rows.to(torch.promote_types(rows.dtype, torch.float32))
+    lengths: Tensor = torch.linalg.vector_norm(rows, dim=1, keepdim=True)
+    return linear_kernel(rows / torch.where(lengths > 0, lengths, 1))
 
 
 def across_biases(target: Tensor, bias: Tensor) -> Tensor:

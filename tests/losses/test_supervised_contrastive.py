@@ -333,3 +333,12 @@ def test_refuses_temperatures(contrast, second, temperature):
 def test_refuses_exponents_of_the_generalised_contrast():
     with pytest.raises(ValueError, match=r"q must lie in \(0, 1\] .*; got 0\.0"):
         generalized_contrastive_losses(torch.eye(2), torch.eye(2).bool(), q=0.0)
+
+
+def test_features_of_length_0_have_the_cosine_0_and_a_small_gradient():
+    """The slope by the zero is twice the direction of the other row, once for each cosine."""
+    features = torch.tensor([[0.0, 0.0], [3.0, 4.0]], requires_grad=True)
+    cosines = cosine_similarities(features)
+    assert cosines.tolist() == [[0.0, 0.0], [0.0, pytest.approx(1.0)]]
+    (slope,) = torch.autograd.grad(cosines.sum(), features)
+    assert slope[0].tolist() == pytest.approx([1.2, 1.6])
