@@ -39,8 +39,9 @@ class WeightAverage(Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
         """Take the averaged weights from the checkpoint, and load the trained ones."""
-        self.restored = checkpoint["state_dict"]
-        pl_module.load_state_dict(checkpoint[TRAINED])
+        # without the state of the augmentation, which has no average
+        self.restored = {name: checkpoint["state_dict"][name] for name in checkpoint[TRAINED]}
+        _modules(pl_module).load_state_dict(checkpoint[TRAINED])
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Copy the weights on their device, or continue the average of the checkpoint."""

@@ -7,6 +7,7 @@ import pytest
 import torch
 from pytorch_lightning.callbacks import Callback
 
+from debias.augment.augmentation import Augmentation
 from debias.strategies.erm import ERM
 from debias.strategies.group_dro import GroupDRO
 from debias.training.averaging import TRAINED, WeightAverage
@@ -96,13 +97,31 @@ def test_training_itself_does_not_change(make, tmp_path):
     assert any(not torch.equal(value, kept[key]) for key, value in module.state_dict().items())
 
 
+class Darker(Augmentation):
+    """Halves the pixels, by a factor that is part of its state."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("factor", torch.tensor(0.5))
+
+    def forward(self, batch, progress=0.0):
+        return batch._replace(image=self.factor * batch.image)
+
+
+def darkened(make) -> DebiasModule:
+    """The module of a strategy, with an augmentation that has a state."""
+    module = module_of(make)
+    module.augment = Darker()
+    return module
+
+
 @pytest.mark.parametrize("make", STRATEGIES)
 def test_a_resumed_average_is_the_same_to_the_last_bit(make, tmp_path):
     recorder = Recorder(tmp_path / "whole", write=lambda epoch, predicted: None)
     callbacks = [WeightAverage(0.9), recorder]
-    whole = trained(module_of(make), tmp_path / "whole", callbacks=callbacks)
+    whole = trained(darkened(make), tmp_path / "whole", callbacks=callbacks)
     for epochs in (1, 2):
-        module: DebiasModule = module_of(make)
+        module = darkened(make)
         recorder = Recorder(tmp_path / "two", write=lambda epoch, predicted: None)
         lightning = trainer_of(
             module, tmp_path / "two", epochs=epochs, callbacks=[WeightAverage(0.9), recorder]
