@@ -146,7 +146,7 @@ class BCSI(Recipe):
         strategy = {"strategy": {"name": "generalized_cross_entropy"}}
         config = configs.changed(run.stage_config(strategy), self.biased or {})
         config = feeds_head(config, key="recipe.biased.strategy")
-        first = run.config.seed * self.networks  # runs of other seeds have other networks
+        first = config.seed * self.networks  # runs of other seeds have other networks
         return [configs.changed(config, {"seed": first + one}) for one in range(self.networks)]
 
 

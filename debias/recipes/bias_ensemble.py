@@ -98,7 +98,7 @@ class BiasEnsemble(Recipe):
     def _biased(self, run: Run) -> list[Config]:
         strategy = {"strategy": {"name": "generalized_cross_entropy"}}
         config = configs.changed(run.stage_config(strategy), self.biased or {})
-        first = run.config.seed * self.networks  # runs of other seeds have other networks
+        first = config.seed * self.networks  # runs of other seeds have other networks
         return [configs.changed(config, {"seed": first + one}) for one in range(self.networks)]
 
 

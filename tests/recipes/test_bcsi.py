@@ -25,9 +25,10 @@ def tuned(monkeypatch: pytest.MonkeyPatch, **options: Any) -> tuple[Any, dict[st
     monkeypatch.setattr(bcsi, "Frozen", lambda stage, config: BACKBONE)
     monkeypatch.setattr(bcsi, "backbone_stage", lambda run, config, backbone: BACKBONE.stage)
     trained: dict[str, Any] = {}
+    config = configs.changed(BACKBONE.config, {"seed": 4})
     run: Any = SimpleNamespace(
-        config=configs.changed(BACKBONE.config, {"seed": 4}),
-        stage_config=lambda changes: configs.changed(BACKBONE.config, changes or {}),
+        config=config,
+        stage_config=lambda changes: configs.changed(config, changes or {}),
         train_stage=trained.__setitem__,
         infer=lambda inferred, examples, importance: (inferred, importance),
         train_last=lambda changes, partition, start: (changes, partition, start),
@@ -64,6 +65,11 @@ def test_pivotal_images_have_the_weight_of_all_others_over_lambda(monkeypatch, c
     assert len(weights.unique()) == 2
     assert bool(importance[BACKBONE.stage.examples.split > 0].isnan().all())
     assert "pivotal images: landbird 12, waterbird 12" in capsys.readouterr().err
+
+
+def test_the_seeds_follow_from_the_seed_of_the_biased_networks(monkeypatch) -> None:
+    _, trained = tuned(monkeypatch, networks=2, top=12, biased={"seed": 5})
+    assert [each.seed for each in trained.values()] == [10, 11]
 
 
 def test_most_pivotal_images_contradict_the_shortcut() -> None:

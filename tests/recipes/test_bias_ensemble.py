@@ -64,6 +64,11 @@ def test_each_network_has_a_seed_of_its_own_and_two_must_agree(tmp_path):
     assert {(each.epochs, each.recipe["name"]) for each in stages.values()} == {(3, "single")}
 
 
+def test_the_seeds_follow_from_the_seed_of_the_biased_networks(tmp_path):
+    _, run = voted(tmp_path, [sure(0, 1), sure(0, 1)], agreement=1, biased={"seed": 5})
+    assert [each.seed for each in run.trained.values()] == [10, 11]
+
+
 def test_a_class_of_which_no_network_is_sure_is_told(tmp_path, capsys):
     with pytest.raises(ValueError, match="no image of waterbird is in the amplified set"):
         voted(tmp_path, [sure(0, 2)], agreement=1)
