@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from debias import components
+from debias.config import Config
+from debias.merging import Settings
 from debias.sweeps.plan import PlannedRun, mistakes_of
 
 #: Numbers of images with which a recipe is asked for its stages. They change no number of epochs.
@@ -96,16 +98,22 @@ def planned_stages(runs: Sequence[PlannedRun]) -> list[PlannedStages]:
 
 def _stages(run: PlannedRun) -> PlannedStages:
     from debias.runs.run import Recipe, Run
-    from debias.runs.sharing import shares, stage_settings
+    from debias.runs.sharing import shares
     from debias.runs.work import Sizes
 
     with mistakes_of(run.settings):
         recipe: Recipe = components.construct("recipe", run.config.recipe, {})
         one = Run(run.config, Path(run.config.out))
         work = recipe.work(one, Sizes((SOME,) * 4, val=SOME, test=SOME))
-        configs = filter(shares, recipe.shareable(one))
         keys = [
-            (json.dumps([each.share, each.data, stage_settings(each) | {"seed": 0}]), each.epochs)
-            for each in configs
+            (json.dumps([each.share, each.data, _settings(each, run)]), each.epochs)
+            for each in filter(shares, recipe.shareable(one))
         ]
     return PlannedStages(sum(part.times * part.config.epochs for part in work), tuple(keys))
+
+
+def _settings(stage: Config, run: PlannedRun) -> Settings:
+    """What tells the stages of one seed apart. Those of one run may differ in the seed only."""
+    from debias.runs.sharing import stage_settings
+
+    return stage_settings(stage) | {"seed": stage.seed - run.config.seed}

@@ -48,6 +48,12 @@ def test_nothing_is_saved(sweep: Callable[[str], Path], change: str) -> None:
     assert savings(runs).lines == []
 
 
+def test_stages_that_differ_in_the_seed_are_not_equal(sweep: Callable[[str], Path]) -> None:
+    """Two runs with 8 epochs after the same five biased networks of 4 epochs each."""
+    runs = plan(sweep("configs: [drawn_birds/bias_ensemble: {recipe.agreement: [2, 3]}]")).runs
+    assert savings(runs) == Savings(2 * (5 * 4 + 8), 5 * 4 + 2 * 8)
+
+
 def test_published_settings_share_backbones() -> None:
     """Three seeds of ERM and of three last layers on two backbones, of 100 epochs each."""
     shared = ("erm_augmented", "dfr", "class_balanced_last_layer", "self")
