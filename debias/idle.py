@@ -22,7 +22,7 @@ SWITCHES: dict[str, dict[str, tuple[str, ...]]] = {
     "recipe": {"early_epochs": ("disagreement",)},
 }
 #: Sections and keys that are those of the run in all stages of a recipe.
-SHARED = ("data", "recipe", "select")
+SHARED = ("data", "recipe", "select", "devices", "nodes", "measures")
 #: Value of an option that switches something off.
 NOTHING = "none"
 

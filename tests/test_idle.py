@@ -45,6 +45,8 @@ def test_allowed(overrides):
             ["recipe.name=jtt", "recipe.identification.data.csv=other.csv"],
             r"recipe\.identification\.data is not allowed.*: set data for the run",
         ),
+        (["recipe.name=dfr", "recipe.base.devices=2"], "set devices for the run, or leave it out"),
+        (["recipe.name=dfr", "recipe.base.measures=all"], "a stage has no measures of its own"),
         (["strategy.name=ood_training", "strategy.norm=l2"], "norm=l2 has no effect without"),
         (["strategy.name=spectral_decoupling", "strategy.warmup_coefficient=1"], "strategy.warmup"),
         (["model.projection=mlp", "model.kappa=1.2"], "without model.projection=reweight"),
