@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import socket
 import time
 import warnings
@@ -60,7 +61,7 @@ def claim(folder: Path, config: Config, examples: Examples, now: dict[str, Any])
         remove_unfinished(folder)
     try:
         with made_whole(folder) as beside:
-            write_atomically(beside / DATA, json_text(_describe(examples)))
+            write_atomically(beside / DATA, json_text(_describe(examples, config)))
             configs.save(config, beside / "config.yaml")
             if examples.noise is not None:
                 from debias.data.noise import noise_table  # loads torch
@@ -120,11 +121,14 @@ def _check_same(folder: Path, config: Config) -> None:
         raise InputError(f"cannot resume {folder} with another config: {shown(changed)}")
 
 
-def resume_in(folder: Path, examples: Examples, now: dict[str, Any]) -> dict[str, Any]:
+def resume_in(
+    folder: Path, config: Config, examples: Examples, now: dict[str, Any]
+) -> dict[str, Any]:
     """Check an interrupted run's data and precision, and record new circumstances in its folder.
 
     Args:
         folder: folder of the run.
+        config: config of the run.
         examples: data of the run.
         now: this process's :func:`debias.runs.circumstances.circumstances`.
 
@@ -132,7 +136,8 @@ def resume_in(folder: Path, examples: Examples, now: dict[str, Any]) -> dict[str
         Entries of the report: all circumstances in order, if there are several; else nothing.
 
     Raises:
-        ValueError: the run was started with other rows or labels, or with another precision.
+        ValueError: the run was started with other rows, labels or inferred groups, or with another
+            precision.
 
     Warns:
         UserWarning: the file of a user's own part has changed.
@@ -140,7 +145,7 @@ def resume_in(folder: Path, examples: Examples, now: dict[str, Any]) -> dict[str
     if is_helper_process():
         return {}
     remove_unfinished(folder)
-    _check_same_data(folder / DATA, _describe(examples))
+    _check_same_data(folder / DATA, _describe(examples, config))
     every = _circumstances(folder)
     # the file was deleted, so that the circumstances of the first start are unknown
     if not every and any(folder.rglob("*.ckpt")):
@@ -182,17 +187,20 @@ def _check_same_data(path: Path, data: dict[str, Any]) -> None:
         write_atomically(path, json_text(data))
     remedy = "delete it to resume with the present data"
     before = read_json(path, dict, entries={"images": int}, remedy=remedy)
-    if before != data:
+    if any(data.get(key) != value for key, value in before.items()):
         raise InputError(
             f"cannot resume {path.parent} with other data: it was started with {before['images']} "
-            f"images, and there are {data['images']} now, or labels or splits differ: restore the "
-            "data, or train again in another folder"
+            f"images, and there are {data['images']} now, or labels, splits or groups.file differ: "
+            "restore the data, or train again in another folder"
         )
 
 
-def _describe(examples: Examples) -> dict[str, Any]:
-    """Digest and number of images, to check that a run resumes with the same data."""
-    return {"digest": examples.digest(), "images": len(examples)}
+def _describe(examples: Examples, config: Config) -> dict[str, Any]:
+    """Digests of rows and of inferred groups, to check that a run resumes with the same data."""
+    entries = {"digest": examples.digest(), "images": len(examples)}
+    if config.groups.file:
+        entries["groups"] = hashlib.sha256(Path(config.groups.file).read_bytes()).hexdigest()[:32]
+    return entries
 
 
 @contextmanager

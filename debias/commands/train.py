@@ -101,7 +101,7 @@ def train(
         if resume is None:
             begin.claim(folder, config, parts.examples, now)
         else:
-            description |= begin.resume_in(folder, parts.examples, now)
+            description |= begin.resume_in(folder, config, parts.examples, now)
         _say_start(folder, parts, config, resumed=resume is not None)
         connect(parts.accelerator, nodes=config.nodes, devices=config.devices)
         begin.check_common_folder(folder)

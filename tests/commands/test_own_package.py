@@ -173,7 +173,7 @@ def test_resuming_with_a_changed_file_warns(tmp_path):
     part = {"name": PART, "package": None, "version": None, "sha256": "a" * 12}
     before = {"precision": "32-true", "own_parts": [part]}
     claim(run, config, examples, before)
-    assert resume_in(run, examples, before) == {}
+    assert resume_in(run, config, examples, before) == {}
     now = before | {"own_parts": [part | {"sha256": "b" * 12}]}
     with pytest.warns(UserWarning, match=f"{PART} changed since .*run was last trained"):
-        assert resume_in(run, examples, now) == {"circumstances": [before, now]}
+        assert resume_in(run, config, examples, now) == {"circumstances": [before, now]}

@@ -305,11 +305,26 @@ def test_refuses_to_resume_with_other_data(tmp_path):
         train(config, resume=run)
     name, target, rest = lines[0].split(",", 2)
     write([f"{name},{1 - int(target)},{rest}", *lines[1:]])
-    with pytest.raises(ValueError, match="and there are 160 now, or labels or splits differ"):
+    with pytest.raises(ValueError, match="and there are 160 now, or labels, splits or groups"):
         train(config, resume=run)
     assert not (run / "checkpoints").exists()
     write(lines)
     train(config, resume=run)
+
+
+def test_refuses_to_resume_with_other_inferred_groups(tmp_path):
+    """A run of an earlier version has no digest of them, and goes on."""
+    groups, examples, now = tmp_path / "groups.csv", birds(tmp_path), {"precision": "32-true"}
+    config, run = configs.load("drawn_birds", [f"groups.file={groups}"]), tmp_path / "interrupted"
+    groups.write_text("path,inferred\n0.png,0\n")
+    claim(run, config, examples, now)
+    assert resume_in(run, config, examples, now) == {}
+    groups.write_text("path,inferred\n0.png,1\n")
+    with pytest.raises(ValueError, match=r"or labels, splits or groups\.file differ: restore"):
+        resume_in(run, config, examples, now)
+    earlier = {"digest": examples.digest(), "images": len(examples)}
+    (run / "data.json").write_text(json.dumps(earlier))
+    assert resume_in(run, config, examples, now) == {}
 
 
 def test_a_run_that_was_begun_before_select_was_auto_goes_on(tmp_path):
@@ -335,7 +350,8 @@ def test_a_run_goes_on_at_the_precision_that_it_was_begun_at(tmp_path, monkeypat
     run = Path(config.out) / configs.run_name(config)
     examples = build(config).examples
     claim(run, config, examples, elsewhere)
-    assert resume_in(run, examples, elsewhere) == {}  # stopped and resumed in the same place
+    # stopped and resumed in the same place
+    assert resume_in(run, config, examples, elsewhere) == {}
     monkeypatch.setattr("debias.build.choose_precision", lambda model, accelerator: "32-true")
     with pytest.raises(
         ValueError,
@@ -430,7 +446,7 @@ def test_a_run_without_circumstances_or_checkpoints_gets_them(tmp_path):
     parts = build(config)
     claim(run, config, parts.examples, circumstances(parts, config))
     (run / "circumstances.json").unlink()
-    assert resume_in(run, parts.examples, circumstances(parts, config)) == {}
+    assert resume_in(run, config, parts.examples, circumstances(parts, config)) == {}
     assert json.loads((run / "circumstances.json").read_text()) == [circumstances(parts, config)]
 
 
