@@ -70,8 +70,16 @@ class WeightAverage(Callback):
             average, value = self.average.module.get_buffer(name), modules.get_buffer(name)
             average.copy_(torch.where(value.isinf(), value, average))
         if loop.batch_progress.is_last_batch:
-            self.waiting = modules
-            _replace(pl_module, self.average.module)
+            self._put_in_place(pl_module)
+
+    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Put the average in place also if a callback of the user ends training in an epoch."""
+        if self.waiting is None:
+            self._put_in_place(pl_module)
+
+    def _put_in_place(self, pl_module: pl.LightningModule) -> None:
+        self.waiting = _modules(pl_module)
+        _replace(pl_module, self.average.module)
 
     def on_save_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]

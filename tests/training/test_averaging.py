@@ -97,6 +97,29 @@ def test_training_itself_does_not_change(make, tmp_path):
     assert any(not torch.equal(value, kept[key]) for key, value in module.state_dict().items())
 
 
+class Ending(Callback):
+    """Ends training after the second batch of the second epoch, as Lightning's Timer may do."""
+
+    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+        trainer.should_stop = trainer.current_epoch == batch_idx == 1
+
+
+def test_the_average_is_saved_if_training_ends_in_an_epoch(tmp_path):
+    module, weights = module_of(ERM), Weights()
+    recorder = Recorder(tmp_path, write=lambda epoch, predicted: None)
+    callbacks = [weights, WeightAverage(0.9), Ending(), recorder]
+    trained(module, tmp_path, epochs=3, callbacks=callbacks)
+    assert (len(weights.trained), len(recorder.history)) == (6 + 2, 2)
+    expected = averaged(weights.trained, decay=0.9)
+    last = torch.load(recorder.last, weights_only=True)
+    saved = torch.load(recorder.weights(1), weights_only=True)["state_dict"]
+    for key, value in expected.items():
+        torch.testing.assert_close(saved[key].double(), value, rtol=1e-5, atol=1e-7)
+        assert torch.equal(saved[key], weights.validated[-1][key])
+        assert torch.equal(saved[key], last["state_dict"][key])
+        assert torch.equal(weights.trained[-1][key], last[TRAINED][key])
+
+
 class Darker(Augmentation):
     """Halves the pixels, by a factor that is part of its state."""
 
