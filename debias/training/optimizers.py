@@ -16,6 +16,9 @@ from torch.optim.lr_scheduler import (
 
 from debias.errors import InputError, near
 
+#: The remedy if the schedule of the run does not fit the epochs of a stage.
+_OWN = "or give the stages of a recipe their own schedule, as in recipe.reference.scheduler"
+
 
 def sgd(
     parameters: list[Parameter],
@@ -139,7 +142,7 @@ def multi_step(
     if not at or sorted(set(at)) != list(at) or not warmup < at[0] <= at[-1] < epochs:
         raise InputError(
             f"scheduler.at must be increasing numbers above scheduler.warmup={warmup} and below "
-            f"epochs={epochs}; got {list(at)}"
+            f"epochs={epochs}; got {list(at)}: set others, {_OWN}.at=[5]"
         )
     main = MultiStepLR(optimizer, milestones=[epoch - warmup for epoch in at], gamma=factor)
     return _warmed_up(main, optimizer, epochs, warmup)
@@ -149,7 +152,8 @@ def _warmed_up(main: LRScheduler, optimizer: Optimizer, epochs: int, warmup: int
     """The schedule ``main`` after a warm-up of N epochs, which have 1/(N+1), ..., N/(N+1) of it."""
     if not 0 <= warmup < epochs:
         raise InputError(
-            f"scheduler.warmup must be at least 0 and below epochs={epochs}; got {warmup}"
+            f"scheduler.warmup must be at least 0 and below epochs={epochs}; got {warmup}: set "
+            f"another, {_OWN}.warmup=0"
         )
     if warmup == 0:
         return main

@@ -57,7 +57,7 @@ def test_a_rate_falls_after_given_epochs():
 
 @pytest.mark.parametrize("at", [[], [2, 2], [3, 2], [0, 2], [2, 6]])
 def test_refuses_epochs_of_a_fall(at):
-    with pytest.raises(ValueError, match=r"scheduler\.at must be increasing numbers above"):
+    with pytest.raises(ValueError, match=r"scheduler\.at must be increasing .*: set others, or"):
         _rates(partial(multi_step, at=at), epochs=6)
 
 
@@ -89,7 +89,10 @@ def test_a_warm_up_resumes_at_its_epoch(schedule, stop):
 @pytest.mark.parametrize("warmup", [-1, 5, 6])
 def test_a_warm_up_is_shorter_than_the_training(warmup):
     optimizer = sgd([nn.Parameter(torch.zeros(1))])
-    with pytest.raises(InputError, match=f"at least 0 and below epochs=5; got {warmup}"):
+    with pytest.raises(
+        InputError,
+        match=f"at least 0 and below epochs=5; got {warmup}: set another, or give the stages of",
+    ):
         constant(optimizer, 5, warmup=warmup)
 
 
