@@ -20,6 +20,7 @@ from debias.metrics.selection import chosen_rule
 from debias.recipes.dfr import DFR
 from debias.recipes.jtt import JTT
 from debias.recipes.one_stage import OneStage
+from debias.recipes.ssa import SSA
 from debias.reports.predictions import read
 from debias.runs.description import describe, labels_read
 from debias.strategies.erm import ERM
@@ -324,6 +325,7 @@ def test_labels_that_an_early_stage_or_a_backbone_reads_are_told(tmp_path):
     erm = small(tmp_path, "erm", "select=average")
     assert labels_read(erm, DFR()) == "val"
     assert labels_read(erm, DFR(base={"strategy": {"name": "group_dro"}})) == "train+val"
+    assert labels_read(erm, SSA(predictor={"sampler": {"name": "group_balanced"}})) == "val"
     assert labels_read(erm, JTT()) == "none"
     assert labels_read(erm, JTT(identification={"sampler": {"name": "group_balanced"}})) == "train"
     (tmp_path / "run").mkdir()

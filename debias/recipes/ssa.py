@@ -58,6 +58,7 @@ class SSA(Recipe):
 
     infers = ("train",)
     reads = ("val",)
+    relabels = True
 
     predictor: Settings | None = None
     folds: int = 3

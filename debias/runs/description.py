@@ -97,7 +97,7 @@ def labels_read(config: Config, recipe: Recipe, *, labelled: bool = True) -> str
     if chosen_rule(config.select, labelled=labelled) in GROUP_RULES and "val" not in inferred:
         read.add("val")
     for stage in recipe.stages(Run(config, Path(config.out))):
-        if _asks(stage) and "train" not in _replaced(stage):
+        if _asks(stage) and not recipe.relabels and "train" not in _replaced(stage):
             read.add("train")
         if (start := run_of(stage.model)) is not None:
             read.update(labels_of(start))

@@ -303,6 +303,8 @@ class Recipe:
             run's own config is checked with other groups.
         continues: whether the last stage trains the model of the stage before it further.
         reads: splits whose true group labels the recipe itself reads.
+        relabels: whether the classes take the place of the bias labels in early stages, which then
+            read no group labels besides ``reads``.
         takes_groups: whether the run may set ``groups.file``, which replaces bias labels.
         takes_labels: whether an image may have several labels in place of one class.
         several_labels: whether an image must have several labels.
@@ -310,6 +312,7 @@ class Recipe:
 
     infers: ClassVar[tuple[str, ...]] = ()
     continues: ClassVar[bool] = False
+    relabels: ClassVar[bool] = False
     takes_groups: ClassVar[bool] = False
     takes_labels: ClassVar[bool] = False
     several_labels: ClassVar[bool] = False
