@@ -222,6 +222,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if name == "data":
             name = f"data.{options.pop('action')}"
         code = importlib.import_module(f"debias.commands.{name}").run(**options)
+        sys.stdout.flush()  # an error at the end of the process could not be handled
     except BrokenPipeError:  # the program that reads our output has ended, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
