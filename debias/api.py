@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from debias import config as configs
 from debias.config import EXECUTION, Config
+from debias.errors import check_one_of
 from debias.json_files import plain
 from debias.merging import taken
 from debias.reports.evaluation import Evaluation, group_table
@@ -55,8 +56,13 @@ class TrainedRun:
         return read_report(self.folder)
 
     def table(self, split: str = "test") -> pandas.DataFrame:
-        """Accuracy, 95 % interval and count of each group of the split "test" or "val"."""
-        return group_table(self.report.val if split == "val" else self.report.test)
+        """Accuracy, 95 % interval and count of each group of the split train, val or test.
+
+        Raises:
+            ValueError: there is no such split.
+        """
+        check_one_of(("train", "val", "test"), {"split": split})
+        return group_table(getattr(self.report, split))
 
     def load(self) -> TrainedModel:
         """The model of the run; see :func:`load`."""

@@ -69,6 +69,9 @@ def test_training_with_a_mapping_is_the_run_of_the_command_line(finished, tmp_pa
     scores = [run.report.test.scalars[f"accuracy/{name}"] for name in table.index]
     assert table["accuracy"].tolist() == scores
     assert table["count"].sum() == 40
+    assert [run.table(split)["count"].sum() for split in ("train", "val")] == [80, 40]
+    with pytest.raises(InputError, match="split must be one of train, val, test; got 'validation'"):
+        run.table("validation")
 
 
 def test_values_of_a_mapping_are_what_they_are():
