@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from glob import glob
 from pathlib import Path
 from typing import Optional
 
@@ -27,8 +28,8 @@ NAMES = tuple(field.name for field in fields(Options))
 def run(run: str, images: list[str], overrides: Sequence[str] = ()) -> None:
     """Predict pictures, and write a CSV file, or print it without ``out``.
 
-    A text ``key=value`` among the images is an option if its key is in ``NAMES``. Each image is a
-    folder, a file or a pattern. Pictures that cannot be read have a row with the reason.
+    Each image is a folder, a file or a pattern. A text ``key=value`` that names none is an option.
+    Pictures that cannot be read have a row with the reason.
 
     Raises:
         ValueError: there is no such run or picture, no picture can be read, or an option is wrong.
@@ -61,7 +62,8 @@ def run(run: str, images: list[str], overrides: Sequence[str] = ()) -> None:
 
 def _is_option(text: str) -> bool:
     key, sign, _ = text.partition("=")
-    return bool(sign) and (key in NAMES or (key.isidentifier() and not Path(text).exists()))
+    is_picture = Path(text).exists() or bool(glob(text))
+    return bool(sign) and (key in NAMES or (key.isidentifier() and not is_picture))
 
 
 def _options(overrides: Sequence[str]) -> Options:

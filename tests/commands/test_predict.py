@@ -109,6 +109,17 @@ def test_the_command_lists_every_picture_once(finished, own, tmp_path, capsys):
     assert rows_of(capsys.readouterr().out) == rows[:-1]
 
 
+def test_a_pattern_of_files_is_no_option(finished, own, tmp_path, monkeypatch, capsys):
+    """As in the folders of a table that is stored by column."""
+    (tmp_path / "species=dog").mkdir()
+    shutil.copyfile(own[1][0], tmp_path / "species=dog" / "1.jpg")
+    monkeypatch.chdir(tmp_path)
+    assert main(["predict", str(finished), "species=dog/*.jpg", "progress=false"]) == 0
+    assert [row["path"] for row in rows_of(capsys.readouterr().out)] == ["species=dog/1.jpg"]
+    assert main(["predict", str(finished), "species=cat/*.jpg"]) == 2
+    assert "unknown option 'species' of predict" in capsys.readouterr().err
+
+
 def test_a_name_that_is_not_utf8_is_written_escaped(finished, own, tmp_path, capsys):
     shutil.copy(own[1][0], os.fsencode(tmp_path) + b"/caf\xe9.jpg")
     out = tmp_path / "predictions.csv"
