@@ -248,4 +248,5 @@ def as_begun(config: Config, folder: Path) -> Config:
 
 
 def _files(folder: Path) -> Files:
+    folder = folder.absolute()  # the parent of "." is "."
     return Files(folder.parent, folder.name)

@@ -194,7 +194,7 @@ def _config_of(place: Path, overrides: list[str]) -> Config:
     if config.cache_dir is None:
         # training put the cache beside the run; both may have been moved together since
         cache = config.cache and place.is_dir()
-        beside = str(cache_place(config, place.parent))
+        beside = str(cache_place(config, place.resolve().parent))  # the place may be "."
         config = replace(config, cache=cache, cache_dir=beside)
     return configs.from_plain(configs.plain(config), NO_WEIGHTS)
 

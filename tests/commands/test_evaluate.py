@@ -474,10 +474,11 @@ def test_other_images_with_the_same_counts_are_refused(copied, tmp_path):
 
 
 def test_a_moved_run_writes_nowhere_else(copied, tmp_path, monkeypatch):
-    """The pictures are decoded beside the run, not where it once was."""
-    monkeypatch.chdir(tmp_path)
-    evaluate.run(str(copied), ["progress=false"])
+    """The pictures are decoded beside the run, not where it once was, nor in the run."""
+    monkeypatch.chdir(copied)
+    evaluate.run(".", ["progress=false"])
     assert {path.name for path in tmp_path.iterdir()} == {"copied", "cache"}
+    assert not (copied / "cache").exists()
 
 
 def test_a_finished_run_is_made_anonymous(copied):

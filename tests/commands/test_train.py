@@ -16,7 +16,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from debias import config as configs
 from debias.__main__ import main
 from debias.build import build
-from debias.commands.begin import check_folder, claim, resume_in
+from debias.commands.begin import check_folder, claim, locked, resume_in
 from debias.commands.train import train
 from debias.data.examples import SPLITS
 from debias.errors import InputError
@@ -398,6 +398,10 @@ def test_a_run_that_another_process_trains_is_left_alone(tmp_path, monkeypatch, 
         files.report.parent.mkdir(parents=True)
         assert main(["train", "drawn_birds", *arguments]) == 2
         assert "is being trained by another process" in capsys.readouterr().err
+        monkeypatch.chdir(files.report.parent)
+        with pytest.raises(InputError, match="is being trained"), locked(Path()):
+            pass
+        monkeypatch.chdir(tmp_path)
         files.report.parent.rmdir()
     assert main(["train", "drawn_birds", *arguments, "resume=auto"]) == 0
     assert files.report.is_file()
