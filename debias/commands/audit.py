@@ -12,6 +12,7 @@ from debias.audits.cues.encoder import NO_ENCODER
 from debias.audits.model import AuditedModel, audited_model
 from debias.audits.record import AUDIT_PAGE, AuditReport
 from debias.audits.terminal import printed_lines
+from debias.commands.keys import check_data_keys
 from debias.data.checks import check_rows
 from debias.data.examples import Examples
 from debias.data.sets.folder import is_split
@@ -103,7 +104,8 @@ def _source(source: str, overrides: list[str]) -> AuditSource:
     path = Path(source)
     if (path / "config.yaml").is_file():
         config = configs.read(path / "config.yaml", overrides)
-        return AuditSource(path.name, config.data, path, path, config.cache_dir)
+        check_data_keys(overrides)
+        return AuditSource(path.resolve().name, config.data, path, path, config.cache_dir)
     if source.endswith(TABLES):
         return AuditSource(path.name, _table(source, overrides), Path())
     if path.is_dir():
@@ -118,6 +120,7 @@ def _source(source: str, overrides: list[str]) -> AuditSource:
             f"set by its name; {near(source, {*shipped_configs.names(), *names()})}"
         )
     config = configs.load(source, overrides)
+    check_data_keys(overrides)
     return AuditSource(source, config.data, Path(), cache_dir=config.cache_dir)
 
 

@@ -1,19 +1,39 @@
-"""The keys of a run's config for the help: name, default, type and meaning of each."""
+"""The keys of a run's config: for the help, and those that commands about data read."""
 
 import inspect
 import json
 import re
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import fields
 from typing import get_origin
 
 from debias import config as configs
 from debias.config import Config
+from debias.errors import InputError, shortened
+from debias.merging import split_overrides
 
+#: Keys on which the data of a config may depend, as in ``data.seed=${seed}``.
+DATA_KEYS = ("data", "seed", "cache_dir")
 #: One entry of the list of attributes in the docstring of :class:`debias.config.Config`.
 ENTRY = re.compile(r"^    (\w+): (.+(?:\n {8}.+)*)", re.MULTILINE)
 WIDTH = 92
+
+
+def check_data_keys(overrides: Sequence[str]) -> None:
+    """Refuse changes of a config that do not reach its data, for a command that reads only these.
+
+    Args:
+        overrides: ``key=value`` texts.
+
+    Raises:
+        InputError: a key is not one of ``DATA_KEYS``.
+    """
+    if others := split_overrides(overrides, DATA_KEYS)[1]:
+        raise InputError(
+            f"{shortened(others[0])} has no effect, because this command reads only data.*, "
+            f"{' and '.join(DATA_KEYS[1:])} of a config: leave it out"
+        )
 
 
 def help_text() -> str:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import debias
+from debias import config as configs
 from debias.__main__ import main
 from debias.audits.audit import AuditOptions, _check_folder, audit_examples
 from debias.audits.cues import ladder
@@ -155,6 +156,12 @@ def test_the_audit_of_a_renamed_run_is_done_again(tmp_path):
     (out.parent / "report.json").write_text("{}")
     _check_folder(out, "renamed")
     _check_folder(out, "../renamed")
+
+
+def test_the_current_folder_has_its_own_name(tmp_path, monkeypatch):
+    configs.save(configs.load("drawn_birds"), tmp_path / "config.yaml")
+    monkeypatch.chdir(tmp_path)
+    assert command._source(".", []).name == tmp_path.name
 
 
 def test_classes_that_are_numbers_are_no_splits(tree):

@@ -248,6 +248,7 @@ def test_many_groups_are_not_all_printed(birds, capsys, monkeypatch):
         (["bar", "data.root=x"], "name its folder, as in `debias data check PATH as=bar`"),
         (["x", "as=waterbird"], "no data set 'waterbird'; did you mean 'waterbirds'"),
         (["x", "as=waterbirds", "seed=1"], "seed does not belong to a data set"),
+        (["waterbirds", "workers=4"], "workers=4 has no effect, because this command reads only"),
     ],
 )
 def test_mistakes(arguments, message, capsys):

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from debias import components, shipped_configs
 from debias import config as configs
+from debias.commands.keys import check_data_keys
 from debias.data.checks import units_in_several
 from debias.data.examples import Examples
 from debias.data.inspection.counts import Compared, compare_counts
@@ -85,6 +86,7 @@ def _section(source: str, overrides: list[str]) -> tuple[Settings, Settings]:
                 f"PATH as={source}`"
             )
         config = configs.load(source, overrides)
+        check_data_keys(overrides)
         return config.data, {"cache_dir": config.cache_dir}
     receipts = received_data(Path(source))
     if not name and len(receipts) != 1:

@@ -18,6 +18,8 @@ AUDITS = rows(
         ("audit own.yaml encoder_weights=x.pt", "needs encoder=NAME"),
         ("audit own.yaml encoder=resnet18 encoder_weights=x.pt", "x.pt is not a file"),
         ("audit own.yaml image=5", "unknown key 'image'"),
+        ("audit own.yaml workers=4", "workers=4 has no effect, because this command reads only"),
+        ("audit run accelerator=cpu", "accelerator=cpu has no effect"),
         ("audit nowhere.csv target=target", "no file nowhere.csv"),
         ("audit table.csv target=species root=images", "no column 'species'"),
         ("audit table.csv targt=target root=images", "did you mean 'target'"),
