@@ -9,6 +9,7 @@ from torch import Tensor
 
 from debias import components
 from debias import config as configs
+from debias.commands.keys import check_data_keys
 from debias.data.examples import Examples
 from debias.data.orders import seeded_generator
 from debias.data.partition import read_inferred, write_inferred
@@ -36,17 +37,20 @@ def run(run: str, overrides: list[str]) -> None:
     Args:
         run: folder of a finished run.
         overrides: ``method=jtt|eiil|spare``, or ``method=own`` for the groups that the run's own
-            recipe inferred, such as xrm; ``out=FILE``; options of the method; and keys of the run's
-            config, such as ``data.root``.
+            recipe inferred, such as xrm; ``out=FILE``; options of the method; and ``data.KEY``,
+            ``seed`` or ``cache_dir`` of the run's config.
 
     Raises:
         ValueError: the method or an option is unknown, the run is not finished, the data differ
-            from the run's, or the targets are multi-label.
+            from the run's, the targets are multi-label, or ``out`` is the file in which the run
+            keeps its own groups.
     """
     method, overrides = taken(overrides, "method", "jtt")
     out, overrides = taken(overrides, "out", "groups.csv")
     folder = Path(run)
     read_report(folder)  # raises an error if the run is not finished
+    if Path(out).resolve() == (folder / GROUPS).resolve():
+        raise InputError(f"out={out} is where {folder} keeps its own groups: give another file")
     own = method == OWN
     groups = _own(folder, overrides) if own else _inferred(folder, overrides, _method(method))
     examples, inferred = groups
@@ -126,6 +130,7 @@ def _inferred(
 def _data(folder: Path, overrides: list[str]) -> tuple[Examples, int]:
     """The data of a run, and its seed."""
     config = configs.read(folder / "config.yaml", overrides)
+    check_data_keys(overrides)
     examples: Examples = components.construct("data", config.data, {"cache_dir": config.cache_dir})
     own, given = read_report(folder).data.targets, examples.groups.target_names
     if tuple(own) != given:

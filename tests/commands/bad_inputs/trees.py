@@ -187,6 +187,8 @@ GROUPS = rows(
         ("infer-groups run method=own", "has no groups.csv of its own"),
         ("infer-groups run data.csv=nowhere.csv out=g.csv", "no file nowhere.csv"),
         ("infer-groups run stepz=3 out=g.csv", "unknown key 'stepz'"),
+        ("infer-groups run epochs=3 out=g.csv", "epochs=3 has no effect, because this command"),
+        ("infer-groups run out=run/groups.csv", "out=run/groups.csv is where run keeps its own"),
         ("infer-groups run out=images", "images: Is a directory"),
         ("infer-groups run out=table.csv/g.csv", "table.csv: File exists"),
         (
