@@ -113,8 +113,8 @@ def _add_sweep(commands: Any) -> None:
     _add_overrides(
         sweep,
         "for every run, as in data.root=PATH; for run, also launcher=local|slurm|ray workers=N "
-        "threads=N retries=N; for search, also trials=N storage=URL; for report, "
-        "format=markdown|latex|csv|html out=FILE",
+        "threads=N retries=N minutes=N; for search, also trials=N storage=URL; for status, "
+        "watch=true; for report, format=markdown|latex|csv|html out=FILE",
     )
 
 
