@@ -13,7 +13,8 @@ def run(folders: list[str], markdown: bool, measure: list[str]) -> None:
     With ``markdown``, no page is written.
 
     Raises:
-        ValueError: a folder does not exist, or a measure is not written as family:key.
+        ValueError: a folder does not exist, a measure is not written as family:key, or the page
+            cannot be written; the table is printed before.
     """
     places = list(map(results_folder, folders))
     absent = [str(place) for place in places if not place.is_dir()]
@@ -28,5 +29,10 @@ def run(folders: list[str], markdown: bool, measure: list[str]) -> None:
     print(comparison.table("markdown" if markdown else "text"))
     if comparison.methods and not markdown:
         page = places[0] / "comparison.html"
-        write_comparison(page, comparison)
+        try:
+            write_comparison(page, comparison)
+        except OSError as error:
+            raise InputError(
+                f"{page} cannot be written ({error.strerror}): add --markdown, which writes no page"
+            ) from None
         print(f"\n{page}")

@@ -1,5 +1,6 @@
 """``debias evaluate``: the metrics of a trained run or checkpoint."""
 
+import os
 from collections.abc import Callable, Collection
 from dataclasses import replace
 from pathlib import Path
@@ -223,6 +224,15 @@ def _check_overrides(trained: Config, config: Config) -> None:
         )
 
 
+def _check_writable(run: Path, checkpoint: Path) -> None:
+    """Refuse a run that cannot be updated, before its images are predicted."""
+    if not os.access(run, os.W_OK):
+        raise InputError(
+            f"{run} cannot be written: set its permissions, or evaluate {checkpoint}, which writes "
+            "nothing"
+        )
+
+
 def _check_same_data(report: Report, examples: Examples) -> None:
     """Refuse data that differ from the data in the report."""
     before, now = report.entries["data"], describe_examples(examples)
@@ -239,7 +249,8 @@ def _check_same_data(report: Report, examples: Examples) -> None:
 def _selected(place: Path, report: Report | None, select: str) -> tuple[str, Path]:
     """The selection rule, and the checkpoint that it prefers in a run.
 
-    If ``place`` is a checkpoint and not a run, it is returned itself.
+    If ``place`` is a checkpoint and not a run, it is returned itself. A run without such a rule,
+    or whose report cannot be updated, is an error.
     """
     epochs = {row.rule: row.epoch for row in report.selection.table} if report else {}
     rule = chosen_rule(select, labelled="worst_group" in epochs)
@@ -249,4 +260,7 @@ def _selected(place: Path, report: Report | None, select: str) -> tuple[str, Pat
         raise InputError(
             f"select must be one of {', '.join(epochs)} for this run; got select={rule}"
         )
-    return rule, place / "checkpoints" / f"epoch={epochs[rule]:03d}.ckpt"
+    checkpoint = place / "checkpoints" / f"epoch={epochs[rule]:03d}.ckpt"
+    if rule == report.selection.rule:
+        _check_writable(place, checkpoint)
+    return rule, checkpoint

@@ -13,6 +13,7 @@ from debias.__main__ import main
 from debias.build import build
 from debias.commands import evaluate
 from debias.commands.train import train
+from debias.errors import InputError
 from debias.evaluation import saved as trained_runs
 from debias.evaluation.evidence import Evidence
 from debias.evaluation.measures import SEVERAL, measure_all
@@ -20,6 +21,7 @@ from debias.json_files import plain
 from debias.metrics.fairness.rates import fairness_report
 from debias.metrics.families import FAMILIES, of_positive
 from debias.reports.predictions import read
+from debias.reports.record import read_report
 from tests.commands.conftest import overrides
 from tests.data.small_pictures import write_png
 from tests.reports.sample_runs import typed_report
@@ -471,6 +473,14 @@ def test_other_images_with_the_same_counts_are_refused(copied, tmp_path):
         ValueError, match="is not the data of the run: images, their labels or splits differ"
     ):
         evaluate.run(str(copied), [f"data.root={tmp_path}/birds"])
+
+
+def test_a_run_that_cannot_be_written_is_told_before_the_work(copied, monkeypatch):
+    monkeypatch.setattr("os.access", lambda place, mode: place != copied)
+    monkeypatch.setattr("debias.commands.evaluate.build", None)
+    best = copied / "checkpoints" / f"epoch={read_report(copied).selection.epoch:03d}.ckpt"
+    with pytest.raises(InputError, match=f"cannot be written: .* evaluate {best}, which writes"):
+        evaluate.run(str(copied), ["progress=false"])
 
 
 def test_a_moved_run_writes_nowhere_else(copied, tmp_path, monkeypatch):

@@ -245,7 +245,11 @@ PLACES = rows(
         (f"sweep run sweep.yaml out={LONG}", "File name too long"),
         ("sweep report s out=images", "images: Is a directory", {"s/plan.json": "[]"}),
         ("sweep report s out=table.csv/r.md", "table.csv: File exists", {"s/plan.json": "[]"}),
-        ("compare run", "run/comparison.html: Is a directory", {"run/comparison.html": None}),
+        (
+            "compare run",
+            "run/comparison.html cannot be written (Is a directory): add --markdown",
+            {"run/comparison.html": None},
+        ),
         ("reproduce waterbirds out=table.csv data.root=images", "table.csv: File exists"),
         ("train own.yaml resume=nowhere", "cannot resume nowhere"),
         ("train own.yaml resume=images", "holds no config.yaml"),
