@@ -20,7 +20,7 @@ from debias.audits.cues.proposals import (
     smallest_group,
     usefulness,
 )
-from debias.audits.cues.words import cue_words
+from debias.audits.cues.words import cue_words, undrawn_state
 from debias.audits.lines import AuditLine, Section, Strip
 from debias.audits.steps import Arrays, Audited, Step
 from debias.data.partition import write_inferred
@@ -228,4 +228,5 @@ PROPOSALS = Step(
     write=_write,
     files=(GROUPS_FILE, f"{GROUPS_FOLDER}/*.csv"),
     version=3,
+    settings=undrawn_state,
 )

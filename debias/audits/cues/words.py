@@ -52,6 +52,12 @@ def cue_words(cues: Sequence[MeasuredCue], audited: Audited) -> NDArray[np.int64
     return word
 
 
+def undrawn_state(audited: Audited) -> str:
+    """Text that changes with the pictures and masks of the data set that were not drawn."""
+    others = np.setdiff1d(np.arange(len(audited.examples)), audited.rows)
+    return " ".join(_files(part, audited).content_key() for part in _by_mask(others, audited))
+
+
 class _CueReader(NamedTuple):
     """Reads the word of one cue from pictures."""
 
@@ -71,12 +77,15 @@ class _CueReader(NamedTuple):
 def _by_mask(rows: NDArray[np.int64], audited: Audited) -> list[NDArray[np.int64]]:
     """The rows with a mask, and those without one."""
     masks = audited.examples.masks
-    masked = np.array([bool(masks) and bool(masks[row]) for row in rows.tolist()])
+    masked = np.array([bool(masks and masks[row]) for row in rows.tolist()], dtype=bool)
     return [part for part in (rows[masked], rows[~masked]) if len(part)]
 
 
 def _decoded(rows: NDArray[np.int64], audited: Audited) -> tuple[Pixels, Masks | None]:
-    files = ImageFiles.of(audited.examples, torch.from_numpy(rows), GEOMETRY)
-    fetched = files.fetch(torch.arange(len(rows)))
+    fetched = _files(rows, audited).fetch(torch.arange(len(rows)))
     masks = None if fetched.masks is None else fetched.masks.numpy() > 0
     return fetched.images.numpy(), masks
+
+
+def _files(rows: NDArray[np.int64], audited: Audited) -> ImageFiles:
+    return ImageFiles.of(audited.examples, torch.from_numpy(rows), GEOMETRY)

@@ -1,6 +1,7 @@
 """Groups that a cue gives: how much is followed, what is written, and who can train on it."""
 
 import math
+import os
 from dataclasses import replace
 
 import numpy as np
@@ -138,6 +139,16 @@ def test_an_image_without_a_mask_takes_no_masks_from_the_others(proposed):
     assert sorted(needs) == [False, True]
     assert [tuple(row) for row in np.argwhere(before != after)] == [(needs.index(True), bare)]
     assert after[needs.index(True), bare] == -1
+
+
+def test_words_are_read_again_if_a_picture_or_mask_that_was_not_drawn_changes(proposed):
+    examples, row = proposed.examples, int(proposed.examples.rows("test")[0])
+    states = {PROPOSALS.settings(proposed)}
+    assert {PROPOSALS.settings(proposed)} == states
+    for path in (examples.root / examples.images[row], examples.mask_root / examples.masks[row]):
+        os.utime(path, ns=(0, 0))
+        states.add(PROPOSALS.settings(proposed))
+    assert len(states) == 3
 
 
 def test_the_page_says_what_groups_are(proposed):
