@@ -28,7 +28,7 @@ from debias.audits.cues.probing import (
 )
 from debias.audits.cues.rungs import CEILINGS, RUNGS, Rung
 from debias.audits.cues.strata import explained_by, stratified_auroc
-from debias.audits.cues.units import audited_units
+from debias.audits.cues.units import audited_units, one_unit
 from debias.audits.steps import Arrays, Audited
 from debias.audits.strengths import strength
 from debias.metrics.accuracy.significance import holm
@@ -85,7 +85,7 @@ def probe_step(name: str) -> str:
 
 def rung_probe(name: str, audited: Audited) -> Arrays:
     """Held-out scores of a rung, their AUROC, and its probe; nothing if it cannot be measured."""
-    if reason_against(name, audited):
+    if reason_against(name, audited) or one_unit(audited):
         return {}
     target, classes = audited.target[audited.judged], len(audited.classes)
     fold, numbers = judged_folds(audited), judged_numbers(audited, name)

@@ -19,6 +19,7 @@ from debias.audits.cues.ladder import (
 )
 from debias.audits.cues.probing import class_aurocs
 from debias.audits.cues.rungs import RUNGS
+from debias.audits.cues.units import one_unit
 from debias.audits.lines import AuditLine, Section, Strip, ValueBar
 from debias.audits.rows.duplicates_step import DUPLICATES
 from debias.audits.steps import Audited, Step
@@ -183,7 +184,7 @@ LADDER = (
     *FEATURES,
     *PROBES,
     Step(
-        *(CUES, (DUPLICATES,), measure, _lines, _section),
+        *(CUES, (DUPLICATES,), measure, _lines, _section, one_unit),
         version=4,
         uses=tuple(step.name for step in PROBES),
     ),

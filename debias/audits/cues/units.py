@@ -25,6 +25,12 @@ def audited_units(audited: Audited) -> NDArray[np.int64]:
     return joined_units(len(audited.rows), labels)
 
 
+def one_unit(audited: Audited) -> str:
+    """Why no probe can be judged on images of another unit; empty if it can."""
+    units = np.unique(audited_units(audited)[audited.judged])
+    return "all images are copies, or of one data.split_by value" if len(units) < 2 else ""
+
+
 def joined_units(rows: int, labels: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:
     """The finest units in which rows with an equal label are together.
 

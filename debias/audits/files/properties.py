@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from debias.audits.cues.probing import unit_folds
-from debias.audits.cues.units import audited_units
+from debias.audits.cues.units import audited_units, one_unit
 from debias.audits.files import headers, measuring
 from debias.audits.files.association import (
     auroc_inside,
@@ -216,6 +216,6 @@ def _explained(
 
 
 PROPERTIES = Step(
-    *("properties", ("headers", DUPLICATES, "pixels"), _compute, lines_of, section_of),
+    *("properties", ("headers", DUPLICATES, "pixels"), _compute, lines_of, section_of, one_unit),
     version=3,
 )

@@ -1,10 +1,13 @@
 """Made sets with a known answer: the planted cue comes first, and nothing is found in noise."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from debias.audits.cues.ladder import judged_folds, measured_cues
+from debias.audits.cues.ladder import judged_folds, measured_cues, rung_probe
 from debias.audits.cues.ladder_page import LADDER
+from debias.audits.files.properties import PROPERTIES
 from debias.audits.rows.duplicates_step import DUPLICATES, SETS
 
 from .made_audits import SIDE, agreeing, climbed, made_audit, noise, roughened, tinted
@@ -148,3 +151,16 @@ def test_rungs_that_cannot_be_measured_are_left_out(masks):
     names = {cue.name for cue in climbed(made_audit(noise(60, 8), TARGET[:60], masks=given))}
     assert ("background_gradient" in names) == masks
     assert "background" not in names  # it needs an encoder
+
+
+def test_images_of_one_patient_are_no_finding_and_no_error():
+    """A probe of the other folds would have no image to learn from."""
+    made = made_audit(noise(20, 0), TARGET[:20])
+    steps = (PROPERTIES, LADDER[-1])
+    for patients, reason in (
+        ("a" * 20, "all images are copies, or of one data.split_by value"),
+        ("a" * 10 + "b" * 10, ""),
+    ):
+        given = replace(made, examples=replace(made.examples, units=tuple(patients)))
+        assert [step.unavailable(given) for step in steps] == [reason, reason]
+        assert bool(rung_probe("colours", given)) == (not reason)
