@@ -48,7 +48,8 @@ class GroupProposal(NamedTuple):
         word: ``(len(examples),)`` int64: the class that the cue says of each image of the data set;
             -1 if the cue needs the mask of an image without one.
         follows: how much a probe of the whole image follows the cue.
-        smallest: number of judged images of the smallest group that occurs.
+        smallest: number of images of the smallest group that occurs, in the splits in which cues
+            are looked for. Images that were not drawn count too.
         match: how the images against the cue match bias labels; ``None`` without labels.
     """
 
@@ -71,17 +72,21 @@ class GroupProposal(NamedTuple):
 
 def proposals(audited: Audited) -> list[GroupProposal]:
     """The proposals, the most useful first."""
-    arrays = audited.found[GROUPS]
-    target = audited.target[audited.judged]
-    bias = audited.examples.bias.numpy()[audited.rows[audited.judged]]
+    arrays, judged = audited.found[GROUPS], audited.rows[audited.judged]
+    target, bias, split = (
+        labels.numpy()
+        for labels in (audited.examples.target, audited.examples.bias, audited.examples.split)
+    )
+    inside = np.isin(split, split[judged])
     found = []
     for cue, word, follows in zip(
         arrays["cues"].tolist(), arrays["word"], arrays["follows"].tolist(), strict=True
     ):
-        judged = word[audited.rows[audited.judged]]
         share = Followed(follows[0], follows[1], Measured(*follows[2:5]), int(follows[5]))
-        match = matched(judged, target, bias)
-        found.append(GroupProposal(cue, word, share, smallest_group(judged, target), match))
+        match = matched(word[judged], target[judged], bias[judged])
+        known = inside & (word >= 0)
+        smallest = smallest_group(word[known], target[known])
+        found.append(GroupProposal(cue, word, share, smallest, match))
     return found
 
 

@@ -151,6 +151,15 @@ def test_words_are_read_again_if_a_picture_or_mask_that_was_not_drawn_changes(pr
     assert len(states) == 3
 
 
+def test_the_smallest_group_counts_training_images_that_were_not_drawn(proposed):
+    best, train = proposals(proposed)[0], proposed.examples.rows("train").numpy()
+    target = proposed.examples.target.numpy()
+    sizes = np.bincount(2 * target[train] + best.word[train])
+    half = np.arange(0, len(proposed.rows), 2)
+    drawn = {name: getattr(proposed, name)[half] for name in ("rows", "target", "split")}
+    assert proposals(replace(proposed, **drawn))[0].smallest == best.smallest == sizes.min()
+
+
 def test_the_page_says_what_groups_are(proposed):
     lines = PROPOSALS.lines(proposed)
     assert [line.kind for line in lines] == ["taken", "groups"]
