@@ -48,7 +48,7 @@ def _lines(audited: Audited) -> list[AuditLine]:
 
 
 def _line(cue: MeasuredCue, whole: MeasuredCue, audited: Audited) -> AuditLine:
-    chance = 100 / len(audited.classes)
+    chance = 100 / len(np.unique(audited.target[audited.judged]))
     text = f"read from {cue.rung.words}: {100 * cue.accuracy:.0f} % (chance {chance:.0f})"
     text += f", from {whole.rung.words} {100 * whole.accuracy:.0f} %"
     text += "; by the run's features" if cue.name in ENCODED and audited.encoder_saw_labels else ""

@@ -36,8 +36,10 @@ def _compute(audited: Audited) -> Arrays:
     judged = audited.judged
     area = macro_auroc(probabilities[judged], audited.target[judged], seed=audited.seed)
     own = probabilities[np.arange(len(audited.target)), audited.target]
+    # a class without images to learn from has probability 0, which is no doubt
+    learned = np.isin(audited.target[found.suspects], audited.target[judged])
     return {
-        "suspects": found.suspects,
+        "suspects": found.suspects[learned],
         "suggested": found.suggested,
         "confidence": own,
         "counts": found.counts,
@@ -173,5 +175,5 @@ LABELS_STEP = Step(
     *(LABELS, (DUPLICATES, CUES, GROUPS, SLICES), _compute, _lines, _section),
     write=_write,
     files=(SUSPECTS_FILE,),
-    version=2,
+    version=3,
 )

@@ -13,6 +13,7 @@ import pytest
 
 from debias.audits.cues.groups import PROPOSALS
 from debias.audits.cues.ladder import CUES, measure
+from debias.audits.cues.ladder_page import LADDER
 from debias.audits.model import AuditedModel
 from debias.audits.rows.diversity_step import DIVERSITY_STEP
 from debias.audits.rows.duplicates_step import DUPLICATES_STEP
@@ -20,6 +21,7 @@ from debias.audits.rows.labels_step import LABELS, LABELS_STEP, SUSPECTS_FILE
 from debias.audits.rows.splits_step import SPLITS_STEP
 from debias.audits.rows.whole_images import held_out_probabilities
 from debias.audits.slices.slices_step import SLICES_FILE, SLICES_STEP
+from tests.audits.cues.made_audits import made_audit, noise
 from tests.audits.made_pictures import smooth_noise
 from tests.audits.rows.made_rows import audited_rows
 
@@ -69,6 +71,22 @@ def test_suspects_of_a_minority_are_a_warning(minority, tmp_path):
     assert sum(one["slice"] != "" for one in suspects) > 0.8 * len(suspects)
     shares = [float(one["probability"]) for one in suspects]
     assert shares == sorted(shares)
+
+
+def test_a_class_without_training_images_is_no_suspect_and_no_chance():
+    """Pictures are blue, red or green, but no training picture is green. Two labels are wrong."""
+    target = np.r_[np.arange(60) % 2, np.arange(60) % 3]
+    shown, wrong = target.copy(), [60, 61]
+    shown[wrong] = 1 - target[wrong]
+    pictures = noise(120, 0, side=24) // 2
+    pictures[np.arange(120), ..., 2 - 2 * (shown == 1) - (shown == 2)] += 60
+    audited = made_audit(pictures, target, split=np.repeat([0, 1], 60))
+    audited.found[CUES] = measure(audited)
+    assert "(chance 50)" in LADDER[-1].lines(audited)[0].words
+    found = LABELS_STEP.compute(audited)
+    assert found["auroc"][0] > 0.95
+    assert {*wrong} <= {*found["suspects"].tolist()}
+    assert 2 not in target[found["suspects"]]
 
 
 def test_many_suspects_are_doubts_of_the_probe_and_a_run_knows_labels_by_heart(minority):
