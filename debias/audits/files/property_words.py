@@ -1,5 +1,6 @@
 """What the step ``properties`` says: lines with a rule that a person can read, and its section."""
 
+import math
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -79,7 +80,8 @@ def rule_words(audited: Audited, found: Arrays, place: int) -> str:
 
 
 def _number(value: float) -> str:
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+    """A threshold. From 100 on it is rounded down, so that the rule stays true of whole numbers."""
+    return f"{math.floor(value):,}" if abs(value) >= 100 else f"{value:.3g}"
 
 
 def section_of(audited: Audited) -> Section | None:

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 import debias
 from debias.audits.files.measuring import FILE_NAMES, FILE_NUMBERS, SEEN_NAMES, SEEN_NUMBERS
 from debias.audits.files.properties import PROPERTIES
+from debias.audits.files.property_words import rule_words
 from debias.audits.record import AuditReport
 from debias.audits.steps import Audited
 from tests.audits.made_pictures import Pixels, write_tree
@@ -67,6 +69,18 @@ def test_a_clean_set_offers_nothing(tmp_path):
         ("files", "none found"),
         ("offered", "none found"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("threshold", "shown"),
+    [(333.5, "333"), (255.5, "255"), (1001.5, "1,001"), (94.5, "94.5"), (0.2961, "0.296")],
+)
+def test_a_rule_of_whole_numbers_is_true_as_it_is_shown(threshold, shown):
+    """Pictures 334 wide are above 333.5, and not above 334."""
+    found = {"rule": np.array([[1, threshold, 1, 1, 0]]), "sign": np.array([">"])}
+    found |= {"name": np.array(["width"]), "category": np.array([""])}
+    words = rule_words(SimpleNamespace(classes=("cat", "dog")), found, 0)
+    assert words == f"> {shown} in 100 % of dog, 0 % of the others (precision 1.00)"
 
 
 def numbers(folder: Path, seed: int) -> Audited:
