@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Optional
 
@@ -198,18 +198,14 @@ def _report(audited: Audited, findings: Findings, options: AuditOptions, name: s
         split: np.bincount(audited.target[audited.split == position], minlength=number)
         for position, split in enumerate(SPLITS)
     }
+    settings = asdict(options)
+    settings.pop("out")
     return AuditReport(
         name=name,
         classes=audited.classes,
         images={split: tuple(row.tolist()) for split, row in counts.items()},
         available=len(audited.examples),
-        settings={
-            "checks": options.checks,
-            "images": options.images,
-            "encoder": options.encoder,
-            "mirror": options.mirror,
-            "seed": audited.seed,
-        },
+        settings={**settings, "seed": audited.seed},
         findings=findings,
         masks=audited.masks is not None,
         paths=tuple(audited.examples.images[row] for row in audited.rows.tolist()),

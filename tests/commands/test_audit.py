@@ -4,6 +4,7 @@ import json
 import re
 from dataclasses import fields, replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Optional
 
 import numpy as np
@@ -43,7 +44,10 @@ def test_a_tree_of_classes_has_a_page_a_record_and_lines(tree, folder, monkeypat
     assert "audit of all 40 images" in printed.err
     record = json.loads((folder / "audit/audit.json").read_text())
     assert record["images"] == {"train": [18, 18], "val": [2, 2], "test": [0, 0]}
-    assert record["settings"]["seed"] == 0
+    assert record["settings"] == {
+        **{each.name: each.default for each in fields(AuditOptions) if each.name != "out"},
+        "seed": 0,
+    }
     page = (folder / "audit/audit.html").read_text()
     assert len(page) < 8_000_000
     for text in (printed.out, page.rpartition("</style>")[2]):
