@@ -46,7 +46,7 @@ def _last(report: AuditReport, left_out: int) -> str:
     for name, why in report.findings.unavailable.items():
         by_reason.setdefault(why, []).append(name)
     reasons = [f"{', '.join(names)} ({why})" for why, names in by_reason.items()]
-    masks = [] if report.masks else ["object and background (no masks)"]
+    masks = [] if report.masks else ["object and background (not every image has a mask)"]
     total = sum(map(sum, report.images.values()))
     few = [f"weak cues (only {total} images)"] if total < ENOUGH else []
     checks = report.settings["checks"]

@@ -64,7 +64,7 @@ def test_twelve_lines_at_most_with_every_kind_and_what_was_not_looked_at():
     assert "maps (no run)" in printed[-1]
     assert "13 more lines" in printed[-1]
     assert "weak cues (only 12 images)" in printed[-1]
-    assert "object and background (no masks)" in printed[-1]
+    assert "object and background (not every image has a mask)" in printed[-1]
     assert "other checks" not in printed[-1]
 
 

@@ -45,6 +45,15 @@ def test_a_reader_of_the_object_gives_no_line():
     assert int(half.removesuffix(" %")) < 80
 
 
+def test_a_model_at_chance_has_no_perceptual_score():
+    audited = made_run(object_reader())
+    done(PART_STEP, audited)
+    found = audited.found["parts"]
+    audited.found["parts"] = found | {"plain": np.zeros_like(found["plain"])}
+    rows = table(PART_STEP.section(audited))
+    assert rows["other colour"][-1] == rows["other background"][-1] == ""
+
+
 def test_without_masks_only_other_parts_are_changed():
     _, section = done(PART_STEP, made_run(object_reader(), masks=False))
     assert "other colour" in table(section)

@@ -103,7 +103,7 @@ def _sentences(cues: Sequence[MeasuredCue], audited: Audited) -> Iterator[str]:
             "new images offer the cue: it may have learned these images by heart."
         )
     if audited.masks is None:
-        yield "Cues of foreground and background are missing: the data have no masks."
+        yield "Cues of foreground and background are missing: not every image has a mask."
     if len(audited.classes) >= MANY:
         yield _best_told(cues, audited)
 

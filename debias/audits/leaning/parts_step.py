@@ -227,7 +227,7 @@ def _part_rows(
             change = paired_change(right[""], one, target)
             score = perceptual_score(change.before, change.after, chance)
             ends = f"{100 * change.low:.0f} to {100 * change.high:.0f}"
-            shown = f"{score:.2f}" if name.startswith("other") else ""
+            shown = f"{score:.2f}" if name.startswith("other") and not np.isnan(score) else ""
             difference = f"{100 * change.difference:+.0f}"
             yield name, percent(change.after), difference, ends, shown
 

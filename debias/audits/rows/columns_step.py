@@ -68,7 +68,10 @@ class ColumnFit(NamedTuple):
 
 
 def other_columns(audited: Audited) -> list[TableColumn]:
-    """The columns with 2 to 20 values that do not just repeat class, split or bias label."""
+    """The columns with 2 to 20 values that do not just repeat class, split or bias label.
+
+    A column with another value for each image, such as the paths, is none of them.
+    """
     rows = audited.rows[audited.judged]
     bias, groups = audited.examples.bias, audited.examples.groups
     known = [audited.examples.target, audited.examples.split, bias, *groups.decode(bias).T]
@@ -77,7 +80,7 @@ def other_columns(audited: Audited) -> list[TableColumn]:
     for name, cells in source_columns(audited.examples).items():
         texts, value = np.unique([cells[row] for row in rows.tolist()], return_inverse=True)
         repeated = any(_same(value, other) for other in named)
-        if 2 <= len(texts) <= VALUES and not repeated:
+        if 2 <= len(texts) <= min(VALUES, len(rows) - 1) and not repeated:
             found.append(TableColumn(name, tuple(texts.tolist()), value.astype(np.int64)))
     return found[:MOST]
 

@@ -71,15 +71,16 @@ def _distance(audited: Audited, numbers: NDArray[np.float64], one: int) -> float
 
 def _section(audited: Audited) -> Section:
     found = audited.found[DIVERSITY]
-    compared, sharp = int(found["compared"]), found["sharpness"].tolist()
+    compared = int(found["compared"])
+    sharpest, sharp = (_number(value, ".2f") for value in found["sharpness"].tolist())
     text = (
         f"The Vendi score is the effective number of different images among {compared:,} of a "
         "class. A class with a low score may come from few scenes or sessions.",
         "The distance is that of the numbers of training and test images, as a share of their "
         "range. The dimension is that of small pictures.",
-        f"All images together have dimension {float(found['whole']):.1f}. Labels change with "
-        f"sharpness {sharp[1]:.2f} (0.1 % closest pairs of different classes; the closest pair "
-        f"{sharp[0]:.2f}).",
+        f"All images together have dimension {_number(float(found['whole']), '.1f')}. Labels "
+        f"change with sharpness {sharp} (0.1 % closest pairs of different classes; the closest "
+        f"pair {sharpest}).",
     )
     header = ("class", "images", "Vendi score", "dimension", "train to test")
     rows = zip(audited.classes, found["vendi"], found["dimension"], found["distance"], strict=False)

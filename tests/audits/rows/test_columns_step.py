@@ -42,6 +42,11 @@ def test_the_column_that_tells_the_class_is_a_line(audited):
     }
 
 
+def test_paths_of_few_images_are_no_column(audited):
+    few = {name: getattr(audited, name)[:10] for name in ("rows", "target", "split")}
+    assert [one.name for one in other_columns(replace(audited, **few))] == ["home", "age"]
+
+
 def test_a_table_that_has_changed_is_read_again(audited):
     assert [one.name for one in other_columns(audited)] == ["home", "age"]
     source = audited.examples.source

@@ -182,6 +182,14 @@ def test_diversity_has_one_row_per_class(minority):
     assert [row[4] for row in table] == ["–", "–"]  # there is no test split
 
 
+def test_ten_images_have_no_dimension():
+    audited = audited_rows(noise(10, 0, side=24), np.arange(10) % 2, np.zeros(10, np.int64))
+    audited.found["diversity"] = DIVERSITY_STEP.compute(audited)
+    section = DIVERSITY_STEP.section(audited)
+    assert "All images together have dimension –. Labels" in section.text[-1]
+    assert [row[3] for row in section.table] == ["–", "–"]
+
+
 def test_a_set_without_a_cue_has_no_finding():
     """Noise: the probe is at chance, and its errors say nothing."""
     rng = np.random.default_rng(1)
