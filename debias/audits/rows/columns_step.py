@@ -86,9 +86,10 @@ def other_columns(audited: Audited) -> list[TableColumn]:
 
 
 def _same(first: NDArray[np.int64], second: NDArray[np.int64]) -> bool:
-    """Whether two columns have the same values under other names."""
+    """Whether two columns have the same values under other names, where the second is known."""
+    first, second = first[second >= 0], second[second >= 0]
     pairs = len(np.unique(np.stack([first, second]), axis=1).T)
-    return pairs == len(np.unique(first)) == len(np.unique(second))
+    return 1 < pairs == len(np.unique(first)) == len(np.unique(second))
 
 
 def column_fits(columns: list[TableColumn], target: NDArray[np.int64]) -> list[ColumnFit]:

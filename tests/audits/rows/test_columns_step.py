@@ -73,6 +73,9 @@ def test_columns_of_the_bias_labels_and_of_no_table_are_left_out(audited, tmp_pa
     bias = both.combine(torch.from_numpy(np.stack([1 - HOME, AGE], axis=1)))
     several = replace(audited.examples, groups=both, bias=bias)
     assert other_columns(replace(audited, examples=several)) == []
+    unknown = torch.where(torch.arange(200) % 3 == 0, -1, bias)
+    partly = replace(several, bias=unknown)
+    assert other_columns(replace(audited, examples=partly)) == []
     tree = replace(audited, examples=replace(audited.examples, source=tmp_path))
     assert COLUMNS_STEP.section(tree) is None
     assert COLUMNS_STEP.lines(tree) == []
