@@ -175,9 +175,9 @@ def _sentences(best: GroupProposal, labelled: bool) -> Iterator[str]:
         f"people. The smallest group of the first proposal has {best.smallest} training images."
     )
     yield (
-        f"{GROUPS_FILE} holds the first proposal. `debias train CONFIG groups.file={GROUPS_FILE} "
-        "'groups.splits=[train,val]' strategy.name=group_dro` trains with it, and selects the "
-        "epoch by its worst group."
+        f"{GROUPS_FILE}, in the folder of this page, holds the first proposal. `debias train "
+        f"CONFIG groups.file=FOLDER/{GROUPS_FILE} 'groups.splits=[train,val]' "
+        "strategy.name=group_dro` trains with it, and selects the epoch by its worst group."
     )
     yield (
         "The accuracies are those of a stand-in, a probe of the whole image on held-out images. "
