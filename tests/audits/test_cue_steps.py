@@ -128,6 +128,14 @@ def test_a_model_that_may_be_at_chance_keeps_no_cue(found):
         assert bool(ABLATION_STEP.lines(audited)) is named
 
 
+def test_a_single_held_out_class_keeps_no_cue(found):
+    """A model that always decides this class is right on all pictures, whatever is left."""
+    audited = of(background_reader(), found)
+    learning = np.where((audited.split == 2) & (audited.target == 0), 0, audited.split)
+    lines, _ = done(ABLATION_STEP, replace(audited, split=learning))
+    assert lines == []
+
+
 def of_done(network, found) -> Audited:
     audited = of(network, found)
     audited.found["ablation"] = ABLATION_STEP.compute(audited)

@@ -81,6 +81,7 @@ def test_a_mark_of_the_only_held_out_class_is_not_tried():
     learning = np.where((audited.split == 2) & (audited.target == 0), 0, audited.split)
     _, section = done(PART_STEP, replace(audited, split=learning))
     assert "mark of dog on the others" not in table(section)
+    assert table(section)["other colour"][-1] == ""  # one class has no chance level below 100 %
 
 
 def test_the_feature_of_the_background_has_a_gap_and_that_of_the_object_has_none():

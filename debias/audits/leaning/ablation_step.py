@@ -10,7 +10,7 @@ import numpy as np
 from debias.audits.cues.ladder import CUES, MeasuredCue, measured_cues
 from debias.audits.cues.probing import recovered
 from debias.audits.cues.rungs import RUNGS
-from debias.audits.leaning.paired import Change, class_interval, paired_change
+from debias.audits.leaning.paired import Change, class_chance, class_interval, paired_change
 from debias.audits.leaning.rows import HeldOut, held_out, model_of, no_run, percent
 from debias.audits.lines import AuditLine, Section, ValueBar
 from debias.audits.steps import Arrays, Audited, Step
@@ -94,7 +94,7 @@ def ablated(audited: Audited) -> list[Ablated]:
         arrays["names"][1:].tolist(), right, changes, p_values.tolist(), strict=True
     ):
         ends = (change.after, *class_interval(one, target))
-        count = len(audited.classes)
+        count = len(np.unique(target))
         kept = [recovered(end, change.before, classes=count) for end in ends]
         found.append(Ablated(name, change, kept[0], kept[1], kept[2], p_value))
     return sorted(found, key=lambda each: -each.kept)
@@ -113,12 +113,13 @@ def _above_chance(audited: Audited) -> bool:
     arrays = audited.found[ABLATION]
     target = audited.target[arrays["positions"]]
     low, _ = class_interval(arrays["decided"][0] == target, target)
-    return low > 1 / len(audited.classes)
+    return low > class_chance(target)
 
 
 def _line(one: Ablated, audited: Audited) -> AuditLine:
+    chance = class_chance(audited.target[audited.found[ABLATION]["positions"]])
     words = f"right on {percent(one.change.after)} of images with {RUNGS[one.name].words} left "
-    words += f"(chance {100 / len(audited.classes):.0f}), on {percent(one.change.before)} of whole "
+    words += f"(chance {100 * chance:.0f}), on {percent(one.change.before)} of whole "
     return AuditLine(
         "taken",
         one.title,

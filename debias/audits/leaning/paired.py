@@ -43,6 +43,11 @@ def class_average(right: Right, target: NDArray[np.int64]) -> float:
     return float(np.mean(shares)) if shares else math.nan
 
 
+def class_chance(target: NDArray[np.int64]) -> float:
+    """:func:`class_average` of a model that always decides one of the classes that occur."""
+    return 1 / len(np.unique(target))
+
+
 def paired_change(before: Right, after: Right, target: NDArray[np.int64]) -> Change:
     r"""Compare right answers on N images with those on changed copies of the same images.
 

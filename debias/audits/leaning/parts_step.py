@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from debias.audits.drawing import taking_turns
-from debias.audits.leaning.paired import class_average, paired_change
+from debias.audits.leaning.paired import class_average, class_chance, paired_change
 from debias.audits.leaning.parts_of_pictures import (
     PARTS,
     exchanged,
@@ -200,7 +200,7 @@ def _section(audited: Audited) -> Section:
             *_foreground_text(right, target),
         ],
         header=("change", "accuracy", "difference", "interval", "perceptual score"),
-        table=[*_part_rows(audited, right, target), *_patch_rows(audited), *_stamp_rows(audited)],
+        table=[*_part_rows(right, target), *_patch_rows(audited), *_stamp_rows(audited)],
         strips=strips if examples else (),
     )
 
@@ -219,9 +219,9 @@ def _foreground_text(
 
 
 def _part_rows(
-    audited: Audited, right: dict[str, NDArray[np.bool_]], target: NDArray[np.int64]
+    right: dict[str, NDArray[np.bool_]], target: NDArray[np.int64]
 ) -> Iterator[tuple[str, ...]]:
-    chance = 1 / len(audited.classes)
+    chance = class_chance(target)
     for name, one in right.items():
         if name and not name.startswith("noise"):
             change = paired_change(right[""], one, target)
