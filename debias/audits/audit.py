@@ -109,7 +109,7 @@ def audit_examples(
     options.check()
     check_audited(examples)
     _check_classes(examples, model)
-    _check_folder(out, name)
+    _check_folder(out, name, examples.source)
     checks = options.checks + (",stimuli" if options.stimuli else "")
     steps, speaking = chosen_steps(STEPS, checks)
     # a mistake in its weights is found before the work
@@ -162,7 +162,7 @@ def _check_classes(examples: Examples, model: AuditedModel | None) -> None:
         )
 
 
-def _check_folder(out: Path, name: str) -> None:
+def _check_folder(out: Path, name: str, source: Path) -> None:
     """Check that a folder has no files of another origin or data, which the audit's replace."""
     if out.exists() and not out.is_dir():
         raise InputError(f"out={out} is a file: give a folder")
@@ -171,9 +171,15 @@ def _check_folder(out: Path, name: str) -> None:
     in_run = (out.parent / "report.json").is_file()  # a run may have been renamed
     if (out / RECORD).is_file() and not in_run:
         remedy = f"remove out={out}, or give a new folder"
-        data = read_json(out / RECORD, dict, entries={"data": str}, remedy=remedy)["data"]
-        if Path(data).name != Path(name).name:
-            raise InputError(f"out={out} holds the audit of {data}, not of {name}: {remedy}")
+        record = read_json(out / RECORD, dict, entries={"data": str}, remedy=remedy)
+        now = str(source.resolve())
+        before = record.get("source", now)
+        pairs = [(Path(record["data"]).name, Path(name).name)]
+        if Path(before).exists():  # else the data were moved
+            pairs.append((before, now))
+        for data, given in pairs:
+            if data != given:
+                raise InputError(f"out={out} holds the audit of {data}, not of {given}: {remedy}")
 
 
 def _remove_results(out: Path) -> None:
@@ -209,6 +215,7 @@ def _report(audited: Audited, findings: Findings, options: AuditOptions, name: s
         findings=findings,
         masks=audited.masks is not None,
         paths=tuple(audited.examples.images[row] for row in audited.rows.tolist()),
+        source=str(audited.examples.source.resolve()),
     )
 
 

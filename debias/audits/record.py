@@ -26,6 +26,7 @@ class AuditReport(NamedTuple):
         findings: lines and sections, times, and steps that could not run.
         masks: whether the images have foreground masks.
         paths: path of each image, which the ``rows`` of lines and sections count.
+        source: absolute path of the table or folder from which the images were read.
     """
 
     name: str
@@ -36,6 +37,7 @@ class AuditReport(NamedTuple):
     findings: Findings
     masks: bool
     paths: tuple[str, ...]
+    source: str
 
     @property
     def lines(self) -> list[AuditLine]:
@@ -59,6 +61,7 @@ def write_record(report: AuditReport, out: Path) -> None:
     record: Json = {
         "form": FORM,
         "data": report.name,
+        "source": report.source,
         "classes": report.classes,
         "images": report.images,
         "available": report.available,

@@ -25,7 +25,7 @@ def report(*lines: AuditLine, sections: tuple[Section, ...] = (), name: str = "d
     settings = {"checks": "all", "images": 5, "encoder": "none", "seed": 0}
     images = {"train": (3, 3), "val": (2, 1), "test": (1, 2)}
     paths = tuple(f"{row}.png" for row in range(12))
-    return AuditReport(name, ("cat", "dog"), images, 12, settings, findings, False, paths)
+    return AuditReport(name, ("cat", "dog"), images, 12, settings, findings, False, paths, "d")
 
 
 def audited(folder) -> Audited:

@@ -100,7 +100,7 @@ def test_a_second_audit_and_a_killed_one_of_a_table_say_the_same(
     assert listed.lines == report.lines
     second = json.loads((tmp_path / "b/audit.json").read_text())
     differing = {key for key in first if first[key] != second[key]}
-    assert differing <= {"data", "seconds"}
+    assert differing <= {"data", "source", "seconds"}
 
 
 def test_images_per_split_are_drawn_and_said(tree, tmp_path, capsys):
@@ -150,16 +150,31 @@ def test_the_folder_of_an_audit_of_other_data_is_refused(tree, tmp_path, capsys)
     assert (out / "groups.csv").read_text() == "of pets"
 
 
+def test_a_table_of_the_same_name_in_another_folder_is_other_data(tmp_path):
+    """If the earlier table is gone, it was moved, and is audited again."""
+    out, earlier, given = (tmp_path / name for name in ("audit", "a/pets.csv", "b/pets.csv"))
+    for table in (earlier, given):
+        table.parent.mkdir()
+        table.write_text("")
+    (out / "steps").mkdir(parents=True)
+    (out / "audit.json").write_text(json.dumps({"data": "pets.csv", "source": str(earlier)}))
+    _check_folder(out, "pets.csv", earlier)
+    with pytest.raises(InputError, match=f"holds the audit of {earlier}, not of {given}: remove"):
+        _check_folder(out, "pets.csv", given)
+    earlier.unlink()
+    _check_folder(out, "pets.csv", given)
+
+
 def test_the_audit_of_a_renamed_run_is_done_again(tmp_path):
     """Its folder is in that of the run, so it cannot be the audit of other data."""
     out = tmp_path / "renamed" / "audit"
     (out / "steps").mkdir(parents=True)
     (out / "audit.json").write_text('{"data": "run"}')
     with pytest.raises(InputError, match="holds the audit of run, not of renamed"):
-        _check_folder(out, "renamed")
+        _check_folder(out, "renamed", tmp_path)
     (out.parent / "report.json").write_text("{}")
-    _check_folder(out, "renamed")
-    _check_folder(out, "../renamed")
+    _check_folder(out, "renamed", tmp_path)
+    _check_folder(out, "../renamed", tmp_path)
 
 
 def test_the_current_folder_has_its_own_name(tmp_path, monkeypatch):
