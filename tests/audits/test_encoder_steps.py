@@ -46,6 +46,12 @@ def test_a_folder_of_stimuli_is_a_table_and_a_file(stimuli, tmp_path):
     assert float(written["p"]) == pytest.approx(1 / 70, rel=1e-4)
 
 
+def test_sides_of_two_sizes_have_no_p_value_on_the_page(stimuli):
+    (stimuli / "colours" / "X" / "0.png").unlink()
+    _, section = done(STIMULUS_STEP, replace(made_run(background_reader()), stimuli=stimuli))
+    assert section.table[0][2:] == ("–", "–", "3, 4, 4, 4")
+
+
 def test_stimuli_need_a_folder_and_an_encoder(stimuli):
     audited = made_run(background_reader())
     assert STIMULUS_STEP.unavailable(audited) == "no stimuli=FOLDER"

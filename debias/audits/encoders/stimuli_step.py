@@ -78,14 +78,18 @@ def _stimuli_section(audited: Audited) -> Section:
         table=[
             (
                 row.name,
-                f"{row.effect_size:.2f}",
-                f"{row.p_value:.2g}",
-                f"{row.adjusted:.2g}",
+                _text(row.effect_size, ".2f"),
+                _text(row.p_value, ".2g"),
+                _text(row.adjusted, ".2g"),
                 ", ".join(map(str, row.sizes)),
             )
             for row in rows
         ],
     )
+
+
+def _text(value: float, form: str) -> str:
+    return "–" if math.isnan(value) else format(value, form)
 
 
 def _known(value: float) -> float | None:
