@@ -153,10 +153,11 @@ def _section(audited: Audited) -> Section | None:
         return None
     classes = TableColumn("class", audited.classes, target)
     names, owners, labels = _indicators([classes, *columns])
+    sizes = labels.sum(axis=0).tolist()
     pairs = [
         pair
         for pair in label_pairs(labels)
-        if owners[pair.first] != owners[pair.second] and _enough(pair, labels)
+        if owners[pair.first] != owners[pair.second] and _enough(pair, sizes, len(labels))
     ]
     shown = [*pairs[:SHOWN], *pairs[max(SHOWN, len(pairs) - SHOWN) :]]
     return Section(
@@ -177,9 +178,8 @@ def _indicators(columns: list[TableColumn]) -> tuple[list[str], list[int], NDArr
     return names, owners, np.hstack(parts)
 
 
-def _enough(pair: LabelPair, labels: NDArray[np.int64]) -> bool:
-    first, second = (int(labels[:, each].sum()) for each in pair[:2])
-    return max(pair.images, first * second / len(labels)) >= EXPECTED
+def _enough(pair: LabelPair, sizes: list[int], images: int) -> bool:
+    return max(pair.images, sizes[pair.first] * sizes[pair.second] / images) >= EXPECTED
 
 
 def _sentences(columns: list[TableColumn], classes: NDArray[np.int64]) -> list[str]:
