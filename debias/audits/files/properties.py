@@ -23,7 +23,7 @@ from debias.audits.files.association import (
 from debias.audits.files.property_words import TRACES, lines_of, section_of
 from debias.audits.rows.duplicates_step import DUPLICATES
 from debias.audits.steps import Arrays, Audited, Step
-from debias.audits.strengths import SOME
+from debias.audits.strengths import SOME, strength
 from debias.metrics.accuracy.significance import holm
 
 #: Properties that are named first among properties that tell the class equally well: causes before
@@ -124,7 +124,9 @@ def _compute(audited: Audited) -> Arrays:
     adjusted = holm(p_values)
     areas = np.array([one.area for one in told]).reshape(-1, 3)
     order = np.argsort(-np.round(areas[:, 0], 3), kind="stable")
-    explained = _explained([facts[i] for i in order], [told[i] for i in order], target)
+    explained = _explained(
+        [facts[i] for i in order], [told[i] for i in order], adjusted[order], target
+    )
     return {
         "name": _texts(facts[i].name for i in order),
         "kind": _texts(facts[i].kind for i in order),
@@ -196,9 +198,12 @@ def _sparks(values: NDArray[np.float64], target: NDArray[np.int64], classes: int
 
 
 def _explained(
-    facts: Sequence[Property], told: Sequence[_Told], target: NDArray[np.int64]
+    facts: Sequence[Property],
+    told: Sequence[_Told],
+    p_values: NDArray[np.float64],
+    target: NDArray[np.int64],
 ) -> list[str]:
-    """For each property, best first: the better property that explains it, or an empty text."""
+    """For each property, best first: the better finding that explains it, or an empty text."""
     heads: list[int] = []
     names = []
     for place, one in enumerate(told):
@@ -210,12 +215,13 @@ def _explained(
                 name = facts[head].name
                 break
         names.append(name)
-        if not name and len(heads) < MOST_HEADS and one.area[0] >= SOME:
+        found = strength(one.area[0], float(p_values[place])) != "none found"
+        if not name and len(heads) < MOST_HEADS and found:
             heads.append(place)
     return names
 
 
 PROPERTIES = Step(
     *("properties", ("headers", DUPLICATES, "pixels"), _compute, lines_of, section_of, one_unit),
-    version=3,
+    version=4,
 )

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 import debias
+from debias.audits.files import properties
+from debias.audits.files.association import information_p_values
 from debias.audits.files.measuring import FILE_NAMES, FILE_NUMBERS, SEEN_NAMES, SEEN_NUMBERS
 from debias.audits.files.properties import PROPERTIES
 from debias.audits.files.property_words import rule_words
@@ -109,6 +111,27 @@ def strengths(given: Audited) -> set[str]:
 
 def test_nothing_is_found_in_twenty_clean_sets(tmp_path):
     assert [strengths(numbers(tmp_path, seed)) for seed in range(20)] == [{"none found"}] * 20
+
+
+def test_only_a_finding_explains_another_property(tmp_path, monkeypatch):
+    """Else its line would be hidden behind a property that has none."""
+    given, generator = numbers(tmp_path, 0), np.random.default_rng(1)
+    told = given.target + 0.3 * generator.normal(size=120)
+    table = given.found["pixels"][FILE_NUMBERS]
+    table[:, 4], table[:, 2] = told, told + 0.05 * generator.normal(size=120)
+    assert strengths(given) == {"strong", "none found"}
+    best, second = given.found["properties"]["name"][:2].tolist()
+    assert given.found["properties"]["explained by"][1] == best
+
+    def without_best(codes, *rest, **given):
+        bits, p_values = information_p_values(codes, *rest, **given)
+        p_values[int(best[-1])] = 1
+        return bits, p_values
+
+    monkeypatch.setattr(properties, "information_p_values", without_best)
+    strengths(given)
+    strong = [line for line in PROPERTIES.lines(given) if line.strength == "strong"]
+    assert [(line.name, line.explained_by) for line in strong] == [(second, "")]
 
 
 def test_shuffled_classes_are_not_told(tmp_path):
