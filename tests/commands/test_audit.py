@@ -4,7 +4,6 @@ import json
 import re
 from dataclasses import fields, replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Optional
 
 import numpy as np
