@@ -125,7 +125,7 @@ def _compute(audited: Audited) -> Arrays:
     areas = np.array([one.area for one in told]).reshape(-1, 3)
     order = np.argsort(-np.round(areas[:, 0], 3), kind="stable")
     explained = _explained(
-        [facts[i] for i in order], [told[i] for i in order], adjusted[order], target
+        [facts[i] for i in order], [told[i] for i in order], adjusted[order].tolist(), target
     )
     return {
         "name": _texts(facts[i].name for i in order),
@@ -200,7 +200,7 @@ def _sparks(values: NDArray[np.float64], target: NDArray[np.int64], classes: int
 def _explained(
     facts: Sequence[Property],
     told: Sequence[_Told],
-    p_values: NDArray[np.float64],
+    p_values: Sequence[float],
     target: NDArray[np.int64],
 ) -> list[str]:
     """For each property, best first: the better finding that explains it, or an empty text."""
@@ -215,7 +215,7 @@ def _explained(
                 name = facts[head].name
                 break
         names.append(name)
-        found = strength(one.area[0], float(p_values[place])) != "none found"
+        found = strength(one.area[0], p_values[place]) != "none found"
         if not name and len(heads) < MOST_HEADS and found:
             heads.append(place)
     return names
