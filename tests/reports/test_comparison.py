@@ -264,7 +264,7 @@ def test_curves_may_be_of_classes_though_the_test_images_have_groups(tmp_path: P
     finished_run(tmp_path / "0", report)
     write_comparison(tmp_path / "comparison.html", compare([tmp_path]))
     found = Page((tmp_path / "comparison.html").read_text(encoding="utf-8")).text
-    assert "worst class if no bias is known there; one line per run" in found
+    assert "over the groups, or over the classes if no bias is known there" in found
     assert "seed 0 selected epoch 3 with 80.6 %" in (tmp_path / "comparison.html").read_text()
 
 
