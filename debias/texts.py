@@ -75,11 +75,11 @@ def check_written(override: str, layer: Mapping[Any, Any]) -> None:
 
 
 def unquoted(hint: Any, value: Any) -> list[Any]:
-    """The fractions and truth values where a type wants texts: YAML reads 1.10, no and yes so.
+    """Fractions and truth values in a value whose type wants texts, as YAML reads 1.10 and no.
 
     Args:
         hint: the type, such as ``list[str]``.
-        value: a plain value, such as ``[False, "b"]``, of which False is returned.
+        value: a plain value. For ``[False, "b"]``, the result is ``[False]``.
     """
     if isinstance(value, (list, dict)):
         entries = value.values() if isinstance(value, dict) else value
