@@ -16,7 +16,6 @@ from debias.audits.rows.source_columns import source_columns
 from debias.audits.steps import Audited, Step
 from debias.audits.strengths import strength
 from debias.errors import one_line
-from debias.metrics.accuracy.significance import holm
 
 #: Name of the step.
 COLUMNS = "columns"
@@ -50,7 +49,7 @@ class ColumnFit(NamedTuple):
         target: the class.
         inside: share of the class that has the value.
         outside: share of the other images that has it.
-        p_value: of "value and class are independent", adjusted over all values and classes.
+        p_value: of "value and class are independent", corrected for the pairs of value and class.
         images: number of images with the value.
     """
 
@@ -95,29 +94,40 @@ def _same(first: NDArray[np.int64], second: NDArray[np.int64]) -> bool:
 def column_fits(columns: list[TableColumn], target: NDArray[np.int64]) -> list[ColumnFit]:
     """For each column, the value and the class that go together most, best column first.
 
+    The p-value is that of Fisher's exact test times the number of pairs of value and class.
+
     Args:
         columns: the columns.
         target: ``(M,)`` classes.
     """
-    from scipy.stats import fisher_exact
+    classes = np.unique(target)
+    pairs = len(classes) * sum(len(column.texts) for column in columns)
+    best = [_best_fit(column, target, classes, pairs) for column in columns]
+    return sorted(best, key=lambda fit: (-fit.auroc, fit.name))
 
-    rows: list[tuple[int, ColumnFit]] = []
-    for number, column in enumerate(columns):
-        for place, text in enumerate(column.texts):
-            has = column.value == place
-            for one in np.unique(target).tolist():
-                own = target == one
-                table = [[int((has & own).sum()), int((has & ~own).sum())]]
-                table += [[int((~has & own).sum()), int((~has & ~own).sum())]]
-                p_value, name = float(fisher_exact(table)[1]), f"{column.name} = {text or 'empty'}"
-                shares = float(has[own].mean()), float(has[~own].mean())
-                rows.append((number, ColumnFit(name, one, *shares, p_value, int(has.sum()))))
-    adjusted = holm(np.array([fit.p_value for _, fit in rows], dtype=np.float64)).tolist()
-    best: dict[int, ColumnFit] = {}
-    for (number, fit), p_value in zip(rows, adjusted, strict=True):
-        if number not in best or fit.auroc > best[number].auroc:
-            best[number] = fit._replace(p_value=p_value)
-    return sorted(best.values(), key=lambda fit: (-fit.auroc, fit.name))
+
+def _best_fit(
+    column: TableColumn, target: NDArray[np.int64], classes: NDArray[np.int64], pairs: int
+) -> ColumnFit:
+    """The value and the class whose ``inside`` and ``outside`` differ most."""
+    from scipy.stats import fisher_exact
+    from scipy.stats.contingency import crosstab
+
+    counts = crosstab(column.value, target).count
+    inside = counts / counts.sum(axis=0)
+    others = counts.sum(axis=1, keepdims=True) - counts
+    outside = others / others.sum(axis=0)
+    place, number = np.unravel_index(np.abs(inside - outside).argmax(), counts.shape)
+    has, own = column.value == place, target == classes[number]
+    p_value = min(pairs * float(fisher_exact(crosstab(has, own).count)[1]), 1.0)
+    return ColumnFit(
+        f"{column.name} = {column.texts[place] or 'empty'}",
+        int(classes[number]),
+        float(inside[place, number]),
+        float(outside[place, number]),
+        p_value,
+        int(has.sum()),
+    )
 
 
 def _target(audited: Audited) -> NDArray[np.int64]:

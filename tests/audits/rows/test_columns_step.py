@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from debias.audits.rows.columns_step import COLUMNS_STEP, other_columns
+from debias.audits.rows.columns_step import COLUMNS_STEP, TableColumn, column_fits, other_columns
 from debias.types import Attribute, Groups
 from tests.audits.rows.made_rows import audited_rows
 
@@ -40,6 +40,21 @@ def test_the_column_that_tells_the_class_is_a_line(audited):
         "90 % of dog, 10 % of the others",
         "90 % of cat, 10 % of the others",
     }
+
+
+def test_the_best_value_of_each_column_is_that_by_hand():
+    """All 8 of class 0 and 1 of 8 of class 2 have b. There are 5 values and 2 classes."""
+    target = np.repeat([0, 2], 8)
+    columns = [
+        TableColumn("even", ("x", "y"), np.arange(16) % 2),
+        TableColumn("tag", ("a", "b", "c"), np.repeat([1, 0, 2], [9, 4, 3])),
+    ]
+    tag, even = column_fits(columns, target)
+    assert (tag.name, tag.target, tag.images) == ("tag = b", 0, 9)
+    assert (tag.inside, tag.outside) == (1, 1 / 8)
+    # of 11,440 choices of 9 images, 8 have all of class 0, and 8 have all of class 2
+    assert tag.p_value == pytest.approx(5 * 2 * 16 / 11_440)
+    assert (even.auroc, even.p_value) == (0.5, 1)
 
 
 def test_paths_of_few_images_are_no_column(audited):
