@@ -61,6 +61,11 @@ def test_stimuli_need_a_folder_and_an_encoder(stimuli):
         assert step.unavailable(alone) == "no run, and encoder=none"
 
 
+def test_few_images_do_not_show_traces():
+    assert TRACE_STEP.unavailable(made_run(background_reader(), rows=19)) == "fewer than 20 images"
+    assert TRACE_STEP.unavailable(made_run(background_reader(), rows=20)) == ""
+
+
 def test_stimuli_are_checked_before_any_work(tmp_path):
     with pytest.raises(InputError, match="has no folder of a test"):
         AuditOptions(stimuli=str(tmp_path / "absent")).check()

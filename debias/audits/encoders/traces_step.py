@@ -25,8 +25,8 @@ from debias.audits.steps import Arrays, Audited, Step, encoder_digest
 from debias.progress import each
 
 TRACES = "traces"
-#: Pictures whose processing is read, and the share of them that a probe learns from.
-MOST, SHARE = 200, 0.6
+#: Fewest and most pictures whose processing is read, and the share that a probe learns from.
+FEWEST, MOST, SHARE = 20, 200, 0.6
 #: Neighbours that vote.
 NEIGHBOURS = 10
 
@@ -113,8 +113,13 @@ def _trace_section(audited: Audited) -> Section:
     )
 
 
+def _unavailable(audited: Audited) -> str:
+    few = len(audited.target) < FEWEST
+    return f"fewer than {FEWEST} images" if few else no_encoder(audited)
+
+
 TRACE_STEP = Step(
-    *(TRACES, (), _traces, _trace_lines, _trace_section, no_encoder),
+    *(TRACES, (), _traces, _trace_lines, _trace_section, _unavailable),
     on_request=True,
     settings=encoder_digest,
     version=2,
