@@ -20,7 +20,7 @@ from debias.csv_files import Columns
 from debias.data.examples import SPLITS, Examples
 from debias.data.masks.companions import with_companions
 from debias.data.pictures.images import pil_pixels
-from debias.data.tables.labels import Pairs, read_labels
+from debias.data.tables.labels import Pairs, bias_columns, read_labels
 from debias.errors import InputError
 
 #: Where messages say that the rows come from.
@@ -53,7 +53,7 @@ def in_memory(
         train: the training split. A data set has ``len()`` and gives a sample by its position.
         val: the validation split.
         test: the test split.
-        biases: the names of the bias attributes, other than "target".
+        biases: the different names of the bias attributes, other than "target".
         target_names: the classes in order. By default they are the sorted names, or the integers.
         bias_names: the bias values in order, with the same default. With several attributes, the
             values of some attributes, as in ``{"place": ["land", "water"]}``.
@@ -65,9 +65,10 @@ def in_memory(
         All splits. The name of an image is ``<split>/<position>``, as in "train/0".
 
     Raises:
-        ValueError: a sample is not (image, target, bias), an image is of another type, or a target
-            or bias is not a class or bias value.
+        ValueError: ``biases`` names an attribute twice or "target", a sample is not (image, target,
+            bias), an image is of another type, or a target or bias is not a class or bias value.
     """
+    biases = _names(biases)
     splits = (train, val, test)
     joined: Dataset[Any] = ConcatDataset([_sized(data) for data in splits])
     lengths = [len(_sized(data)) for data in splits]
@@ -151,13 +152,28 @@ def pixels_of(image: object, where: str) -> NDArray[np.uint8]:
         )
     channels = array.shape[2] if array.ndim == 3 else 1
     if array.dtype != np.uint8 or array.ndim not in (2, 3) or channels not in (1, 3):
+        remedy = (
+            "convert it to RGB"
+            if array.dtype == np.uint8
+            else "leave out ToTensor and Normalize, because debias normalises"
+        )
         raise InputError(
             f"{where}: an image must be uint8, with 3 channels or 1; got {array.dtype} of "
-            f"shape {tuple(array.shape)}: "
-            "leave out ToTensor and Normalize, because debias normalises"
+            f"shape {tuple(array.shape)}: {remedy}"
         )
     pixels: NDArray[np.uint8] = array.reshape(*array.shape[:2], channels)
     return np.ascontiguousarray(np.repeat(pixels, 3, axis=2) if channels == 1 else pixels)
+
+
+def _names(biases: Sequence[str]) -> list[str]:
+    """The names of the bias attributes, none of which is "target"."""
+    names = bias_columns(biases)
+    if "target" in names:
+        raise InputError(
+            f"biases must not name target, which is the class; got biases={names}: give the bias "
+            "attribute another name"
+        )
+    return names
 
 
 class _Sample(NamedTuple):

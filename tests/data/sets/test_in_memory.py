@@ -190,7 +190,10 @@ def refusal(**splits: object) -> str:
         ([noise(1)], "sample val/0 must be (image, target, bias); got ndarray: give -1 as"),
         ([("a.png", "cat", 0)], "must be a PIL image, a uint8 tensor or a uint8 array; got str"),
         ([(noise(1) / 255, "cat", 0)], "got float64 of shape (12, 10, 3): leave out ToTensor and"),
-        ([(noise(1)[..., :2], "cat", 0)], "with 3 channels or 1; got uint8 of shape (12, 10, 2)"),
+        (
+            [(noise(1)[..., [0, 1, 2, 0]], "cat", 0)],
+            "with 3 channels or 1; got uint8 of shape (12, 10, 4): convert it to RGB",
+        ),
         ([(noise(1), "", 0)], "data in memory, sample val/0: target is '', which means a missing"),
         ([(noise(1), "cat", 0.5)], "sample val/0: bias is '0.5', but must be an integer"),
         (iter(()), "a data set must have len() and give a sample by its position; got tuple_iter"),
@@ -199,6 +202,15 @@ def refusal(**splits: object) -> str:
 )
 def test_mistakes(samples: Sequence[object], message: str):
     assert message in refusal(val=samples)
+
+
+@pytest.mark.parametrize(
+    ("biases", "message"),
+    [(["target"], "biases must not name target"), (["a", "a"], "must name different columns")],
+)
+def test_names_of_biases_that_cannot_be_told_apart(biases: list[str], message: str):
+    with pytest.raises(InputError, match=message):
+        in_memory(train=Pets(0, 4), val=Pets(4, 4), test=Pets(8, 4), biases=biases)
 
 
 def test_random_pixels_are_refused():
