@@ -94,12 +94,19 @@ class SSA(Recipe):
         ]
 
     def check(self, parts: Parts, config: Config) -> None:
-        """Raise an error if images have no files, or validation cannot be halved within groups."""
+        """Raise an error if images have no files, training images are degraded, or validation
+        cannot be halved within groups.
+        """
         if parts.examples.held is not None:
             raise InputError(
                 "SSA needs image files, since its stages read tables of paths; "
                 f"{parts.examples.source} has none: write the images as files, or use another "
                 "recipe"
+            )
+        if parts.examples.noise is not None and parts.examples.noise.steps:
+            raise InputError(
+                "SSA does not allow data.image_noise, since its predictors read the image files as "
+                "they are: leave it out, or use another recipe"
             )
         refuse_single_images(parts)
         halves_of_validation(parts.examples, seeded_generator(config.seed))

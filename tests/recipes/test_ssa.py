@@ -11,7 +11,8 @@ import torch
 
 from debias import config as configs
 from debias.config import Config
-from debias.data.examples import Examples
+from debias.data.examples import Examples, TrainingNoise
+from debias.errors import InputError
 from debias.group_inference.pseudo_labels import balanced_pseudo_labels
 from debias.merging import Settings
 from debias.parts import Parts
@@ -58,14 +59,18 @@ class HandMade(Run):
         return changes
 
 
-def trained(folder: Path, accepted: Settings | None = None, **options: Any) -> HandMade:
-    """Train with options of SSA, on images that are ``accepted`` by options of the data set."""
+def examples_of(changes: Settings | None = None) -> Examples:
+    """Rows of ``TARGET`` and ``BIAS``, with some fields changed."""
     split = torch.tensor([0] * TRAIN + [1] * VAL)
     names = tuple(f"{row}.png" for row in range(TRAIN + VAL))
-    examples = Examples(Path("pictures"), names, TARGET, BIAS, split, GROUPS, Path("table.csv"))
+    made = Examples(Path("pictures"), names, TARGET, BIAS, split, GROUPS, Path("table.csv"))
+    return replace(made, **(changes or {}))
+
+
+def trained(folder: Path, accepted: Settings | None = None, **options: Any) -> HandMade:
+    """Train with options of SSA, on images that are ``accepted`` by options of the data set."""
     run, recipe = HandMade(configs.load("drawn_birds", ["seed=4"]), folder), SSA(**options)
-    examples = replace(examples, **(accepted or {}))
-    parts = Parts(examples, None, None, "cpu", "32-true")  # type: ignore[arg-type]  # nothing is trained
+    parts = Parts(examples_of(accepted), None, None, "cpu", "32-true")  # type: ignore[arg-type]  # nothing is trained
     run.built[configs.identity(recipe.stages(run)[0])] = parts
     recipe.train(run)
     return run
@@ -75,6 +80,14 @@ def test_predictors_accept_the_images_of_the_run(tmp_path: Path) -> None:
     accepted = {"max_pixels": 7, "follow_links": True}
     for data in trained(tmp_path, accepted).read:
         assert {key: data[key] for key in accepted} == accepted
+
+
+def test_degraded_images_are_refused() -> None:
+    """The predictors read files, which are not degraded."""
+    noise = TrainingNoise(TARGET, torch.ones(TRAIN + VAL, dtype=torch.bool), (("blur", 2.0),), 0)
+    parts = Parts(examples_of({"noise": noise}), None, None, "cpu", "32-true")  # type: ignore[arg-type]  # nothing is trained
+    with pytest.raises(InputError, match=r"SSA does not allow data\.image_noise"):
+        SSA().check(parts, configs.load("drawn_birds"))
 
 
 @pytest.mark.parametrize("threshold", [0.6, 0.8])
