@@ -44,7 +44,7 @@ class Version(NamedTuple):
 VERSIONS = {
     "irm": Version((0.2, 0.1, 0.9), (HIGH, LOW), 1, 2, (5 / 6, 1), 2),
     "domainbed": Version((0.1, 0.2, 0.9), (HIGH, LOW), 2, 1, (1,), 3),
-    "subpop": Version((0.1, 0.1, 0.1), (LOW, HIGH), 1, 1, (1 / 2, 2 / 3, 1), 1, SPLITS),
+    "subpop": Version((0.2, 0.2, 0.2), (LOW, HIGH), 1, 1, (1 / 2, 2 / 3, 1), 1, SPLITS),
 }
 
 
@@ -82,7 +82,7 @@ def coloured_mnist(
         bias: ``colour``, ``environment`` for methods whose bias attribute is the environment, or
             both in a list.
         flips: the probability of each environment, the test last. By default [0.2, 0.1, 0.9] (irm),
-            [0.1, 0.2, 0.9] (domainbed), or 0.1 in all splits (subpop).
+            [0.1, 0.2, 0.9] (domainbed), or 0.2 in all splits (subpop).
         noise: probability that the class of an image is wrong.
         every: take every n-th pixel of rows and columns. By default 2 for ``irm``, or 1.
         grey: leave out the colour. A model then reaches the best accuracy without it.

@@ -10,7 +10,7 @@ from debias import components
 from debias import config as configs
 from debias.commands.train import train
 from debias.data.examples import SPLITS
-from debias.data.made.coloured_mnist import coloured_mnist
+from debias.data.made.coloured_mnist import VERSIONS, coloured_mnist
 from debias.data.made.coloured_mnist_cnc import coloured_mnist_cnc
 from debias.data.made.coloured_mnist_lff import coloured_mnist_lff
 from debias.data.made.colours import COLOURS, TINTS
@@ -165,6 +165,15 @@ def test_coloured_without_chance_by_hand(roots, version):
         assert channel.tolist() == examples.bias.tolist()
     else:
         assert read.shape[1:] == (14, 14, 3)
+
+
+@pytest.mark.parametrize(
+    ("version", "flips"),
+    [("irm", (0.2, 0.1, 0.9)), ("domainbed", (0.1, 0.2, 0.9)), ("subpop", (0.2, 0.2, 0.2))],
+)
+def test_flips_of_the_authors(version, flips):
+    """The defaults of their code, such as ``--cmnist_spur_prob`` of SubpopBench."""
+    assert VERSIONS[version].flips == flips
 
 
 def test_coloured_environments_and_noise(roots):
