@@ -135,10 +135,12 @@ def test_chexpert_draws_patients(tmp_path):
 def test_chexpert_joins_races(tmp_path):
     races = ["White, non-Hispanic", "Black or African American", "Asian"]
     lines = [f"patient{patient:05d},{races[patient % 3]!r}" for patient in range(1, 30)]
+    lines[3] = "patient00004,"
     demographics = "PATIENT,PRIMARY_RACE\n" + "\n".join(lines).replace("'", '"') + "\n"
     write(tmp_path, CHEXPERT | {"CHEXPERT DEMO.csv": demographics})
     found = rows("chexpert_race", tmp_path)
     assert len(found) == 58  # patients 30 and 64542 have no line
+    assert found["train/patient00004/study1/view1_frontal.jpg"][2] == "Female & other"
     assert found["train/patient00001/study1/view1_frontal.jpg"][2] == "Male & Black"
     assert found["train/patient00002/study1/view1_frontal.jpg"][2] == "Female & other"
     assert found["train/patient00003/study1/view1_frontal.jpg"][2] == "Male & White"
