@@ -76,10 +76,6 @@ def download(
                 _note(part).unlink(missing_ok=True)
                 return
             fault: SourceError = SourceError("the connection closed early")
-        except SourceError:
-            part.unlink()  # it begins with a page
-            _note(part).unlink(missing_ok=True)
-            raise
         except _BROKEN as error:
             if _is_whole(error, part):
                 _note(part).unlink(missing_ok=True)
@@ -97,9 +93,12 @@ def _transfer(url: str, part: Path, check_room: CheckRoom, unmarked: bool) -> bo
     with urllib.request.urlopen(request, timeout=TIMEOUT) as response:
         answer = _answer(response.status, response.headers, _length(part))
         check_room(None if answer.total is None else answer.total - answer.start)
+        begin = response.read(_CHUNK)
         if answer.start == 0:
+            if begin.lstrip()[:20].lower().startswith(_PAGES):  # before a part is overwritten
+                raise SourceError("the host answered with a page (login or quota), not the file")
             write_atomically(_note(part), json.dumps([url, _mark(response.headers)]))
-        _receive(response, part, answer)
+        _receive(begin, response, part, answer)
     return answer.total is None or _length(part) == answer.total
 
 
@@ -131,18 +130,18 @@ def _answer(status: int, headers: Message, length: int) -> _Answer:
     return _Answer(length, int(total) if total.isdecimal() else None)
 
 
-def _receive(response: IO[bytes], part: Path, answer: _Answer) -> None:
+def _receive(chunk: bytes, response: IO[bytes], part: Path, answer: _Answer) -> None:
+    """Write the first bytes of an answer, and the rest of it."""
     length = answer.start
     with (
         part.open("ab" if length else "wb") as file,
         megabytes(part.stem, answer.total or 0) as received,
     ):
-        while chunk := response.read(_CHUNK):
-            if length == 0 and chunk.lstrip()[:20].lower().startswith(_PAGES):
-                raise SourceError("the host answered with a page (login or quota), not the file")
+        while chunk:
             file.write(chunk)
             length += len(chunk)
             received(length)
+            chunk = response.read(_CHUNK)
 
 
 @contextmanager

@@ -92,6 +92,19 @@ def test_a_page_is_no_file(server, part, page):
     assert not list(part.parent.iterdir())
 
 
+def test_a_page_costs_no_bytes_of_an_earlier_call(server, part):
+    served = Served(CONTENT, stop_after=[HALF, 0, 0, 0])
+    url = server.serve("set.zip", served)
+    with pytest.raises(SourceError):
+        download(url, part, check_room=room)
+    server.serve("set.zip", Served(b"<html>log in to this network", tag='"page"'))
+    with pytest.raises(SourceError, match="answered with a page"):
+        download(url, part, check_room=room)
+    server.serve("set.zip", served)
+    get(url, part)
+    assert served.seen[-1] == f"bytes={HALF}-"
+
+
 def test_codes_of_the_server(server, part):
     served = Served(status=404)
     with pytest.raises(SourceError, match=r"^HTTP 404 Not Found$"):
