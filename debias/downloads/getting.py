@@ -42,12 +42,18 @@ def get(preset: Preset, root: Path) -> Receipt:
     receipt = read_receipt(root, preset.name)
     with _working(root) as work:
         for file, sources in automatic(preset).items():
-            if not receipt.has(file):
+            if not _is_there(receipt, sources[0], root):
                 one = _get_file(preset, file, sources, root, work)
-                receipt = replace(receipt, files=(*receipt.files, one))
+                others = (other for other in receipt.files if other.file != file)
+                receipt = replace(receipt, files=(*others, one))
                 write_receipt(root, receipt)
             _clear(work, file)
     return receipt
+
+
+def _is_there(receipt: Receipt, source: Source, root: Path) -> bool:
+    """Whether a file was received. One that is not unpacked may have been removed since then."""
+    return receipt.has(source.file) and (bool(source.unpack) or (root / source.file).is_file())
 
 
 def automatic(preset: Preset) -> dict[str, list[Source]]:
@@ -251,7 +257,7 @@ def _absent(preset: Preset, root: Path) -> str:
     absent = {
         file: [address(source) for source in sources]
         for file, sources in automatic(preset).items()
-        if not (receipt.has(file) or (root / file).is_file())
+        if not (_is_there(receipt, sources[0], root) or (root / file).is_file())
     }
     most = 1 if len(absent) > 1 else None
     return shown([f"{file} from {' or '.join(at[:most])}" for file, at in absent.items()], 5)

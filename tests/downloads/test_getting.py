@@ -80,6 +80,21 @@ def test_an_archive_and_a_file(server, root):
     assert label.seen == [""]
 
 
+def test_a_removed_file_is_fetched_again(server, root):
+    label = Served(b"l")
+    preset = pets(
+        archive(server.serve("pets.zip", Served(ARCHIVE))),
+        Source("https", server.serve("l", label), "l.csv"),
+    )
+    get(preset, root)
+    (root / "l.csv").unlink()
+    get(preset, root)
+    assert files(root) == TREE | {"l.csv": b"l"}
+    assert label.seen == ["", ""]
+    received = json.loads((root / NAME).read_text())["files"]
+    assert [one["file"] for one in received] == ["pets.zip", "l.csv"]
+
+
 def test_the_first_mirrors_are_dead_wrong_or_a_page(server, root, capsys):
     wrong = server.serve("wrong.zip", Served(packed({"pets-main/other": b"x"})))
     page = server.serve("page.zip", Served(b"<html>Quota exceeded</html>"))

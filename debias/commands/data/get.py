@@ -42,7 +42,8 @@ def run(source: str, overrides: list[str]) -> int:
         print("\n".join(f"{number}. {step}" for number, step in enumerate(steps, start=1)))
         return 3
     receipt = receipt_path(Path(root), source).name
-    print(f"{source} is in {root}; {receipt} there says where it comes from", flush=True)
+    origin = f"{receipt} there says where it comes from; remove it to get the files again"
+    print(f"{source} is in {root}; {origin}", flush=True)
     # not with the other imports, because it loads torch
     from debias.commands.data import check as data_check
 
