@@ -98,6 +98,10 @@ TREES = {
         "train/n01631663/n01631663_2.JPEG": ("train", "salamander", None),
         "val/n01632458/ILSVRC2012_val_00000008.JPEG": ("test", "salamander", None),
     },
+    "imagenet": {
+        "train/n01440764/n01440764_1.JPEG": ("train", "n01440764", None),
+        "val/n01440764/ILSVRC2012_val_00000293.JPEG": ("test", "n01440764", None),
+    },
     "imagenet_nine": {
         "train/n02085620/n02085620_7.JPEG": ("train", "dog", None),
         "train/n02123045/n02123045_7.JPEG": ("train", "cat", None),
@@ -140,6 +144,7 @@ OTHERS = {
     # the classes 26 and 28 are in the target domain; class 0 is in no domain
     "living17": ["train/n01632458/1.JPEG", "val/n01630670/2.JPEG", "train/n01440764/3.JPEG"],
     "living17_shifted": ["train/n01632458/1.JPEG", "val/n01631663/2.JPEG"],
+    "imagenet": ["test/ILSVRC2012_test_00000001.JPEG"],
     "imagenet_nine": ["train/n01440764/3.JPEG", "imagenet-a/n02085620/3.jpg"],
     "terra_incognita": ["eccv_18_all_images_sm/59641b04.jpg"],
     "domain_net": ["mirror/zebra/1.jpg"],
@@ -288,3 +293,12 @@ def test_spawrious_needs_the_folders_of_its_benchmark(tmp_path):
         read("spawrious", tmp_path)
     with pytest.raises(ValueError, match=r"benchmark must be one of o2o_easy, .*; got 'easy'"):
         read("spawrious", tmp_path, benchmark="easy")
+
+
+def test_only_the_validation_images_of_imagenet(tmp_path):
+    """The options that the notes of the preset name."""
+    touch(tmp_path, *TREES["imagenet"], *OTHERS["imagenet"])
+    found = read("imagenet", tmp_path, pattern="val/{target}/*", split="test", values=None)
+    assert labels(found) == {
+        path: row for path, row in TREES["imagenet"].items() if path.startswith("val")
+    }
