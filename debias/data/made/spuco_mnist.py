@@ -55,7 +55,8 @@ def spuco_mnist(
         strength: share of each class in its own colour.
         classes: the digits of each class. By default [[0, 1], [2, 3], [4, 5], [6, 7], [8, 9]].
             Digits of no class are left out.
-        val: number of training images to hold out for validation, at least 1.
+        val: number of the 60,000 training images to hold out for validation, at least 1. Digits of
+            no class are then left out.
         seed: seed of the colours, the drawn pixels and the held-out images.
 
     Returns:

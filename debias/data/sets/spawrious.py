@@ -112,9 +112,7 @@ def spawrious(
         bias_names=LOCATIONS,
         aligned=_aligned(benchmark),
     )
-    labels = rows.target, rows.bias, rows.split, rows.groups
-    place, paths = Path(root), rows.columns.paths("path")
-    return Examples(place, paths, *labels, place, max_pixels=max_pixels, follow_links=follow_links)
+    return rows.examples(Path(root), max_pixels=max_pixels, follow_links=follow_links)
 
 
 def _splits(columns: Columns, benchmark: str) -> dict[int, int]:

@@ -264,6 +264,8 @@ def test_spawrious_many_to_many_swaps_the_locations_of_two_breeds(tmp_path):
     first = {(place, dog) for place in ("snow", "beach") for dog in ("bulldog", "dachshund")}
     second = {(place, dog) for place in ("dirt", "jungle") for dog in ("labrador", "corgi")}
     assert pairs(examples, "test") == {("0", *pair) for pair in first | second}
+    by_place = read("spawrious", tmp_path, benchmark="m2m_hard", split_by="location")
+    assert set(by_place.units) == {"dirt", "jungle", "snow", "beach"}
 
 
 def test_spawrious_takes_97_and_87_percent_at_the_location_of_the_breed(tmp_path, monkeypatch):
