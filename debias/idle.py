@@ -13,6 +13,7 @@ SWITCHES: dict[str, dict[str, tuple[str, ...]]] = {
         "label_pairs": ("label_noise",),
         "image_share": ("image_noise",),
         "noise_seed": ("label_noise", "image_noise"),
+        "balanced": ("ratio",),
     },
     "strategy": {
         "warmup_coefficient": ("warmup",),

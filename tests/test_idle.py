@@ -17,6 +17,7 @@ from debias.idle import SWITCHES, check_effects
         # the other option is switched on
         ["model.projection=reweight", "model.kappa=1.2"],
         ["data.image_noise={blur: 1}", "data.noise_seed=1"],
+        ["data.name=imsitu_gender", "data.ratio=1", "data.balanced=[train, val]"],
         ["strategy.name=ood_training", "strategy.steps=1", "strategy.epsilon=0.1"],
         # or it is by default
         ["strategy.name=adversarial_training", "strategy.epsilon=0.1"],
@@ -49,6 +50,7 @@ def test_allowed(overrides):
         (["recipe.name=dfr", "recipe.base.measures=all"], "a stage has no measures of its own"),
         (["strategy.name=ood_training", "strategy.norm=l2"], "norm=l2 has no effect without"),
         (["strategy.name=spectral_decoupling", "strategy.warmup_coefficient=1"], "strategy.warmup"),
+        (["data.name=imsitu_gender", "data.balanced=[train, val]"], "no effect without data.ratio"),
         (["model.projection=mlp", "model.kappa=1.2"], "without model.projection=reweight"),
         (["recipe.name=jtt", "groups.file=g.csv"], "does not allow groups.file; got groups.file=g"),
     ],
