@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from debias.data.checks import check_examples, check_requirements
+from debias.data.checks import check_examples, check_requirements, check_rows
 from debias.data.examples import Examples
 from debias.types import Groups
 
@@ -92,6 +92,14 @@ def test_repeated_image(sound, split):
         ValueError, match=rf"1 rows repeat .*: row {row + 1} \(a/\./0\.jpg\)\. Keep one row"
     ):
         check_examples(replace(sound, images=changed(IMAGES, row, "a/./0.jpg")))
+
+
+def test_people_of_one_picture_are_rows_of_an_evaluation(sound):
+    """FACET has a row per person. In training, a repeated image is a mistake."""
+    people = replace(sound, images=changed(sound.images, 1, IMAGES[0]))
+    check_rows(replace(people, split=torch.full_like(sound.split, 2)))
+    with pytest.raises(ValueError, match="1 rows repeat the image of an earlier row"):
+        check_rows(people)
 
 
 @pytest.mark.parametrize(
