@@ -32,6 +32,9 @@ SHARED = "shared.json"
 ELSEWHERE = ("select", "recipe", "accelerator", "precision")
 #: Settings of the execution that change the files of a stage, or the last bits of its validation.
 FILES = ("keep_all", "loggers", "eval_batch_size")
+#: Sections whose files have digests of their own, as rows, pictures or weights: the folders do not
+#: count. A file that another section names is told apart by its whole path.
+PLACED = ("data", "model")
 
 
 def shared(
@@ -116,7 +119,11 @@ def stage_settings(config: Config) -> Settings:
     """The settings that determine the files of a stage, without the places of data and weights."""
     every = configs.plain(config)
     kept = configs.computing(every) | {key: every[key] for key in FILES}
-    return {key: _placeless(value) for key, value in kept.items() if key not in ELSEWHERE}
+    return {
+        key: _placeless(value) if key in PLACED else value
+        for key, value in kept.items()
+        if key not in ELSEWHERE
+    }
 
 
 def taken_stages(folder: Path) -> list[Json]:
@@ -156,7 +163,7 @@ def _note(folder: Path) -> Json:
 
 
 def _placeless(value: Any) -> Any:
-    """Settings with only the last part of each path. Rows, pictures and weights have digests."""
+    """Settings with only the last part of each path."""
     if isinstance(value, dict):
         return {key: _placeless(entry) for key, entry in value.items()}
     if isinstance(value, list):

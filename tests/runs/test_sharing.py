@@ -167,6 +167,16 @@ def test_where_a_run_is_and_how_it_selects_are_not(folder: Path, tmp_path: Path)
     assert content_of(build(other), other) == content_of(build(given), given)
 
 
+def test_files_of_one_name_are_told_apart(folder: Path, parts: Parts) -> None:
+    """A strategy of one's own may read a file that no digest covers."""
+    given = config(folder)
+    one, other = (
+        replace(given, strategy=given.strategy | {"scores": f"{run}/predictions/train.csv"})
+        for run in ("seed0", "seed1")
+    )
+    assert content_of(parts, one) != content_of(parts, other)
+
+
 def test_the_first_process_takes_a_stage_and_the_others_wait(
     folder: Path, parts: Parts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
