@@ -60,7 +60,9 @@ def _of(runs: Collection[str], wanted: Callable[[str], bool]) -> Callable[[str],
 
 
 def send_plan(plan: Plan) -> None:
-    """Send the plan and the protocol of a sweep. For a sweep on a disk, this does nothing.
+    """Send the plan and the protocol of a sweep, or remove the protocol of an earlier command.
+
+    For a sweep on a disk, this does nothing.
 
     Raises:
         ValueError: the storage cannot be written.
@@ -69,6 +71,9 @@ def send_plan(plan: Plan) -> None:
         return
     place = opened("out", plan.url)
     with told_errors("out", plan.url):
-        for name in (PLAN, PROTOCOL):
-            if (plan.out / name).is_file():
-                place.files.put_file(str(plan.out / name), place.below(name))
+        place.files.put_file(str(plan.out / PLAN), place.below(PLAN))
+        if (plan.out / PROTOCOL).is_file():
+            place.files.put_file(str(plan.out / PROTOCOL), place.below(PROTOCOL))
+        else:
+            with suppress(FileNotFoundError):
+                place.files.rm_file(place.below(PROTOCOL))

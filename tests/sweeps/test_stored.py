@@ -19,6 +19,7 @@ from debias.sweeps.launchers.pool import End, Pool
 from debias.sweeps.launchers.worker import BUSY
 from debias.sweeps.plan import plan
 from debias.sweeps.progress import Progress
+from debias.sweeps.protocol import Protocol, write_protocol
 from debias.sweeps.stored import bring_results, send_finished, send_plan
 from tests.sweeps.trainings import quick
 
@@ -182,6 +183,18 @@ def test_status_and_report_read_the_storage(planned, capsys, tmp_path, monkeypat
     show_report(OUT, [])
     assert "2 planned: 1 done, 1 running" in capsys.readouterr().out
     assert not list(results_folder(OUT).rglob("*.ckpt"))
+
+
+def test_the_report_has_the_protocol_of_the_last_command(planned, capsys, tmp_path, monkeypatch):
+    one = planned("one")
+    one.out.mkdir(parents=True)
+    monkeypatch.setenv("DEBIAS_CACHE", str(tmp_path / "desk"))
+    write_plan(one)
+    for protocol in (Protocol("validation_groups_known"), None, None):
+        write_protocol(one.out, protocol)
+        send_plan(one)
+        show_report(OUT, [])
+        assert ("Protocol" in capsys.readouterr().out) == (protocol is not None)
 
 
 def test_empty_storage_and_references_are_refused(planned, sweep, tmp_path, monkeypatch):
