@@ -75,7 +75,9 @@ def search(planned: SearchPlan, launch: Callable[..., None], train: Train) -> Pl
     """
     section = planned.section
     url = section.storage or f"sqlite:///{planned.out / 'search.db'}"
-    names = {tuned.source: f"{planned.out}: {tuned.source}" for tuned in planned.tuned}
+    # a database of the user may have several searches; the file in the folder moves with it
+    owner = f"{planned.out}: " if section.storage else ""
+    names = {tuned.source: owner + tuned.source for tuned in planned.tuned}
     studies = _studies(planned, url, names)
     training = PrunedTraining(train, section, url, names) if PRUNERS[section.prune] else train
     trials = Trials(studies, planned.sweep.labels)

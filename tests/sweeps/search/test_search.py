@@ -237,6 +237,21 @@ def test_more_trials_go_on(search_file):
     )
 
 
+def test_a_moved_search_goes_on(search_file, tmp_path):
+    """Also if a command of several workers would try other settings the second time."""
+    path = search_file(f"{{{LR}, trials: 2}}")
+    _, out = searched(path)
+    before = table(out)
+    moved, started = out.rename(tmp_path / "moved"), []
+
+    def launch(runs, train, progress):
+        inline((started.append(run) or run for run in runs), train, progress)
+
+    searched(path, f"out={moved}", "trials=3", launch=launch)
+    assert table(moved)[:2] == before
+    assert len(started) == 1
+
+
 def test_another_search_in_the_same_folder(search_file):
     path = search_file(f"{{{LR}, trials: 2}}")
     searched(path)
