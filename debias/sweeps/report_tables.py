@@ -1,7 +1,7 @@
 """The tables of a sweep's report: real differences, ranks, costs, and every run."""
 
 import statistics
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from debias.reports.comparison import ComparedMethod, Comparison
@@ -15,10 +15,10 @@ from debias.sweeps.report_trials import chosen_rows
 PAIRS = (
     "Worst-{kind} accuracy of the first method minus that of the second, in points, on the same "
     "test images, averaged over the seeds that both have. The 95 % interval is from 9,999 "
-    "bootstrap samples of images and seeds. p is adjusted for all pairs (Holm). A difference is "
-    "real if p is below 0.05, it lies in its interval, and there are several seeds. With two or "
-    "three seeds, the interval includes the variation between seeds only roughly; with one seed, "
-    "not at all. With many small groups, it may lie beside the difference."
+    "bootstrap samples of images and seeds. p is adjusted for all pairs of the data set (Holm). A "
+    "difference is real if p is below 0.05, it lies in its interval, and there are several seeds. "
+    "With two or three seeds, the interval includes the variation between seeds only roughly; with "
+    "one seed, not at all. With many small groups, it may lie beside the difference."
 )
 COSTS = (
     "The rank is by the mean worst-{kind} accuracy of the finished runs. Seconds and peak memory "
@@ -133,19 +133,40 @@ def _cost_rows(results: Results) -> Iterator[list[str]]:
     for row in results.rows:
         settings.setdefault(row.setting, []).append(row)
     for setting, planned in settings.items():
-        reports = [row.report for row in planned if row.report is not None]
-        failed = sum(row.status == "failed" for row in planned)
-        counts = [len(reports), failed, len(planned) - len(reports) - failed]
-        finished = next((methods[row.name] for row in planned if row.name in methods), None)
-        words = [setting, "-", "-", "-"]
-        if finished is not None:
-            dataset, method = finished
-            place = placed[dataset].get(method.label, "-")
-            label = f"{method.label} (added)" if planned[0].added else method.label
-            words = [label, method.group_labels, dataset, str(place)]
-        seconds = spread_of([report.seconds.total for report in reports]).mean
-        memory = spread_of([report.peak_memory_mb for report in reports]).mean
-        yield [*words, *map(str, counts), _whole(seconds), _whole(memory)]
+        for same in _by_method(planned, methods):
+            words = [setting, "-", "-", "-"]
+            if finished := next((methods[row.name] for row in same if row.name in methods), None):
+                dataset, method = finished
+                place = placed[dataset].get(method.label, "-")
+                label = f"{method.label} (added)" if same[0].added else method.label
+                words = [label, method.group_labels, dataset, str(place)]
+            yield [*words, *_costs_of(same)]
+
+
+def _by_method(
+    planned: Sequence[Row], methods: Mapping[str, tuple[str, ComparedMethod]]
+) -> Iterable[list[Row]]:
+    """Divide the runs of a setting by data set and method: its data may differ between seeds.
+
+    The runs that are not done belong to the only method, or else are a list of their own.
+    """
+    finished = {row.name: methods[row.name] for row in planned if row.name in methods}
+    found = {name: (dataset, method.label) for name, (dataset, method) in finished.items()}
+    only = next(iter(found.values())) if len({*found.values()}) == 1 else None
+    divided: dict[tuple[str, str] | None, list[Row]] = {}
+    for row in planned:
+        divided.setdefault(found.get(row.name, only), []).append(row)
+    return divided.values()
+
+
+def _costs_of(runs: Sequence[Row]) -> list[str]:
+    """How many runs are done, failed and missing, and the means of those that are done."""
+    reports = [row.report for row in runs if row.report is not None]
+    failed = sum(row.status == "failed" for row in runs)
+    counts = [len(reports), failed, len(runs) - len(reports) - failed]
+    seconds = spread_of([report.seconds.total for report in reports]).mean
+    memory = spread_of([report.peak_memory_mb for report in reports]).mean
+    return [*map(str, counts), _whole(seconds), _whole(memory)]
 
 
 def _runs(results: Results) -> ReportTable:

@@ -207,6 +207,20 @@ def test_costs_count_what_is_missing(half_finished: Plan) -> None:
     ]
 
 
+def test_costs_are_those_of_each_data_set(sweep: Sweep) -> None:
+    """Each seed of one setting has data of its own; the third seed waits."""
+    text = "configs: [drawn_birds]\nseeds: [0, 1, 2]\nset: {data.root: 'birds-${seed}'}"
+    planned = plan(sweep(text))
+    write_plan(planned)
+    for run, worst in zip(planned.runs[:2], (0.5, 0.4), strict=True):
+        finish(run, worst=worst)
+    assert [row[:7] for row in table(read(planned.out), "Runs and their cost").rows] == [
+        ["erm", "train+val", "drawn_birds (root=birds-0)", "1", "1", "0", "0"],
+        ["erm", "train+val", "drawn_birds (root=birds-1)", "1", "1", "0", "0"],
+        ["drawn_birds", "-", "-", "-", "0", "0", "1"],
+    ]
+
+
 def test_every_seed_is_kept(half_finished: Plan) -> None:
     """The average of the made-up runs is 88.2, so that the gaps are 3.2, 38.2 and 58.2."""
     cost = ["95", "1812"]
