@@ -54,7 +54,7 @@ class Progress:
         self.begun, self.tried = time.time(), dict[str, PlannedRun]()
         self.since: dict[str, float] = {}
         self.elsewhere: set[str] = set()
-        self.best: tuple[float, str, PlannedRun] | None = None
+        self.best: dict[str, tuple[float, PlannedRun]] = {}
         self.costs = Costs()
         terminal = self.console.is_terminal
         self.live = Live(console=self.console, auto_refresh=False) if terminal else None
@@ -130,8 +130,8 @@ class Progress:
     def summary(self) -> str:
         """One line: counts by status, the estimated time left, and the best run so far.
 
-        Runs are compared by their own selection rule on validation. The settings of the best run
-        are long: they are last, because a narrow terminal cuts the line.
+        Runs of the same selection rule are compared by it on validation. The settings of the best
+        run are long: they are last, because a narrow terminal cuts the line.
         """
         counts = self.counts
         parts = [f"{counts['done']}/{len(self.runs)} done"]
@@ -139,9 +139,8 @@ class Progress:
         parts += [f"{counts[status]} {status}" for status in others if counts[status]]
         if left := self.seconds_left():
             parts.append(f"about {duration(left)} left")
-        if self.best:
-            value, rule, run = self.best
-            parts.append(f"best {_score(rule, value)} ({run.settings})")
+        best = self.best.items()
+        parts += [f"best {_score(rule, value)} ({run.settings})" for rule, (value, run) in best]
         return ", ".join(parts)
 
     def seconds_left(self) -> float | None:
@@ -175,9 +174,9 @@ class Progress:
         self._enter(run, "done")
         report = self.costs.read(files_of(run))
         rule, value = report.selection.rule, report.selection.chosen.value
-        best = -math.inf if self.best is None else merit(self.best[1], self.best[0])
+        best = merit(rule, self.best[rule][0]) if rule in self.best else -math.inf
         if value is not None and merit(rule, value) > best:
-            self.best = (value, rule, run)
+            self.best[rule] = (value, run)
         return _score(rule, value)
 
     def _say(self, line: str) -> None:

@@ -72,6 +72,22 @@ def test_the_best_has_the_least_of_what_a_rule_minimises(runs):
     )
 
 
+def test_each_selection_rule_has_its_best_run(runs):
+    """An average of 30 % is not better than a worst group of 10 %."""
+    for run in runs[:2]:
+        finish(run)
+    path = runs[1].folder / "report.json"
+    path.write_text(path.read_text().replace('"worst_group"', '"average"'))
+    assert (
+        Progress(runs, console=Console(file=io.StringIO()))
+        .summary()
+        .endswith(
+            "best validation worst_group 10.0 (drawn_birds optimizer.lr=0.01 seed=0), "
+            "best validation average 30.0 (drawn_birds optimizer.lr=0.03 seed=0)"
+        )
+    )
+
+
 def test_runs_that_are_done_already_are_counted(runs):
     finish(runs[1])
     progress = Progress(runs, console=Console(file=io.StringIO()))
