@@ -13,15 +13,21 @@ SCORES = ("worst_group", "adjusted_average", "average")
 
 
 def table(path: Path, measures: list[str]) -> list[str]:
-    """Lines of a Markdown table: one row per method, mean and deviation over its seeds."""
+    """Lines of a Markdown table: one row per method, mean and deviation over its seeds.
+
+    A repeated run has no method in the file, and is left out. If the file has several data sets,
+    each has rows of its own.
+    """
     columns = read_csv(path)
     groups = columns.starting("accuracy/")
+    data = columns.cells.get("data", [])
     rows: dict[str, list[int]] = {}
     for row, (method, status) in enumerate(
         zip(columns.cells["method"], columns.cells["status"], strict=True)
     ):
-        if status == "done":
-            rows.setdefault(method, []).append(row)
+        if status == "done" and method:
+            name = f"{method}, {data[row]}" if len({*data} - {""}) > 1 else method
+            rows.setdefault(name, []).append(row)
     names = [column.replace("_", " ") for column in SCORES]
     names += [*measures, *(group.removeprefix("accuracy/") for group in groups), "s/epoch"]
     ranked = sorted(rows, key=lambda method: (-_mean(columns, "worst_group", rows[method]), method))

@@ -51,6 +51,19 @@ def test_tables_are_those_of_the_runs(folder):
         assert any(row.items() <= of.items() for of in printed.values()), row
 
 
+def test_data_sets_and_repeated_runs_are_no_seeds(tmp_path):
+    """A method has a mean on each data set; a run that repeats another one has no method."""
+    cells = [("erm", 0, "a", 0.5), ("erm", 1, "a", 0.7), ("erm", 0, "b", 0.9), ("", 0, "", 0.1)]
+    lines = ["method,seed,data,worst_group,adjusted_average,average,seconds_per_epoch"]
+    lines += [f"{method},{seed},{data},{worst},,,1" for method, seed, data, worst in cells]
+    ends = [",status,group_labels", *[",done,val"] * 4]
+    file = tmp_path / "runs.csv"
+    file.write_text("\n".join(map("".join, zip(lines, ends, strict=True))))
+    printed = rows_of("\n".join(runpy.run_path(str(EXPERIMENTS / "table.py"))["table"](file, [])))
+    found = [(row["method"], row["seeds"], row["worst group"]) for row in printed]
+    assert found == [("erm, b", "0", "90.0 ± -"), ("erm, a", "0, 1", "60.0 ± 14.1")]
+
+
 def test_the_table_of_empty_groups_is_that_of_the_runs():
     folder = EXPERIMENTS / "empty_groups"
     lines = runpy.run_path(str(folder / "table.py"))["table"](folder / "runs.csv")
