@@ -202,7 +202,7 @@ def resolved(schema: type, values: Section) -> Settings:
         missing = sorted(OmegaConf.missing_keys(config))
         container = {} if missing else OmegaConf.to_container(config, resolve=True)
     except OmegaConfBaseException as error:
-        raise _misfit(schema, error, str(error.full_key), values) from error
+        raise misfit(schema, error, str(error.full_key), values) from error
     if missing:
         raise InputError(f"{missing[0]} has no value: give one, as in {missing[0]}=...")
     assert isinstance(container, dict)
@@ -277,10 +277,10 @@ def _convert(schema: type, key: str, value: Any) -> Any:
         if type(value) is int and str in get_args(hint):
             return str(value)  # the name of a column; OmegaConf converts it only if no list fits
         place = getattr(error, "full_key", None) or key
-        raise _misfit(schema, error, str(place), {key: value}) from error
+        raise misfit(schema, error, str(place), {key: value}) from error
 
 
-def _misfit(schema: type, error: Exception, place: str, values: Section) -> InputError:
+def misfit(schema: type, error: Exception, place: str, values: Section) -> InputError:
     """Make the error about a value that OmegaConf refuses.
 
     Args:
@@ -288,6 +288,9 @@ def _misfit(schema: type, error: Exception, place: str, values: Section) -> Inpu
         error: the error of OmegaConf.
         place: key of the value, such as ``gammas[1]`` or ``groups.splits``.
         values: the settings.
+
+    Returns:
+        The error, which names the key, what is allowed, and what was given.
     """
     hint: Any = schema
     value: Any = values

@@ -9,7 +9,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from debias.errors import InputError, near
-from debias.merging import Settings, converted, read_overrides, read_yaml
+from debias.merging import Settings, converted, misfit, read_overrides, read_yaml
 
 #: Parts of a sweep file with settings of runs. There, ``${seed}`` is the seed of each run.
 OF_RUNS = ("configs", "grid", "set", "draws.values", "search.space")
@@ -109,7 +109,8 @@ def read(path: Path, overrides: Sequence[str]) -> Sweep:
     try:
         sweep = _resolved(OmegaConf.merge(OmegaConf.structured(Sweep), *layers))
     except OmegaConfBaseException as error:
-        raise InputError(f"{path}: {error.full_key}: {str(error).splitlines()[0]}") from error
+        given: Any = OmegaConf.to_container(OmegaConf.merge(*layers))
+        raise InputError(f"{path}: {misfit(Sweep, error, str(error.full_key), given)}") from error
     _check_numbers(path, sweep)
     return sweep
 
