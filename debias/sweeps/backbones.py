@@ -84,14 +84,15 @@ def train_in_waves(
 
     Args:
         runs: all runs of the sweep.
-        launch: trains the given runs, and returns when each is done or has failed.
+        launch: trains the given runs, at least one, and returns when each is done or has failed.
         failed: called with each head whose backbone is not done, and with the reason.
     """
     backbones = backbones_of(runs)
     for wave in waves(runs, backbones):
         heads = [run for run in left(wave) if run.name in backbones]
         orphans = {run.name: run for run in heads if left([backbones[run.name]])}
-        launch([run for run in left(wave) if run.name not in orphans])
+        if ready := [run for run in left(wave) if run.name not in orphans]:
+            launch(ready)
         for name, run in orphans.items():
             backbone = backbones[name].settings
             failed(run, f"not started, because its backbone is not done: {backbone}")

@@ -142,6 +142,17 @@ def test_trained_backbones_are_progress_when_the_time_is_over(sweep):
     assert [run.settings for run in left(runs)] == [run.settings for run in runs[::2]]
 
 
+def test_nothing_is_launched_if_no_run_is_left(sweep):
+    """A cluster that has been shut down since then is not needed for the table."""
+    runs = plan(sweep(HEADS)).runs
+    for run in runs[1:]:
+        run.folder.mkdir(parents=True)
+        (run.folder / "report.json").touch()
+    chosen: list[list[str]] = []
+    train_in_waves(runs, lambda some: chosen.append([run.name for run in some]), pytest.fail)
+    assert chosen == [[runs[0].name]]
+
+
 def launched(runs, launch) -> list[str]:
     """The lines that were printed, without the counts."""
     file = io.StringIO()
