@@ -213,7 +213,7 @@ def kept_files(folder: Path) -> list[str]:
 
 def _stage_item(entry: Path, record: KeptStage) -> KeptItem:
     notes = list((entry / USERS).iterdir())
-    users = sorted(Path(note.read_text(encoding="utf-8")) for note in notes)
+    users = sorted(_home(entry) / note.read_text(encoding="utf-8") for note in notes)
     used = max(note.stat().st_mtime for note in (*notes, entry / RECORD))
     files = [path for path in (entry / FILES).rglob("*") if path.is_file()]
     runs = tuple(user for user in users if user.is_dir())
@@ -239,9 +239,15 @@ def _record_of(entry: Path) -> KeptStage | None:
 
 
 def _add_user(entry: Path, folder: Path) -> None:
-    """Note the folder of a run or stage that uses a kept stage."""
-    place = str(folder.resolve())
-    write_atomically(entry / USERS / hashlib.sha256(place.encode()).hexdigest()[:16], place)
+    """Note the folder of a run or stage that uses a kept stage. A sweep may be moved later."""
+    place, home = folder.resolve(), _home(entry)
+    text = str(place.relative_to(home) if place.is_relative_to(home) else place)
+    write_atomically(entry / USERS / hashlib.sha256(text.encode()).hexdigest()[:16], text)
+
+
+def _home(entry: Path) -> Path:
+    """The folder beside which a store lies: that of the sweep, if its runs share it."""
+    return entry.resolve().parents[2]
 
 
 def _discard(entry: Path) -> None:

@@ -73,6 +73,12 @@ def test_prune(sweep: Path, option: str, left: list[str]) -> None:
     assert (sweep / "old" / "stages" / "first" / LAST).stat().st_size > 2_000_000
 
 
+def test_a_moved_sweep_has_its_runs(sweep: Path) -> None:
+    moved = sweep.rename(sweep.with_name(f"{sweep.name}_moved"))
+    assert cache("prune", str(moved), "unused=true") == 0
+    assert kept(moved) == ["features 0123-val", "new", "old"]
+
+
 def test_a_stage_in_work_stays_and_remains_of_killed_processes_go(
     sweep: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
