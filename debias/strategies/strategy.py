@@ -12,8 +12,8 @@ from debias.types import Batch, Groups, Loss, Outputs, Turn
 class Strategy(nn.Module):
     """A mitigation method in plain PyTorch: at each step, players take turns on their objectives.
 
-    A player is a set of parameters with its own optimiser. More than half of the methods override
-    only :meth:`loss`. The other methods may hold more networks as submodules, and override:
+    A player is a set of parameters with its own optimiser. About half of the methods override only
+    :meth:`loss`. The other methods may hold more networks as submodules, and override:
 
     * :meth:`players`: which parameters each player owns;
     * :meth:`turns`: which players are updated at a step, and on which objectives;
