@@ -18,6 +18,9 @@ SWITCHES: dict[str, dict[str, tuple[str, ...]]] = {
     "strategy": {
         "warmup_coefficient": ("warmup",),
         "feed": ("layer",),
+        "hidden_size": ("hidden_layers",),
+        "median_every": ("bandwidth=median",),
+        **dict.fromkeys(("bandwidth", "sigma"), ("kernel=rbf",)),
         **dict.fromkeys(("norm", "epsilon", "attack_mode"), ("steps",)),
     },
     "recipe": {"early_epochs": ("disagreement",)},

@@ -21,6 +21,8 @@ from debias.idle import SWITCHES, check_effects
         ["strategy.name=ood_training", "strategy.steps=1", "strategy.epsilon=0.1"],
         # or it is by default
         ["strategy.name=adversarial_training", "strategy.epsilon=0.1"],
+        ["strategy.name=feature_adversary", "strategy.hidden_size=50"],
+        ["strategy.name=rebias", "strategy.sigma=2", "strategy.median_every=50"],
         # or the component does not have it
         ["strategy.name=free_adversarial_training", "strategy.epsilon=0.1", "strategy.norm=l2"],
         # the value is the default
@@ -51,6 +53,18 @@ def test_allowed(overrides):
         (["strategy.name=ood_training", "strategy.norm=l2"], "norm=l2 has no effect without"),
         (["strategy.name=spectral_decoupling", "strategy.warmup_coefficient=1"], "strategy.warmup"),
         (["data.name=imsitu_gender", "data.balanced=[train, val]"], "no effect without data.ratio"),
+        (
+            ["strategy.name=uniform_confusion", "strategy.hidden_size=50"],
+            "hidden_size=50 has no effect without strategy.hidden_layers: set",
+        ),
+        (
+            ["strategy.name=rebias", "strategy.bandwidth=fixed", "strategy.median_every=50"],
+            "median_every=50 has no effect without strategy.bandwidth=median",
+        ),
+        (
+            ["strategy.name=rebias", "strategy.kernel=linear", "strategy.sigma=2"],
+            "sigma=2 has no effect without strategy.kernel=rbf",
+        ),
         (["model.projection=mlp", "model.kappa=1.2"], "without model.projection=reweight"),
         (["recipe.name=jtt", "groups.file=g.csv"], "does not allow groups.file; got groups.file=g"),
     ],
