@@ -34,6 +34,7 @@ def by_environment(
 @pytest.mark.parametrize(("environments", "count"), [("bias", 2), ("group", 4)])
 def test_irm_by_definition(environments, count):
     """Environments are biases or groups; the weight is 1 for three steps, then 7."""
+    torch.manual_seed(0)
     model = TinyClassifier()
     strategy = IRM(GROUPS, environments=environments, penalty=7.0, warmup=3)
     environment = BATCH.bias if count == 2 else 2 * BATCH.target + BATCH.bias
@@ -43,7 +44,7 @@ def test_irm_by_definition(environments, count):
         loss = turn.objective(model, BATCH)
         expected = (sum(risks) + weight * sum(products)) / count
         assert turn.player == "model"
-        assert loss.total.item() == pytest.approx(expected.item(), rel=1e-5)
+        assert loss.total.item() == pytest.approx(expected.item(), rel=1e-5, abs=1e-6)
         assert loss.terms["environment_risk"].item() == pytest.approx(
             (sum(risks) / count).item(), rel=1e-5
         )
