@@ -320,7 +320,7 @@ def check_growth(config: Config, order: Order) -> None:
 
 def check_turns(config: Config, module: DebiasModule, data: ImageData) -> None:
     """Check that the strategy updates each of its players at least once in the run, and that a set
-    of samples that is to grow does so.
+    of samples that is to grow does so. Warn of a part of the strategy that begins after the run.
 
     Args:
         config: the settings of the run.
@@ -338,6 +338,14 @@ def check_turns(config: Config, module: DebiasModule, data: ImageData) -> None:
             f"earlier ones do not train the model; got epochs={config.epochs}: set a larger number"
         )
     steps = config.epochs * data.steps(config.processes)
+    for option, first in module.strategy.begins.items():
+        if first >= steps:
+            warnings.warn(
+                f"this run has {steps} steps, and strategy.{option}={first} begins a part of "
+                f"{config.strategy['name']} after them, so that it has no effect: train for more "
+                "epochs, or set a smaller number",
+                stacklevel=2,
+            )
     waiting = set(module.players)
     for step in range(steps):
         waiting -= {turn.player for turn in module.strategy.turns(step)}

@@ -249,6 +249,24 @@ def test_a_warm_up_longer_than_the_run_is_refused(tmp_path):
     assert [turn.player for turn in parts.module.strategy.turns(14)] == ["model"]
 
 
+@pytest.mark.parametrize(
+    ("name", "option", "others"),
+    [
+        ("irm", "warmup", ()),
+        ("spectral_decoupling", "warmup", ()),
+        ("disentangled", "swap_after", ()),
+        ("badd", "refit_from", ("strategy.warmup=1",)),
+    ],
+)
+def test_a_part_of_a_strategy_that_begins_after_the_run(tmp_path, name, option, others):
+    """Of 15 steps, the last one is number 14."""
+    named = [f"strategy.name={name}", *others]
+    message = f"this run has 15 steps, and strategy.{option}=15 begins a part of {name} after them"
+    with pytest.warns(UserWarning, match=message):
+        build(small(tmp_path, "erm", *named, f"strategy.{option}=15"))
+    build(small(tmp_path, "erm", *named, f"strategy.{option}=14"))
+
+
 def test_the_steps_of_a_run_leave_out_a_short_last_batch(tmp_path):
     """80 birds in batches of 79 are one step an epoch, because one bird is left out."""
     with pytest.raises(ValueError, match="this run has 3 steps"):

@@ -68,6 +68,7 @@ class BAdd(BesideBiasedNetwork):
                 f"refit_from must be 0 or greater than warmup={warmup} for BAdd; got {refit_from}"
             )
         self.strength, self.warmup, self.refit_from = strength, warmup, refit_from
+        self.begins = {"refit_from": refit_from}
         self.network = twin(model, outputs=groups.biases)
 
     def turns(self, step: int) -> Sequence[Turn]:

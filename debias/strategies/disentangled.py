@@ -100,6 +100,7 @@ class Disentangled(Strategy):
         self.q, self.scaled, self.seed, self.swap_after = q, scaled, seed, swap_after
         self.swap_weight, self.biased_weight = swap_weight, biased_weight
         self.biased_swap_weight = biased_swap_weight
+        self.begins = {"swap_after": swap_after} if swap_weight else {}
         self.network = twin(model, redrawn=separate_start)
         size = cast(int, model.feature_size)
         self.context = nn.Linear(size, groups.outputs, bias=False)

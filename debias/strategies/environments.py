@@ -109,7 +109,7 @@ class InvariantRisk(Strategy):
         self.environments = Environments(groups, environments)
         self.hard_targets = self.environments.by_group
         self.penalty, self.warmup, self.rescale, self.l2 = penalty, warmup, rescale, l2
-        self.warmup_penalty = warmup_penalty
+        self.warmup_penalty, self.begins = warmup_penalty, {"warmup": warmup}
 
     def turns(self, step: int) -> Sequence[Turn]:
         """One turn of the model, with the penalty weight of this step."""

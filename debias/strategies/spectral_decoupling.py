@@ -64,7 +64,7 @@ class SpectralDecoupling(Strategy):
                 "shifts must be two numbers, for a single target of two classes; got "
                 f"{len(shifts)} for {', '.join(groups.target_names)}: leave shifts out"
             )
-        self.coefficient, self.warmup = coefficient, warmup
+        self.coefficient, self.warmup, self.begins = coefficient, warmup, {"warmup": warmup}
         self.warmup_coefficient, self.scale = warmup_coefficient, scale
         self.hard_targets = bool(shifts)
         self.register_buffer("shifts", torch.tensor(shifts, dtype=torch.float32))

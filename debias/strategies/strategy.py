@@ -1,6 +1,7 @@
 """The base class of all strategies: the losses of a method, and the players it updates per step."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import ClassVar
 
 from torch import Tensor, nn
@@ -45,6 +46,8 @@ class Strategy(nn.Module):
             messages; "" if it replaces none. Such a model cannot be compiled, nor work in parts.
         layer: dotted name of the layer inside the model that the strategy reads by
             :mod:`debias.models.layers`; ``None`` if it reads none.
+        begins: options that count steps, and the first step of the part of the method that each
+            begins. Training warns if the run ends before.
         idle_epochs: number of first epochs in which the loss of the model has no weight. They have
             no validation metrics, so that no rule selects them.
 
@@ -63,6 +66,7 @@ class Strategy(nn.Module):
     views: int = 0
     replaces: str = ""
     layer: str | None = None
+    begins: Mapping[str, int] = MappingProxyType({})
 
     def __init__(self, groups: Groups | None = None) -> None:
         super().__init__()

@@ -30,7 +30,7 @@ SMALL = [
     "progress=false",
 ]
 #: Options of a strategy or a recipe that say how long its stages are.
-STAGES = {"pretraining": 1, "warmup": 1}
+STAGES = {"pretraining": 1, "warmup": 1, "swap_after": 1}
 RECIPES = {
     "epochs": 1,
     "steps": 5,
