@@ -64,11 +64,13 @@ class FeatureSieve(Strategy):
         ValueError: ``forget_every`` is below 1, ``main_weight`` or ``auxiliary_weight`` is not
             positive, ``forget_weight`` is negative, or ``layer`` is unknown.
 
-    Differs from the reference: batch normalisation is in training mode unless
-    ``frozen_statistics``. The statistics of the early layers are then updated in each turn. Both
-    forms have the weights of the paper's summed loss. Several labels are forgotten label by label.
-    The paper does not say whether its auxiliary loss also trains the layers below; here it does
-    not, as in the code.
+    Differs from the reference: every player has the optimiser of the run, unless ``players`` sets
+    others. There *auxiliary* and *early* have ten times the learning rate of the model, and *early*
+    has neither momentum nor weight decay, as in the config ``waterbirds/feature_sieve``. Batch
+    normalisation is in training mode unless ``frozen_statistics``. The statistics of the early
+    layers are then updated in each turn. Both forms have the weights of the paper's summed loss.
+    Several labels are forgotten label by label. The paper does not say whether its auxiliary loss
+    also trains the layers below; here it does not, as in the code.
     """
 
     def __init__(
