@@ -36,7 +36,8 @@ def with_low_amplitude(image: Tensor, partner: Tensor, *, window: float) -> Tens
     Args:
         image: ``(N, 3, H, W)`` float.
         partner: of the same shape.
-        window: L, in [0, 0.5]. With 0.5 it is :func:`with_amplitude` of each channel.
+        window: L, in [0, 0.5]. With 0.5 and a square image it is :func:`with_amplitude` of each
+            channel. In other images, the highest frequencies of the longer side stay.
     """
     height, width = image.shape[2:]
     reach = int(min(height, width) * window)
