@@ -39,6 +39,7 @@ class AttributeDecorrelation(Strategy):
     """
 
     several_labels = True
+    fixed_layers = True
 
     def __init__(
         self,

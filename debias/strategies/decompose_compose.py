@@ -56,6 +56,7 @@ class DecomposeCompose(Strategy):
     requires = ("mask",)
     single_label = True
     hard_targets = True
+    fixed_layers = True
     smallest_batch = 2  # a sample is combined with another
     low_loss: Tensor
 

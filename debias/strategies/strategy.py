@@ -44,6 +44,8 @@ class Strategy(nn.Module):
             The batch itself then comes without augmentation. With 0, the batch is augmented.
         replaces: the layers of the model that the strategy replaces in some passes, as words for
             messages; "" if it replaces none. Such a model cannot be compiled, nor work in parts.
+        fixed_layers: whether no layer of the model but its head computes in training mode. An
+            augmentation that changes layers would then change nothing, and is refused.
         layer: dotted name of the layer inside the model that the strategy reads by
             :mod:`debias.models.layers`; ``None`` if it reads none.
         begins: options that count steps, and the first step of the part of the method that each
@@ -60,6 +62,7 @@ class Strategy(nn.Module):
     single_label: ClassVar[bool] = False
     several_labels: ClassVar[bool] = False
     idle_epochs: ClassVar[int] = 0
+    fixed_layers: ClassVar[bool] = False
     smallest_batch: int = 1
     hard_targets: bool = False
     corrects_prior: str = ""

@@ -67,6 +67,7 @@ class Translation(Strategy):
 
     single_label = True
     hard_targets = True
+    fixed_layers = True
 
     def __init__(
         self,

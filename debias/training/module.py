@@ -244,7 +244,8 @@ def check_targets(strategy: Strategy, augment: Augmentation) -> None:
 
     Raises:
         ValueError: the strategy has ``hard_targets``, and the augmentation ``mixes_targets``; or
-            the strategy reads views, and the augmentation does not change images.
+            the strategy reads views, and the augmentation does not change images; or the strategy
+            has ``fixed_layers``, and the augmentation changes layers.
     """
     parts = augment.parts if isinstance(augment, InOrder) else [augment]
     unchanged = all(isinstance(part, Unchanged) for part in parts)
@@ -253,6 +254,11 @@ def check_targets(strategy: Strategy, augment: Augmentation) -> None:
             f"{type(strategy).__name__} reads changed copies of the images, and "
             f"{_part_that(augment, 'changes_layers')} changes no image: set another augmentation, "
             "such as augment.name=random_convolution"
+        )
+    if strategy.fixed_layers and augment.changes_layers:
+        raise InputError(
+            f"{type(strategy).__name__} trains no layer inside the model, so "
+            f"{_part_that(augment, 'changes_layers')} has no effect: leave this augmentation out"
         )
     if strategy.hard_targets and augment.mixes_targets:
         other = "random_convolution" if strategy.views else "none"

@@ -18,12 +18,15 @@ from debias.augment.feature_styles import (
     mix_moments,
     swap_moments,
 )
+from debias.augment.random_convolution import RandomConvolution
 from debias.build import build
 from debias.errors import InputError
 from debias.models.classifier import Classifier
 from debias.models.layers import read_layer
+from debias.strategies.attribute_decorrelation import AttributeDecorrelation
 from debias.training.accumulation import accumulate
-from debias.types import Outputs
+from debias.training.module import check_targets
+from debias.types import Batch, Groups, Outputs
 from tests.commands.conftest import overrides
 
 IMAGE = torch.randn(4, 3, 12, 12, generator=torch.Generator().manual_seed(0))
@@ -231,3 +234,17 @@ def test_the_command_line_names_layers_and_refuses_to_compile(tmp_path):
     assert len(parts.module.model.backbone.layer1._forward_hooks) == 1
     with pytest.raises(InputError, match=r"augment.name=mixstyle changes layers .* leave compile"):
         build(configs.load("drawn_birds", overrides(tmp_path, *sections[:2], "compile=true")))
+
+
+def test_a_strategy_that_trains_no_layer_inside_the_model_refuses_changes():
+    """The loss of a head on fixed layers is that of the unchanged model."""
+    names = ("no beak", "beak", "no web", "web")
+    strategy = AttributeDecorrelation(Groups(names, ("land", "water"), multi_label=True))
+    target = torch.tensor([[0, 1], [1, 0], [1, 1], [0, 0]])
+    batch = Batch(IMAGE, target, torch.zeros(4, dtype=torch.int64), torch.arange(4))
+    plain, mixed = Network(), changed(MixStyle)
+    assert strategy.loss(mixed, batch).total.item() == strategy.loss(plain, batch).total.item()
+    message = "AttributeDecorrelation trains no layer inside the model, so MixStyle has no effect"
+    with pytest.raises(InputError, match=message):
+        check_targets(strategy, MixStyle(plain, IMAGE[:1]))
+    check_targets(strategy, RandomConvolution())
