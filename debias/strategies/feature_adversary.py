@@ -11,7 +11,7 @@ from debias.losses.gradient_reversal import reverse_gradient
 from debias.models.copies import layers_after
 from debias.models.heads import MLPHead
 from debias.models.layers import layer_shape, pooled, read_layer
-from debias.strategies.objectives import bias_loss, task_loss
+from debias.strategies.objectives import bias_loss, check_biases, task_loss
 from debias.strategies.strategy import Strategy
 from debias.types import Batch, Groups, Loss, Turn
 
@@ -115,7 +115,8 @@ class FeatureAdversary(Strategy):
         hidden_layers: number of the adversary's hidden layers.
 
     Raises:
-        ValueError: ``strength`` or ``ramp`` is negative, or ``layer`` or ``feed`` is unknown.
+        ValueError: ``strength`` or ``ramp`` is negative, ``layer`` or ``feed`` is unknown, or there
+            is a single bias value.
 
     Differs from the reference: the task loss is the mean of
     :func:`debias.losses.classification.classification_losses`, without weights per label. Samples
@@ -141,6 +142,7 @@ class FeatureAdversary(Strategy):
     ) -> None:
         super().__init__()
         check_at_least(0, {"strength": strength, "ramp": ramp}, of="FeatureAdversary")
+        check_biases(groups, "FeatureAdversary")
         self.layer, self.strength, self.ramp = layer, strength, ramp
         head = {"hidden_size": hidden_size, "hidden_layers": hidden_layers}
         self.adversary = Adversary(model, image, groups.biases, layer=layer, feed=feed, **head)

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from debias import processes
 from debias.errors import check_at_least
 from debias.models.heads import MLPHead
-from debias.strategies.objectives import bias_loss, task_loss
+from debias.strategies.objectives import bias_loss, check_biases, task_loss
 from debias.strategies.strategy import Strategy
 from debias.types import Batch, Groups, Loss
 
@@ -71,7 +71,7 @@ class GradientProjection(Strategy):
         strength: :math:`\alpha \ge 0`, weight of the step against the adversary.
 
     Raises:
-        ValueError: ``strength`` is negative.
+        ValueError: ``strength`` is negative, or there is a single bias value.
 
     Differs from the reference: each step updates both model and adversary. There the model is
     updated in one epoch of three, and the adversary in all epochs, before the gradients are
@@ -84,6 +84,7 @@ class GradientProjection(Strategy):
     def __init__(self, groups: Groups, *, strength: float = 1.0) -> None:
         super().__init__()
         check_at_least(0, {"strength": strength}, of="GradientProjection")
+        check_biases(groups, "GradientProjection")
         self.strength = strength
         self.adversary = MLPHead(groups.outputs, groups.biases, hidden_layers=0)
 

@@ -12,7 +12,7 @@ from debias.losses.gradient_reversal import reverse_gradient
 from debias.models.heads import MLPHead
 from debias.models.layers import layer_shape, unwrapped
 from debias.models.mask_network import MaskNetwork
-from debias.strategies.objectives import bias_loss, task_loss
+from debias.strategies.objectives import bias_loss, check_biases, task_loss
 from debias.strategies.strategy import Strategy
 from debias.types import Batch, Groups, Loss, Turn
 
@@ -63,8 +63,8 @@ class InputAdversary(Strategy):
 
     Raises:
         ValueError: ``strength``, ``closeness``, ``pretraining`` or ``warmup`` is negative,
-            ``width`` is below 1, ``depth`` is below 2, or the images are smaller than ``2 **
-            depth`` pixels.
+            ``width`` is below 1, ``depth`` is below 2, the images are smaller than ``2 ** depth``
+            pixels, or there is a single bias value.
 
     Differs from the reference: the adversary is a copy of the classifier with its present weights
     and a new linear head; there it is always a ResNet-18. Stage 1 belongs to this training and uses
@@ -92,6 +92,7 @@ class InputAdversary(Strategy):
         super().__init__()
         check_at_least(0, {"strength": strength, "closeness": closeness}, of="InputAdversary")
         check_at_least(0, {"pretraining": pretraining, "warmup": warmup}, of="InputAdversary")
+        check_biases(groups, "InputAdversary")
         self.strength, self.closeness = strength, closeness
         self.pretraining, self.warmup = pretraining, warmup
         self.mask = MaskNetwork(width=width, depth=depth)

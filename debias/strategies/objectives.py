@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from debias.errors import check_at_least
 from debias.losses.classification import classification_losses
 from debias.losses.group_means import group_means
 from debias.types import Batch, Groups
@@ -58,6 +59,20 @@ def bias_loss(logits: Tensor, bias: Tensor) -> Tensor:
     logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
     losses = F.cross_entropy(logits, bias.clamp(min=0), reduction="none")
     return mean_where_known(losses, bias)
+
+
+def check_biases(groups: Groups, of: str) -> None:
+    """Refuse a bias attribute with a single value, which no adversary can get wrong.
+
+    Args:
+        groups: the groups of the data.
+        of: name of the strategy, for the message.
+
+    Raises:
+        ValueError: there are less than two bias values.
+    """
+    hint = "name another bias attribute, or use erm"
+    check_at_least(2, {"the number of bias values": groups.biases}, of=of, hint=hint)
 
 
 def occurring_biases(groups: Groups, frequencies: Tensor | None) -> slice | list[int]:

@@ -9,7 +9,7 @@ from debias.errors import check_at_least
 from debias.losses.confusion import confusion_losses
 from debias.models.layers import read_layer, read_until
 from debias.strategies.feature_adversary import Adversary
-from debias.strategies.objectives import bias_loss, occurring_biases, task_loss
+from debias.strategies.objectives import bias_loss, check_biases, occurring_biases, task_loss
 from debias.strategies.strategy import Strategy
 from debias.types import Batch, Groups, Loss, Turn
 
@@ -51,8 +51,8 @@ class UniformConfusion(Strategy):
         hidden_layers: number of the adversary's hidden layers; 0 gives a linear adversary.
 
     Raises:
-        ValueError: ``strength`` is negative, ``every`` or ``adversary_turns`` is below 1, or
-            ``layer`` or ``feed`` is unknown.
+        ValueError: ``strength`` is negative, ``every`` or ``adversary_turns`` is below 1, ``layer``
+            or ``feed`` is unknown, or there is a single bias value.
 
     Differs from the reference: there the players alternate by epoch, one for the model and two for
     the adversary. To match it, set ``every`` to the number of batches per epoch; by default the
@@ -79,6 +79,7 @@ class UniformConfusion(Strategy):
     ) -> None:
         super().__init__()
         check_at_least(0, {"strength": strength}, of="UniformConfusion")
+        check_biases(groups, "UniformConfusion")
         counts = {"every": every, "adversary_turns": adversary_turns}
         check_at_least(1, counts, of="UniformConfusion")
         self.layer, self.strength = layer, strength

@@ -6,6 +6,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from debias import components
 from debias.models.classifier import Classifier
 from debias.models.layers import read_layer
 from debias.strategies.erm import ERM
@@ -230,6 +231,19 @@ def test_the_adversary_computes_in_float32_under_autocast(parts):
 def test_refuses(options, message):
     with pytest.raises(ValueError, match=message):
         FeatureAdversary(GROUPS, TinyClassifier(), IMAGE, **options)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["feature_adversary", "uniform_confusion", "gradient_projection", "input_adversary"],
+)
+def test_adversaries_refuse_a_single_bias_value(name):
+    """No adversary can get it wrong, so its loss is 0, and the strategy would be ERM."""
+    facts = {"groups": GROUPS.classes, "model": TinyClassifier(), "image": IMAGE}
+    given = facts | {"frequencies": torch.tensor([30, 10])}
+    message = "the number of bias values must be at least 2 for .*; got 1: name another bias"
+    with pytest.raises(ValueError, match=message):
+        components.construct("strategy", {"name": name}, given)
 
 
 def test_a_fresh_attacker_finds_less():
