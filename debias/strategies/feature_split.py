@@ -112,7 +112,7 @@ class FeatureSplit(Strategy):
 
     @torch.no_grad()
     def hidden(self, features: Tensor, usual: Tensor) -> Tensor:
-        r"""The mean :math:`\bar x_s` of the last batches, which this batch enters first.
+        r"""The mean :math:`\bar x_s` of the last batches. In training, this batch enters first.
 
         Args:
             features: ``(N, D)`` float.
@@ -124,8 +124,9 @@ class FeatureSplit(Strategy):
         shared, place = features[:, self.own :].float(), int(self.seen) % len(self.counts)
         entered = torch.cat((shared[usual].sum(dim=0), usual.sum()[None].float()))
         entered = processes.summed(entered)
-        self.sums[place], self.counts[place] = entered[:-1], entered[-1]
-        self.seen += 1
+        if self.training:
+            self.sums[place], self.counts[place] = entered[:-1], entered[-1]
+            self.seen += 1
         if float(self.counts.sum()) == 0:
             return shared.to(features.dtype)
         return (self.sums.sum(dim=0) / self.counts.sum())[None].to(features.dtype)

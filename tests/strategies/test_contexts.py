@@ -193,6 +193,16 @@ def test_a_constant_half_hides_nothing(model):
     assert strategy.counts.tolist() == [3, 3]
 
 
+def test_evaluation_leaves_the_mean_as_it_is(model):
+    strategy = FeatureSplit(LABELS, ROW, model, torch.zeros(1, 3, 5, 5))
+    batch = batch_of()
+    strategy.loss(model, batch)
+    before = {name: value.clone() for name, value in strategy.state_dict().items()}
+    strategy.eval().loss(model, batch._replace(image=batch.image.flip(0)))
+    torch.testing.assert_close(strategy.state_dict(), before, rtol=0, atol=0)
+    assert int(strategy.seen) == 1
+
+
 def test_without_images_for_the_mean_features_are_their_own(model):
     strategy = FeatureSplit(LABELS, ROW, model, torch.zeros(1, 3, 5, 5), least_weight=1.0)
     batch = batch_of(TARGET[1:3])
