@@ -28,6 +28,7 @@ from debias.reports.record import read_report
 from debias.run_weights import check_architecture, labels_of
 from debias.runs.choice import HeadChoice, described
 from debias.runs.run import Recipe, Run, Stage, Trained
+from debias.runs.work import Sizes, Work
 
 TRAINED, PRETRAINED = "trained", "pretrained"
 
@@ -92,6 +93,10 @@ class LastLayer(Recipe):
                 "of the run: set groups for the run, or leave it out"
             )
         return [self._config(run)]
+
+    def work(self, run: Run, sizes: Sizes) -> list[Work]:
+        """The work of the backbone, if this run trains it. Fits of heads are not counted."""
+        return super().work(run, sizes) if self.backbone == TRAINED else []
 
     def shareable(self, run: Run) -> list[Config]:
         """The backbone, if this run trains it."""

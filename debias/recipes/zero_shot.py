@@ -20,8 +20,6 @@ from debias.models.last_layers import TextHead
 from debias.parts import Parts
 from debias.recipes.frozen import Frozen
 from debias.recipes.last_layer import PRETRAINED, TRAINED, LastLayer
-from debias.runs.run import Run
-from debias.runs.work import Sizes, Work
 
 NONE, ORTHOGONAL, CALIBRATED = "none", "orthogonal", "calibrated"
 
@@ -76,10 +74,6 @@ class ZeroShot(LastLayer):
                 "recipe.backbone must be pretrained or the folder of a finished run for zero_shot, "
                 "which trains nothing; got trained"
             )
-
-    def work(self, run: Run, sizes: Sizes) -> list[Work]:
-        """No training."""
-        return []
 
     def check(self, parts: Parts, config: Config) -> None:
         """Raise an error if the prompts or their embeddings do not fit the data and the model."""

@@ -48,6 +48,15 @@ def test_nothing_is_saved(sweep: Callable[[str], Path], change: str) -> None:
     assert savings(runs).lines == []
 
 
+@pytest.mark.parametrize("backbone", ["pretrained", '"{drawn_birds}"'])
+def test_a_backbone_that_a_run_does_not_train_is_not_counted(
+    sweep: Callable[[str], Path], backbone: str
+) -> None:
+    """The 8 epochs are those of the backbone's own run."""
+    heads = f"drawn_birds/dfr: {{recipe.backbone: [{backbone}], recipe.subsamples: [1, 2]}}"
+    assert savings(plan(sweep(f"configs: [drawn_birds, {heads}]")).runs) == Savings(8, 8)
+
+
 def test_stages_that_differ_in_the_seed_are_not_equal(sweep: Callable[[str], Path]) -> None:
     """Two runs with 8 epochs after the same five biased networks of 4 epochs each."""
     runs = plan(sweep("configs: [drawn_birds/bias_ensemble: {recipe.agreement: [2, 3]}]")).runs
