@@ -13,7 +13,7 @@ from torch import Tensor
 
 from debias import components, processes
 from debias.config import Config
-from debias.data.masks.files import write_masks
+from debias.data.masks.files import check_shared, write_masks
 from debias.data.masks.grabcut import Made
 from debias.data.masks.makers import Maker
 from debias.data.pictures.geometry import Pixels
@@ -85,7 +85,10 @@ class MapMasks(Recipe):
             )
 
     def check(self, parts: Parts, config: Config) -> None:
-        """Raise an error for several labels per image, or a model without spatial maps."""
+        """Raise an error for several labels per image, a model without spatial maps, or training
+        images that would share a mask.
+        """
+        check_shared(parts.examples, parts.examples.rows("train").tolist())
         check_maps(parts, layer=self.layer)
 
     def masks(self, run: Run, stage: Stage) -> Settings:

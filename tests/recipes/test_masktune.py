@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from functools import partial
 
 import cv2
@@ -12,6 +13,7 @@ from torch import nn
 
 from debias import components
 from debias import config as configs
+from debias.build import build
 from debias.commands.train import train
 from debias.group_inference.attended import attended
 from tests.commands.conftest import overrides
@@ -22,7 +24,7 @@ pytest.importorskip("captum")
 from debias.evaluation.attention import attention_maps
 from debias.models.attribution import grad_cam
 from debias.recipes.map_masks import mask_maker
-from debias.recipes.masktune import hidden_places
+from debias.recipes.masktune import MaskTune, hidden_places
 from debias.runs.run import Run
 
 # at 64 pixels the small network's map has 2 x 2 places, of which none, enlarged, is two deviations
@@ -173,6 +175,18 @@ def test_mistakes_are_told_before_anything_is_trained(tmp_path):
         with pytest.raises(ValueError, match=message):
             train(config_of(tmp_path, override))
     assert not (tmp_path / "runs").exists() or not list((tmp_path / "runs").glob("drawn_birds-*"))
+
+
+def test_training_images_that_would_share_a_mask_are_told_before_training(tmp_path):
+    """A validation image gets no mask, and may have the same name."""
+    parts = build(config_of(tmp_path))
+    (first, second), other = parts.examples.rows("train")[:2], parts.examples.rows("val")[0]
+    names = [*parts.examples.images]
+    names[first], names[other] = "a.jpg", "a.png"
+    MaskTune().check(parts._replace(examples=replace(parts.examples, images=names)), None)
+    names[second] = "a.jpeg"
+    with pytest.raises(ValueError, match=r"several images would share the mask a\.png"):
+        MaskTune().check(parts._replace(examples=replace(parts.examples, images=names)), None)
 
 
 def test_maps_that_stand_out_nowhere_are_told(run, tmp_path):

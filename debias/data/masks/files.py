@@ -81,8 +81,8 @@ def write_masks(
     Raises:
         ValueError: a picture is damaged, two images would share a mask file, or ``make`` raises it.
     """
+    check_shared(examples, rows)
     names = mask_names(examples.images)
-    _check_shared([names[row] for row in rows])
     store, most = examples.store, examples.max_pixels
 
     def write(row: int) -> MaskRecord:
@@ -148,7 +148,13 @@ def write_picture(path: Path, image: Pixels) -> None:
     write_atomically(path, encoded.tobytes(), durable=False)
 
 
-def _check_shared(names: Sequence[str]) -> None:
+def check_shared(examples: Examples, rows: Sequence[int]) -> None:
+    """Raise an error if :func:`write_masks` would write one file for two of these rows.
+
+    Raises:
+        ValueError: the paths of two images differ in the suffix only.
+    """
+    names = mask_names([examples.images[row] for row in rows])
     shared = next((name for name, count in Counter(names).items() if count > 1), None)
     if shared is not None:
         raise InputError(
