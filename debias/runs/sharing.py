@@ -33,7 +33,7 @@ ELSEWHERE = ("select", "recipe", "accelerator", "precision")
 #: Settings of the execution that change the files of a stage, or the last bits of its validation.
 FILES = ("keep_all", "loggers", "eval_batch_size")
 #: Sections whose files have digests of their own, as rows, pictures or weights: the folders do not
-#: count. A file that another section names is told apart by its whole path.
+#: count. The whole path of a file counts in the other sections.
 PLACED = ("data", "model")
 
 
