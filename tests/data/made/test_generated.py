@@ -62,7 +62,7 @@ def pixels(examples):
 @pytest.mark.parametrize("name", SETS)
 def test_one_method_trains_on_each(name, roots, tmp_path):
     """The environments of IRM are one of two bias columns. LfF needs no labels of the bias."""
-    environments = {"name": "irm", "environments": "environment"}
+    environments = {"name": "irm", "environments": "environment", "warmup": 0}
     layers = ["max_pool 4", "flatten", "linear 8", "relu"]
     config = configs.from_plain(
         {
