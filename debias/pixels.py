@@ -31,7 +31,7 @@ class PixelSpace(nn.Module):
         super().__init__()
         # facts of the model, so checkpoints need not contain them
         for name, values in (("mean", mean), ("std", std)):
-            channels = torch.tensor(values, dtype=torch.float32).view(3, 1, 1)
+            channels = torch.tensor(values, dtype=torch.get_default_dtype()).view(3, 1, 1)
             self.register_buffer(name, channels, persistent=False)
 
     def pixels(self, image: Tensor) -> Tensor:

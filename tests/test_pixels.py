@@ -41,3 +41,11 @@ def test_statistics_of_numpy_keep_the_type_of_the_image():
         space = PixelSpace(*statistics)
         assert space.pixels(image).dtype == space.normalised(image).dtype == torch.float32
         assert torch.equal(space.pixels(image), SPACE.pixels(image))
+
+
+def test_a_program_in_float64_keeps_all_digits():
+    torch.set_default_dtype(torch.float64)
+    try:
+        assert PixelSpace((0.1,) * 3, (0.3,) * 3).mean.flatten().tolist() == [0.1] * 3
+    finally:
+        torch.set_default_dtype(torch.float32)
