@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
@@ -17,6 +18,7 @@ from debias.heads import sparse as dfr_module
 from debias.heads.linear import Rows
 from debias.heads.sparse import SparseHead, sparse_head
 from debias.recipes.jtt import JTT
+from debias.runs.run import Stage
 from debias.strategies.correct_n_contrast import CorrectNContrast
 from debias.types import Groups
 from parity_checks.cases import Replaced, apart, draws
@@ -69,6 +71,7 @@ def jtt(clones: Clones) -> Iterator[Row]:
 def _second_training(copies: int, stage: Any, split: Tensor) -> tuple[Tensor, dict[str, Any]]:
     """The values that our recipe infers for every row, and the sampler of its last stage."""
     stage.examples = SimpleNamespace(split=split)
+    stage.everywhere = partial(Stage.everywhere, stage)
     run: Any = SimpleNamespace(
         stage_config=lambda changes: changes,
         train_stage=lambda name, config: stage,
