@@ -261,7 +261,9 @@ def test_a_warm_up_longer_than_the_run_is_refused(tmp_path):
 def test_a_part_of_a_strategy_that_begins_after_the_run(tmp_path, name, option, others):
     """Of 15 steps, the last one is number 14."""
     named = [f"strategy.name={name}", *others]
-    message = f"this run has 15 steps, and strategy.{option}=15 begins a part of {name} after them"
+    message = (
+        f"15 steps, and a part of {name} begins at step strategy.{option}=15, so that it is never"
+    )
     with pytest.warns(UserWarning, match=message):
         build(small(tmp_path, "erm", *named, f"strategy.{option}=15"))
     build(small(tmp_path, "erm", *named, f"strategy.{option}=14"))
