@@ -341,9 +341,9 @@ def check_turns(config: Config, module: DebiasModule, data: ImageData) -> None:
     for option, first in module.strategy.begins.items():
         if first >= steps:
             warnings.warn(
-                f"this run has {steps} steps, and a part of {config.strategy['name']} begins at step "
-                f"strategy.{option}={first}, so that it is never trained: train for more epochs, or "
-                "set a smaller number",
+                f"this run has {steps} steps, and a part of {config.strategy['name']} begins at "
+                f"step strategy.{option}={first}, so that it is never trained: train for more "
+                "epochs, or set a smaller number",
                 stacklevel=2,
             )
     waiting = set(module.players)
