@@ -166,7 +166,7 @@ def pixels_of(image: object, where: str) -> NDArray[np.uint8]:
 
 
 def _names(biases: Sequence[str]) -> list[str]:
-    """The names of the bias attributes, none of which is "target"."""
+    """The names of the bias attributes. The name "target" is refused."""
     names = bias_columns(biases)
     if "target" in names:
         raise InputError(
